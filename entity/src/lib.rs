@@ -1,0 +1,14 @@
+//! The rows of the database as SeaORM models, and nothing else: no rule, no query.
+//!
+//! Ids are UUIDs (version 7), instants are UTC with millisecond precision, and enums are stored as
+//! the names that the public schema has for them, so that a row reads like an answer.
+
+pub mod account;
+pub mod deployment;
+pub mod event;
+pub mod idempotency_record;
+pub mod job;
+pub mod linked_profile;
+pub mod session;
+pub mod stream;
+pub mod verification;

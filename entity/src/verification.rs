@@ -1,0 +1,69 @@
+//! One proof of control over a profile, from its start to its one end.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "verification")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Where its changes are ordered: the account's stream, or one of its own for a signed-out device.
+    pub stream_id: Uuid,
+    pub purpose: Purpose,
+    pub method: Method,
+    pub platform: String,
+    /// The account and session that started it; absent for a signed-out device.
+    pub account_id: Option<Uuid>,
+    pub session_id: Option<Uuid>,
+    /// Keyed hash of the secret by which a signed-out device shows that it started this.
+    pub client_secret_hash: Option<Vec<u8>>,
+    pub status: Status,
+    /// The code of the user error that it failed with.
+    pub failure: Option<String>,
+    /// The profile that it linked.
+    pub profile_id: Option<Uuid>,
+    /// Where the code goes, masked.
+    pub destination: String,
+    /// Where the code goes, encrypted; erased at the end.
+    pub sealed_handle: Option<Vec<u8>>,
+    /// Who the platform says is behind the handle; absent until it has said so.
+    pub external_id: Option<String>,
+    /// What the platform said of that profile, encrypted; erased at the end.
+    pub sealed_claim: Option<Vec<u8>>,
+    /// Which code is the good one: 1 for the first, raised by each resend.
+    pub code_number: i32,
+    /// Keyed hash of the good code; absent until it is made.
+    pub code_hash: Option<Vec<u8>>,
+    pub attempts_left: i32,
+    /// Absent once no further code is sent.
+    pub resend_available_at: Option<DateTimeUtc>,
+    pub created_at: DateTimeUtc,
+    pub expires_at: DateTimeUtc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Purpose {
+    Link,
+    SignIn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Method {
+    OneTimeCode,
+}
+
+/// An expired one stays PENDING here: its `expires_at` says so, and needs no job to be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

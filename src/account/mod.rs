@@ -1,0 +1,6 @@
+//! Accounts: a person's hub.
+
+pub mod graphql;
+mod service;
+
+pub use service::{NewProfile, create, fill, find_owner, link};

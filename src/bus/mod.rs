@@ -1,0 +1,72 @@
+//! Hints between replicas: "this stream is now at that version".
+//!
+//! **Invariants.** A hint is never the truth and may be lost, doubled or late; whoever hears one reads the
+//! database. Nothing personal travels here: ids and numbers only.
+
+mod redis;
+
+use uuid::Uuid;
+
+pub use self::redis::{RedisBus, listen};
+
+/// What is said after a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    pub stream: Uuid,
+    /// The number of the stream's latest event.
+    pub version: i64,
+    /// The number of the latest event that changed the link graph.
+    pub graph_version: i64,
+}
+
+/// How hints reach the other replicas.
+#[derive(Clone)]
+pub enum Bus {
+    /// There are none: this process is the only one.
+    InProcess,
+    Redis(RedisBus),
+}
+
+impl Bus {
+    /// Says it, best effort and without waiting.
+    pub fn publish(&self, hint: Hint) {
+        match self {
+            Self::InProcess => {}
+            Self::Redis(bus) => bus.publish(hint),
+        }
+    }
+}
+
+impl Hint {
+    fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(self.stream.as_bytes());
+        bytes[16..24].copy_from_slice(&self.version.to_be_bytes());
+        bytes[24..].copy_from_slice(&self.graph_version.to_be_bytes());
+        bytes
+    }
+
+    /// `None` for what is no hint: another release may say more, or something else.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            stream: Uuid::from_slice(bytes.get(..16)?).ok()?,
+            version: i64::from_be_bytes(bytes.get(16..24)?.try_into().ok()?),
+            graph_version: i64::from_be_bytes(bytes.get(24..32)?.try_into().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_survives_the_wire_and_garbage_is_ignored() {
+        let hint = Hint { stream: Uuid::from_u128(7), version: 12, graph_version: 9 };
+        assert_eq!(Hint::from_bytes(&hint.to_bytes()), Some(hint));
+        let longer = [hint.to_bytes().as_slice(), b"more"].concat();
+        assert_eq!(Hint::from_bytes(&longer), Some(hint));
+        assert_eq!(Hint::from_bytes(b"PING"), None);
+        assert_eq!(Hint::from_bytes(b""), None);
+    }
+}

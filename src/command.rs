@@ -1,0 +1,110 @@
+//! What the program's subcommands do.
+#![expect(clippy::print_stdout, reason = "what a command prints is its result")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ids::Ids;
+use crate::schema_check::{self, Severity};
+use crate::store;
+use crate::{app, graph, sandbox, shutdown, telemetry};
+
+/// Serves everything until it is asked to stop.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config)?;
+    let development = config.is_development();
+    let (demo, whatsapp) = (config.demo.enabled, config.platforms.contains_key("whatsapp"));
+    let sandbox = config.sandbox.url.clone();
+    let running = app::start(config, Clock::system(), Ids::random()).await?;
+    let base = format!("http://{}", running.address);
+    println!("Accounts Center listens on {base}");
+    if development {
+        let sandbox = if sandbox.is_empty() { base.clone() } else { sandbox };
+        println!("  Explorer                 {base}/");
+        if demo {
+            println!("  Sign in as demo account  {base}/dev/sign-in");
+        }
+        if whatsapp {
+            println!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone");
+        }
+    }
+    shutdown::requested().await?;
+    println!("Stopping: requests under way may end.");
+    running.stop().await;
+    Ok(())
+}
+
+/// Serves only the sandbox platforms until it is asked to stop.
+pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
+    anyhow::ensure!(config.is_development(), "the sandbox is for development mode; mode is production");
+    anyhow::ensure!(listen.ip().is_loopback(), "the sandbox listens on loopback only, and {listen} is not");
+    telemetry::init(&config)?;
+    let folder = config.data_dir()?;
+    let sandbox = sandbox::Sandbox::open(&folder, config.platforms.keys().cloned())?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let stop = CancellationToken::new();
+    println!("Sandbox listens on http://{}", listener.local_addr()?);
+    let router = sandbox::router(sandbox, stop.clone());
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
+    tokio::select! {
+        served = serving => served?,
+        requested = shutdown::requested() => {
+            requested?;
+            stop.cancel();
+        }
+    }
+    Ok(())
+}
+
+/// Brings the database to the newest schema.
+pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
+    let (db, _lock) = app::open_database(config).await?;
+    store::up(&db).await.map_err(app::explain)?;
+    println!("The database has the newest schema.");
+    Ok(())
+}
+
+/// Takes the newest migrations back.
+pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
+    let (db, _lock) = app::open_database(config).await?;
+    store::down(&db, steps).await.map_err(app::explain)?;
+    println!("{steps} migration(s) taken back.");
+    Ok(())
+}
+
+/// Lists the migrations.
+pub async fn migrate_status(config: &Config) -> anyhow::Result<()> {
+    let (db, _lock) = app::open_database(config).await?;
+    for state in store::status(&db).await.map_err(app::explain)? {
+        println!("{}  {}", if state.applied { "applied" } else { "pending" }, state.name);
+    }
+    Ok(())
+}
+
+/// Prints the schema as SDL.
+pub async fn print_schema(subgraph: bool) -> anyhow::Result<()> {
+    print!("{}", if subgraph { graph::subgraph_sdl() } else { graph::api_sdl() });
+    Ok(())
+}
+
+/// Tells what would change for a client of the schema in `against`, and fails if that would break it.
+pub async fn check_schema(against: &Path) -> anyhow::Result<ExitCode> {
+    let before = std::fs::read_to_string(against).with_context(|| format!("cannot read {}", against.display()))?;
+    let changes = schema_check::compare(&before, &graph::api_sdl())
+        .with_context(|| format!("{} is no GraphQL schema", against.display()))?;
+    for change in &changes {
+        println!("{change}");
+    }
+    let breaking = changes.iter().filter(|change| change.severity == Severity::Breaking).count();
+    let dangerous = changes.iter().filter(|change| change.severity == Severity::Dangerous).count();
+    println!("{breaking} breaking, {dangerous} dangerous, {} safe", changes.len() - breaking - dangerous);
+    Ok(if breaking == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,368 @@
+//! The configuration: `config.default.toml`, overridden by a file and by the environment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use config::{Environment, File, FileFormat};
+use indexmap::IndexMap;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::platform::PlatformKey;
+
+const DEFAULTS: &str = include_str!("../config.default.toml");
+const PREFIX: &str = "ACCOUNTS";
+
+/// All settings; each is described in `config.default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub mode: Mode,
+    pub http: Http,
+    pub data: Data,
+    pub database: Database,
+    pub redis: Redis,
+    pub keys: Keys,
+    pub sessions: Sessions,
+    pub verification: Verification,
+    pub graph: Graph,
+    pub jobs: Jobs,
+    pub platforms: IndexMap<PlatformKey, Platform>,
+    pub sandbox: Sandbox,
+    pub demo: Demo,
+    pub log: Log,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Development,
+    Production,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub allowed_origins: Vec<String>,
+    pub body_limit: usize,
+    pub init_timeout_seconds: u64,
+    pub ping_seconds: u64,
+    pub drain_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: SecretString,
+    pub max_connections: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    pub url: SecretString,
+    pub prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    pub secret: SecretString,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    pub issuer: String,
+    pub audience: String,
+    pub access_token_minutes: u32,
+    pub lifetime_days: u32,
+    pub step_up_minutes: u32,
+    pub new_account_minutes: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verification {
+    pub code_minutes: u32,
+    pub attempts: u16,
+    pub resend_seconds: u32,
+    pub codes: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Graph {
+    pub near_entries: usize,
+    pub near_seconds: u64,
+    pub max_depth: usize,
+    pub max_complexity: usize,
+    pub max_aliases: usize,
+    pub max_directives: usize,
+    pub documents: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jobs {
+    pub concurrency: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platform {
+    pub display_name: String,
+    pub base_url: String,
+    pub credential: SecretString,
+    pub proof: Proof,
+    pub sign_in: bool,
+    pub end_to_end_encrypted: bool,
+}
+
+/// How a platform proves who owns a profile.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    OneTimeCode,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    pub url: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demo {
+    pub enabled: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Auto,
+    Pretty,
+    Json,
+}
+
+impl Config {
+    /// Reads the defaults, `file` if given, and the environment.
+    ///
+    /// # Errors
+    /// Names the key at fault, where it stands, and what would be right.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        Self::load_with(file, Environment::default())
+    }
+
+    /// The same without a file, with `environment` in the place of the process's.
+    pub fn from_pairs<'a>(environment: impl IntoIterator<Item = (&'a str, String)>) -> anyhow::Result<Self> {
+        let pairs = environment.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Self::load_with(None, Environment::default().source(Some(pairs)))
+    }
+
+    fn load_with(file: Option<&Path>, environment: Environment) -> anyhow::Result<Self> {
+        let mut sources = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            if !path.is_file() {
+                bail!("configuration: there is no file {}", path.display());
+            }
+            sources = sources.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        let environment = environment
+            .prefix(PREFIX)
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("http.allowed_origins");
+        let raw = sources.add_source(environment).build().context("configuration")?;
+        let config: Self = serde_path_to_error::deserialize(raw).map_err(|error| {
+            let key = error.path().to_string();
+            anyhow::anyhow!("configuration: {key}: {}", error.into_inner())
+        })?;
+        Ok(config)
+    }
+
+    pub fn is_development(&self) -> bool {
+        self.mode == Mode::Development
+    }
+
+    /// Whether this is the embedded stack: SQLite, and everything in this process.
+    pub fn is_embedded(&self) -> bool {
+        self.database.url.expose_secret().is_empty()
+    }
+
+    /// The folder for what is kept in files.
+    pub fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        if !self.data.dir.as_os_str().is_empty() {
+            return Ok(self.data.dir.clone());
+        }
+        use etcetera::BaseStrategy;
+        let strategy = etcetera::choose_base_strategy()
+            .context("data.dir: this user has no home folder; name one with --data DIR")?;
+        Ok(strategy.data_dir().join("accounts-center"))
+    }
+
+    /// The settings, if they can be served with.
+    ///
+    /// # Errors
+    /// Names the key at fault and what would be right.
+    pub fn checked(self) -> anyhow::Result<Self> {
+        self.check().context("configuration")?;
+        Ok(self)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let secret = self.keys.secret.expose_secret();
+        if !secret.is_empty() && secret.len() < 32 {
+            bail!("keys.secret is too short: take at least 32 random characters (openssl rand -base64 32)");
+        }
+        let database = self.database.url.expose_secret();
+        if !database.is_empty() && !database.starts_with("postgres://") && !database.starts_with("postgresql://") {
+            bail!("database.url must begin with postgres:// (empty for SQLite in the data folder)");
+        }
+        if database.is_empty() != self.redis.url.expose_secret().is_empty() {
+            bail!("database.url and redis.url go together: give both, or neither for the embedded stack");
+        }
+        for (name, value) in [
+            ("http.init_timeout_seconds", self.http.init_timeout_seconds),
+            ("http.ping_seconds", self.http.ping_seconds),
+            ("verification.attempts", u64::from(self.verification.attempts)),
+            ("verification.codes", u64::from(self.verification.codes)),
+            ("verification.code_minutes", u64::from(self.verification.code_minutes)),
+            ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes)),
+            ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days)),
+            ("graph.near_entries", self.graph.near_entries as u64),
+            ("graph.documents", self.graph.documents as u64),
+            ("database.max_connections", u64::from(self.database.max_connections)),
+        ] {
+            if value == 0 {
+                bail!("{name} is 0; it must be at least 1");
+            }
+        }
+        match self.mode {
+            Mode::Development if !self.http.listen.ip().is_loopback() => bail!(
+                "http.listen is {}: development mode listens on loopback only (127.0.0.1:PORT)",
+                self.http.listen
+            ),
+            Mode::Development => Ok(()),
+            Mode::Production => self.check_production(),
+        }
+    }
+
+    /// Production takes nothing that was made up for it (S36).
+    fn check_production(&self) -> anyhow::Result<()> {
+        if self.keys.secret.expose_secret().is_empty() {
+            bail!("keys.secret is empty: production mode needs one (openssl rand -base64 32)");
+        }
+        if self.is_embedded() {
+            bail!("database.url is empty: production mode needs a postgres:// URL");
+        }
+        if self.redis.url.expose_secret().is_empty() {
+            bail!("redis.url is empty: production mode needs a redis:// or rediss:// URL");
+        }
+        if self.demo.enabled {
+            bail!("demo.enabled is true: production mode has no demo account; set it to false");
+        }
+        if !self.sandbox.url.is_empty() {
+            bail!("sandbox.url is set: production mode has no sandbox; leave it empty");
+        }
+        for (key, platform) in &self.platforms {
+            if platform.base_url.is_empty() {
+                bail!("platforms.{key}.base_url is empty: production mode needs the platform's https:// URL");
+            }
+            if ["", "sandbox"].contains(&platform.credential.expose_secret()) {
+                bail!("platforms.{key}.credential is the sandbox's: production mode needs the platform's own");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(pairs: &[(&'static str, &str)]) -> String {
+        let pairs = pairs.iter().map(|&(key, value)| (key, value.to_owned()));
+        format!("{:#}", Config::from_pairs(pairs).and_then(Config::checked).unwrap_err())
+    }
+
+    #[test]
+    fn the_defaults_are_a_development_configuration() {
+        let config = Config::from_pairs([]).unwrap();
+        assert!(config.is_development() && config.is_embedded());
+        assert_eq!(config.platforms.keys().map(PlatformKey::as_str).collect::<Vec<_>>(), ["whatsapp"]);
+    }
+
+    #[test]
+    fn bad_settings_name_their_key_and_what_would_be_right() {
+        let unknown = error(&[("ACCOUNTS__HTTP__LISTEM", "127.0.0.1:1")]);
+        assert!(unknown.contains("http") && unknown.contains("listem") && unknown.contains("listen"), "{unknown}");
+        let address = error(&[("ACCOUNTS__HTTP__LISTEN", "nowhere")]);
+        assert!(address.contains("http.listen"), "{address}");
+        let number = error(&[("ACCOUNTS__VERIFICATION__ATTEMPTS", "many")]);
+        assert!(number.contains("verification.attempts") && number.contains("many"), "{number}");
+        let mode = error(&[("ACCOUNTS__MODE", "staging")]);
+        assert!(mode.contains("mode") && mode.contains("development"), "{mode}");
+        assert!(error(&[("ACCOUNTS__HTTP__LISTEN", "0.0.0.0:4000")]).contains("loopback"));
+        assert!(error(&[("ACCOUNTS__KEYS__SECRET", "short")]).contains("keys.secret"));
+        assert!(error(&[("ACCOUNTS__DATABASE__URL", "mysql://x")]).contains("database.url"));
+    }
+
+    #[test]
+    fn s36_production_needs_its_secret_and_its_servers() {
+        let with = |pairs: &[(&'static str, &str)]| {
+            let mut all = vec![("ACCOUNTS__MODE", "production")];
+            all.extend(pairs);
+            error(&all)
+        };
+        let secret = ("ACCOUNTS__KEYS__SECRET", "0123456789abcdef0123456789abcdef");
+        let database = ("ACCOUNTS__DATABASE__URL", "postgres://db/accounts");
+        let redis = ("ACCOUNTS__REDIS__URL", "redis://cache/");
+        let base_url = ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.example");
+        assert!(with(&[]).contains("keys.secret"));
+        assert!(with(&[secret]).contains("database.url"));
+        assert!(with(&[secret, database]).contains("redis.url"));
+        assert!(with(&[secret, database, redis]).contains("demo.enabled"));
+        assert!(with(&[secret, database, redis, ("ACCOUNTS__DEMO__ENABLED", "false")]).contains("base_url"));
+        let sandboxed = [
+            ("ACCOUNTS__DEMO__ENABLED", "false"),
+            ("ACCOUNTS__SANDBOX__URL", "http://127.0.0.1:1"),
+            secret,
+            database,
+            redis,
+            base_url,
+        ];
+        assert!(with(&sandboxed).contains("sandbox.url"));
+        let mut right = vec![("ACCOUNTS__MODE", "production".to_owned())];
+        let credential = ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from-the-platform");
+        right.extend(
+            [secret, database, redis, base_url, credential, ("ACCOUNTS__DEMO__ENABLED", "false")]
+                .map(|(k, v)| (k, v.to_owned())),
+        );
+        assert!(Config::from_pairs(right).and_then(Config::checked).is_ok());
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let config = Config::from_pairs([("ACCOUNTS__KEYS__SECRET", "0123456789abcdef-very-secret-0123".into())]);
+        assert!(!format!("{config:?}").contains("very-secret"));
+    }
+}

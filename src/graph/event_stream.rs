@@ -1,0 +1,84 @@
+//! Subscriptions that pull: a cursor, a watch on the stream's version, and the event table behind the cursor.
+//!
+//! Nothing is queued for a reader, so a slow one costs nothing, and a lost hint delays but never loses.
+
+use async_graphql::futures_util::stream::{self, Stream};
+use futures_util::StreamExt;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::store::{Event, Store, StreamEvent, Watch};
+
+struct Reader<E> {
+    store: Store,
+    stream: Uuid,
+    watch: Watch,
+    /// The number of the last event that was handed out or passed over.
+    position: i64,
+    /// Read and not yet handed out, newest first.
+    read: Vec<Event<E>>,
+}
+
+/// The events of kind `E` behind the cursor `after`, or from now on, without end.
+///
+/// # Errors
+/// BAD_USER_INPUT or CURSOR_EXPIRED for the cursor; UNAUTHENTICATED if there is no such stream.
+pub async fn follow<E: StreamEvent + Send + 'static>(
+    store: Store,
+    stream: Uuid,
+    after: Option<String>,
+) -> Result<impl Stream<Item = Result<Event<E>, Error>> + Send + use<E>, Error> {
+    // Before the version is read, so that nothing falls between.
+    let watch = store.watch(stream);
+    let version = store
+        .version(stream)
+        .await?
+        .ok_or_else(|| Error::unauthenticated("This account does not exist any more."))?;
+    let position = match after {
+        Some(cursor) => store.read_cursor(stream, version, &cursor)?,
+        None => version,
+    };
+    let mut reader = Reader { store, stream, watch, position, read: Vec::new() };
+    if position < version {
+        reader.fill().await?;
+    }
+    Ok(stream::unfold(reader, |mut reader| async {
+        let event = reader.next().await;
+        Some((event, reader))
+    }))
+}
+
+/// Turns the events of a stream into what the graph shows of them.
+pub fn map<E, T>(
+    events: impl Stream<Item = Result<Event<E>, Error>> + Send,
+    show: impl Fn(Event<E>) -> T + Send + Copy,
+) -> impl Stream<Item = Result<T, Error>> + Send {
+    events.map(move |event| event.map(show))
+}
+
+impl<E: StreamEvent> Reader<E> {
+    async fn next(&mut self) -> Result<Event<E>, Error> {
+        loop {
+            if let Some(event) = self.read.pop() {
+                self.position = event.number;
+                return Ok(event);
+            }
+            self.watch.past(self.position).await;
+            let known = self.watch.version();
+            if let Err(error) = self.fill().await {
+                // The database is away: the reader waits with it and loses nothing.
+                error.log();
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            } else if self.read.is_empty() {
+                // Only events of other kinds up to here.
+                self.position = self.position.max(known);
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), Error> {
+        self.read = self.store.events_after(self.stream, self.position).await?;
+        self.read.reverse();
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! The graph: Query, Mutation and Subscription merged from the slices, and what surrounds their execution.
+
+pub mod context;
+pub mod documents;
+pub mod event_stream;
+mod export;
+mod node;
+pub mod outcome;
+pub mod scalars;
+mod subgraph;
+pub mod user_error;
+
+use std::sync::Arc;
+
+use async_graphql::{MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder};
+
+use crate::account::graphql::AccountQuery;
+use crate::app::App;
+use crate::config;
+use crate::link_graph::graphql::{AccountEvent, LinkGraphSubscription};
+use crate::platform::graphql::PlatformQuery;
+use crate::profile::graphql::ProfileCard;
+use crate::verification::graphql::{VerificationMutation, VerificationQuery};
+
+use node::NodeQuery;
+use subgraph::SubgraphQuery;
+
+/// Everything that can be asked.
+#[derive(MergedObject, Default)]
+pub struct Query(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery);
+
+/// Everything that can be changed.
+#[derive(MergedObject, Default)]
+pub struct Mutation(VerificationMutation);
+
+/// Everything that can be followed.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(LinkGraphSubscription);
+
+/// The same with the entity resolvers that a federation router calls. They are a root type of their own so
+/// that the public graph has no `_entities` and no `_service` at all.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub struct RouterQuery(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery, SubgraphQuery);
+
+/// The public graph.
+pub type AccountsSchema = Schema<Query, Mutation, Subscription>;
+
+/// The graph as a subgraph for a federation router.
+pub type AccountsSubgraph = Schema<RouterQuery, Mutation, Subscription>;
+
+/// The graph that clients get.
+pub fn schema(app: Arc<App>) -> AccountsSchema {
+    let limits = app.config.graph.clone();
+    limited(builder(Query::default()), &limits).data(app).finish()
+}
+
+/// The graph that a federation router gets.
+pub fn subgraph(app: Arc<App>) -> AccountsSubgraph {
+    let limits = app.config.graph.clone();
+    limited(subgraph_builder(), &limits).data(app).finish()
+}
+
+/// The public graph as SDL. It is the same whatever the configuration.
+pub fn api_sdl() -> String {
+    export::api(&builder(Query::default()).finish())
+}
+
+/// The subgraph as SDL. It is the same whatever the configuration.
+pub fn subgraph_sdl() -> String {
+    export::subgraph(&subgraph_builder().finish())
+}
+
+fn builder<Q: ObjectType + 'static>(query: Q) -> SchemaBuilder<Q, Mutation, Subscription> {
+    Schema::build(query, Mutation::default(), Subscription::default())
+        .register_output_type::<AccountEvent>()
+        .register_output_type::<ProfileCard>()
+}
+
+fn subgraph_builder() -> SchemaBuilder<RouterQuery, Mutation, Subscription> {
+    builder(RouterQuery::default()).enable_federation().enable_subscription_in_federation()
+}
+
+fn limited<Q: ObjectType + 'static>(
+    builder: SchemaBuilder<Q, Mutation, Subscription>,
+    limits: &config::Graph,
+) -> SchemaBuilder<Q, Mutation, Subscription> {
+    builder
+        .limit_depth(limits.max_depth)
+        .limit_complexity(limits.max_complexity)
+        .limit_aliases(limits.max_aliases)
+        .limit_directives(limits.max_directives)
+}

@@ -1,0 +1,62 @@
+//! Objects by their global id.
+
+use async_graphql::{Context, ID, Interface, Object};
+
+use super::context::{app, viewer};
+use crate::account::graphql::Account;
+use crate::error::Error;
+use crate::ids::{NodeId, NodeKind};
+use crate::platform::graphql::Platform;
+use crate::profile::graphql::LinkedProfile;
+use crate::session;
+use crate::session::graphql::AccountSession;
+use crate::verification::graphql::Verification;
+use crate::verification::{self, Caller};
+
+/// An object that `node` finds by its global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
+pub enum Node {
+    Account(Account),
+    AccountSession(AccountSession),
+    LinkedProfile(LinkedProfile),
+    Platform(Platform),
+    Verification(Verification),
+}
+
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// The object of this global id; null where there is none, or none of the caller's.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A global id.")] id: ID,
+    ) -> Result<Option<Node>, Error> {
+        if let Some(key) = id.strip_prefix(Platform::ID_PREFIX) {
+            return Ok(app(ctx).platforms.get(key).cloned().map(|platform| Node::Platform(Platform(platform))));
+        }
+        let (Ok(id), Some(viewer)) = (id.parse::<NodeId>(), viewer(ctx)) else { return Ok(None) };
+        let app = app(ctx);
+        // Each of these begins with its owner: what is somebody else's is not found.
+        match id.kind {
+            NodeKind::Account if id.uuid != viewer.account => Ok(None),
+            NodeKind::Account => Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g)))),
+            NodeKind::LinkedProfile => {
+                let graph = app.graphs.get(viewer.account, 0).await?;
+                Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
+            }
+            NodeKind::AccountSession => {
+                let row = session::find(app.store.db(), viewer.account, id.uuid).await?;
+                Ok(row.map(|row| Node::AccountSession(AccountSession(row))))
+            }
+            NodeKind::Verification => {
+                let caller = Caller { viewer: Some(viewer), client_secret: None };
+                let row = verification::find(app, caller, id.uuid).await?;
+                Ok(row.map(|row| Node::Verification(Verification(row))))
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Entities for a federation router, by their keys (Apollo Federation subgraph specification).
+//!
+//! They check as the public graph does: a router sees through them only what its caller may see.
+
+use async_graphql::{Context, ID, Object};
+
+use super::context::{app, viewer};
+use crate::account::graphql::Account;
+use crate::error::Error;
+use crate::ids::{NodeId, NodeKind};
+use crate::link_graph::LinkGraph;
+use crate::platform::PlatformKey;
+use crate::platform::graphql::Platform;
+use crate::profile::graphql::LinkedProfile;
+
+#[derive(Default)]
+pub struct SubgraphQuery;
+
+#[Object]
+impl SubgraphQuery {
+    #[graphql(entity)]
+    async fn account_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Result<Option<Account>, Error> {
+        let wanted = NodeId::parse_as(NodeKind::Account, &id);
+        Ok(own_graph(ctx).await?.filter(|graph| Some(graph.account.id) == wanted).map(Account))
+    }
+
+    #[graphql(entity)]
+    async fn linked_profile_by_id(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(key)] id: ID,
+    ) -> Result<Option<LinkedProfile>, Error> {
+        let Some(wanted) = NodeId::parse_as(NodeKind::LinkedProfile, &id) else { return Ok(None) };
+        Ok(own_graph(ctx).await?.and_then(|graph| LinkedProfile::find(&graph, wanted)))
+    }
+
+    #[graphql(entity)]
+    async fn linked_profile_by_key(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(key)] platform_key: PlatformKey,
+        #[graphql(key)] external_id: String,
+    ) -> Result<Option<LinkedProfile>, Error> {
+        let graph = own_graph(ctx).await?;
+        Ok(graph.and_then(|graph| LinkedProfile::find_by_key(&graph, platform_key.as_str(), &external_id)))
+    }
+
+    #[graphql(entity)]
+    async fn platform_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Option<Platform> {
+        app(ctx).platforms.get(id.strip_prefix(Platform::ID_PREFIX)?).cloned().map(Platform)
+    }
+
+    #[graphql(entity)]
+    async fn platform_by_key(&self, ctx: &Context<'_>, #[graphql(key)] key: PlatformKey) -> Option<Platform> {
+        app(ctx).platforms.get(key.as_str()).cloned().map(Platform)
+    }
+}
+
+async fn own_graph(ctx: &Context<'_>) -> Result<Option<std::sync::Arc<LinkGraph>>, Error> {
+    match viewer(ctx) {
+        Some(viewer) => app(ctx).graphs.get(viewer.account, 0).await,
+        None => Ok(None),
+    }
+}

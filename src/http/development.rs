@@ -1,0 +1,62 @@
+//! What only development mode has: a sign-in by one click, and the check that it stays on this machine.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::{Wire, client, graphql};
+use crate::demo;
+
+/// Signs in to the demo account and hands the token to the explorer, in the part of the URL that is never
+/// sent to a server.
+pub(super) async fn sign_in(
+    State(wire): State<Wire>,
+    peer: ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    match demo::sign_in(&wire.app, client(&headers, peer)).await {
+        Ok(Some(access)) => {
+            let location = format!("/#access_token={}", access.token);
+            ([(header::CACHE_CONTROL, "no-store")], Redirect::to(&location)).into_response()
+        }
+        Ok(None) => (StatusCode::NOT_FOUND, "there is no demo account").into_response(),
+        Err(error) => graphql::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error),
+    }
+}
+
+/// Refuses requests under any name but this machine's: a page of somebody else that lets its own name point
+/// here (DNS rebinding) must not reach the demo account or the sandbox.
+pub(super) async fn require_loopback_host(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let name = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    if name.is_some_and(is_loopback) {
+        return next.run(request).await;
+    }
+    let message = "development mode answers to 127.0.0.1, [::1] and localhost only";
+    (StatusCode::MISDIRECTED_REQUEST, message).into_response()
+}
+
+fn is_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_has_these_names() {
+        for good in ["127.0.0.1:4000", "localhost", "LOCALHOST:1", "[::1]:4000", "127.1.2.3"] {
+            assert!(is_loopback(good), "{good}");
+        }
+        for bad in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4000", "192.168.0.1", "", "@"] {
+            assert!(!is_loopback(bad), "{bad}");
+        }
+    }
+}

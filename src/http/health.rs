@@ -1,0 +1,29 @@
+//! Whether this process lives, and whether it can serve.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Wire;
+
+/// It lives: it answers.
+pub(super) async fn live() -> &'static str {
+    "live"
+}
+
+/// Whether requests should come here. The clock's offset, in seconds, is what tests wait for.
+pub(super) async fn ready(State(wire): State<Wire>) -> (StatusCode, Json<Value>) {
+    let clock = wire.app.clock.offset();
+    if wire.stop.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stopping" })));
+    }
+    match wire.app.store.db().ping().await {
+        Ok(()) => (StatusCode::OK, Json(json!({ "status": "ready", "clockOffsetSeconds": clock }))),
+        Err(error) => {
+            error.log();
+            let body = json!({ "status": "unavailable", "reason": "the database does not answer" });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+        }
+    }
+}

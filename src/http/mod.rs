@@ -1,0 +1,123 @@
+//! The wire: GraphQL over HTTP and WebSocket, health, and the pages of development mode.
+
+mod development;
+pub(crate) mod explorer;
+mod graphql;
+mod health;
+mod websocket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::app::App;
+use crate::graph::documents::Documents;
+use crate::graph::{self, AccountsSchema};
+use crate::sandbox::{self, Sandbox};
+use crate::verification::Client;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    app: Arc<App>,
+    schema: AccountsSchema,
+    documents: Arc<Documents>,
+    /// Origins of browsers that may open a WebSocket.
+    origins: Arc<[String]>,
+    stop: CancellationToken,
+}
+
+/// Serves until `stop`, then lets requests under way end.
+pub async fn serve(listener: TcpListener, app: Arc<App>, sandbox: Option<Sandbox>, stop: CancellationToken) {
+    let Ok(address) = listener.local_addr() else { return };
+    let drain = Duration::from_secs(app.config.http.drain_seconds);
+    let router = router(app, address, sandbox, &stop);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, service)
+        .with_graceful_shutdown(async move { stopping.cancelled().await })
+        .into_future();
+    let out_of_time = async {
+        stop.cancelled().await;
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        served = serving => if let Err(error) = served { tracing::error!(%error, "serving ended") },
+        () = out_of_time => tracing::warn!("requests were still under way at the end of http.drain_seconds"),
+    }
+}
+
+fn router(app: Arc<App>, address: SocketAddr, sandbox: Option<Sandbox>, stop: &CancellationToken) -> Router {
+    let wire = Wire {
+        schema: graph::schema(app.clone()),
+        documents: Arc::new(Documents::new(app.config.graph.documents)),
+        origins: allowed_origins(&app, address),
+        stop: stop.clone(),
+        app: app.clone(),
+    };
+    let mut router = Router::new()
+        .route("/graphql", post(graphql::post).get(websocket::upgrade))
+        .route("/ready", get(health::ready))
+        .route("/live", get(health::live))
+        .merge(explorer::router());
+    if app.config.is_development() && app.config.demo.enabled {
+        router = router.route("/dev/sign-in", get(development::sign_in));
+    }
+    let mut router = router.with_state(wire).layer(CatchPanicLayer::custom(answer_to_panic));
+    // Behind that layer: its faults cut connections by unwinding.
+    if let Some(sandbox) = sandbox {
+        router = router.merge(sandbox::router(sandbox, stop.clone()));
+    }
+    if app.config.is_development() {
+        router = router.layer(axum::middleware::from_fn(development::require_loopback_host));
+    }
+    let secure = |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    router
+        .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(secure(header::REFERRER_POLICY, "no-referrer"))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(log_response))
+}
+
+fn allowed_origins(app: &App, address: SocketAddr) -> Arc<[String]> {
+    let mut origins = app.config.http.allowed_origins.clone();
+    if app.config.is_development() {
+        let port = address.port();
+        origins.extend([format!("http://{address}"), format!("http://localhost:{port}")]);
+    }
+    origins.into()
+}
+
+/// What a device tells of itself: shortened, because it is kept.
+fn client(headers: &HeaderMap, peer: ConnectInfo<SocketAddr>) -> Client {
+    let device = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Client {
+        device: device.map(|device| device.chars().take(200).collect()),
+        ip_address: Some(peer.0.ip().to_string()),
+    }
+}
+
+/// The path and nothing else: a query string could bear a secret.
+fn span<B>(request: &Request<B>) -> tracing::Span {
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path())
+}
+
+fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &tracing::Span) {
+    tracing::debug!(status = response.status().as_u16(), ms = latency.as_secs_f64() * 1e3, "answered");
+}
+
+fn answer_to_panic(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let cause = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    let error = crate::error::Error::internal(anyhow::anyhow!("panic: {cause}"));
+    graphql::refusal(axum::http::StatusCode::INTERNAL_SERVER_ERROR, &error)
+}

@@ -1,0 +1,301 @@
+//! GraphQL over WebSocket: the `graphql-transport-ws` protocol.
+//!
+//! One task for each socket, which reads, executes and writes. Nothing is queued for a client: while it does
+//! not read, its subscriptions are not polled, and after [`SEND_TIMEOUT`] the socket is dropped.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::Response as GraphResponse;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_stream::StreamMap;
+
+use super::graphql::{Answer, bearer, refusal};
+use super::{Wire, client};
+use crate::error::{Code, Error};
+use crate::graph::outcome::{self, Outcome};
+use crate::session::Viewer;
+use crate::verification::Client;
+use crate::verification::graphql::OneSubmission;
+
+const PROTOCOL: &str = "graphql-transport-ws";
+/// A client that takes none of what it asked for in this time is gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Operations that one socket may have open.
+const MAX_OPERATIONS: usize = 100;
+
+/// How a socket ends: the protocol's close codes, and those of RFC 6455.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Close {
+    /// The server restarts: come back.
+    Restart,
+    BadMessage,
+    Unauthorized,
+    Forbidden,
+    InitTimeout,
+    DuplicateOperation,
+    TooManyInits,
+}
+
+impl Close {
+    fn frame(self) -> CloseFrame {
+        let (code, reason) = match self {
+            Self::Restart => (1012, "The server restarts; come back"),
+            Self::BadMessage => (4400, "Invalid message"),
+            Self::Unauthorized => (4401, "Unauthorized: send connection_init first"),
+            Self::Forbidden => (4403, "Forbidden: the access token is not valid"),
+            Self::InitTimeout => (4408, "Connection initialisation timeout"),
+            Self::DuplicateOperation => (4409, "Subscriber for this id already exists"),
+            Self::TooManyInits => (4429, "Too many initialisation requests"),
+        };
+        CloseFrame { code, reason: reason.into() }
+    }
+}
+
+/// Why a socket's loop ended.
+enum End {
+    /// Say why, and close.
+    Close(Close),
+    /// The client has gone, or takes nothing.
+    Gone,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum FromClient {
+    ConnectionInit { payload: Option<InitPayload> },
+    Ping { payload: Option<serde_json::Value> },
+    Pong {},
+    Subscribe { id: String, payload: Box<async_graphql::Request> },
+    Complete { id: String },
+}
+
+#[derive(Default, Deserialize)]
+struct InitPayload {
+    authorization: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ToClient<'a> {
+    ConnectionAck,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<serde_json::Value>,
+    },
+    Next {
+        id: &'a str,
+        payload: Answer<'a>,
+    },
+    Error {
+        id: &'a str,
+        payload: &'a [async_graphql::ServerError],
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+/// An operation's answers; `None` once at its end.
+type Operation = Pin<Box<dyn Stream<Item = Option<GraphResponse>> + Send>>;
+
+/// Opens a socket, if the browser's page may.
+pub(super) async fn upgrade(
+    State(wire): State<Wire>,
+    peer: ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        let message = "Send operations by POST, or open a WebSocket with the protocol graphql-transport-ws.";
+        let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, &Error::client(Code::BadUserInput, message));
+        response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+        return response;
+    };
+    // A browser always says where its page is from; a page of somebody else must not use this person's rights.
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && !wire.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+    {
+        return (StatusCode::FORBIDDEN, "this origin is not in http.allowed_origins").into_response();
+    }
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let speaks = offered.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    if !speaks.map(str::trim).any(|protocol| protocol == PROTOCOL) {
+        return (StatusCode::BAD_REQUEST, "offer the WebSocket protocol graphql-transport-ws").into_response();
+    }
+    let limit = wire.app.config.http.body_limit;
+    let client = client(&headers, peer);
+    upgrade
+        .protocols([PROTOCOL])
+        // The defaults cost 128 KiB a socket.
+        .read_buffer_size(1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(256 * 1024)
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .on_upgrade(move |socket| Connection::new(wire, client).run(socket))
+}
+
+struct Connection {
+    wire: Wire,
+    client: Client,
+    /// Absent before `connection_init`; then who it is, if anybody.
+    caller: Option<Option<Viewer>>,
+    operations: StreamMap<Arc<str>, Operation>,
+}
+
+impl Connection {
+    fn new(wire: Wire, client: Client) -> Self {
+        Self { wire, client, caller: None, operations: StreamMap::new() }
+    }
+
+    async fn run(mut self, mut socket: WebSocket) {
+        let end = match self.serve(&mut socket).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        // Before the farewell: what it held must not wait for a client that does not answer.
+        drop(self);
+        if let End::Close(close) = end {
+            let farewell = socket.send(Message::Close(Some(close.frame())));
+            let _ = tokio::time::timeout(Duration::from_secs(5), farewell).await;
+        }
+    }
+
+    async fn serve(&mut self, socket: &mut WebSocket) -> Result<std::convert::Infallible, End> {
+        let settings = &self.wire.app.config.http;
+        let stop = self.wire.stop.clone();
+        let begin = Instant::now();
+        let init_deadline = begin + Duration::from_secs(settings.init_timeout_seconds);
+        let period = Duration::from_secs(settings.ping_seconds);
+        let mut pings = tokio::time::interval_at(begin + period, period);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = begin;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(End::Close(Close::Restart)),
+                message = socket.recv() => {
+                    heard = Instant::now();
+                    match message {
+                        Some(Ok(Message::Text(text))) => self.hear(socket, &text).await?,
+                        Some(Ok(Message::Binary(_))) => return Err(End::Close(Close::BadMessage)),
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
+                    }
+                }
+                Some((id, answer)) = self.operations.next(), if !self.operations.is_empty() => {
+                    self.tell(socket, &id, answer).await?;
+                }
+                () = tokio::time::sleep_until(init_deadline), if self.caller.is_none() => {
+                    return Err(End::Close(Close::InitTimeout));
+                }
+                _ = pings.tick() => {
+                    // A ping that nobody answered in a whole period: the other side is gone.
+                    if heard.elapsed() > period * 2 {
+                        return Err(End::Gone);
+                    }
+                    send(socket, Message::Ping(Default::default())).await?;
+                }
+            }
+        }
+    }
+
+    async fn hear(&mut self, socket: &mut WebSocket, text: &str) -> Result<(), End> {
+        let message = serde_json::from_str(text).map_err(|_| End::Close(Close::BadMessage))?;
+        match message {
+            FromClient::ConnectionInit { payload } => {
+                if self.caller.is_some() {
+                    return Err(End::Close(Close::TooManyInits));
+                }
+                self.caller = Some(self.authenticate(payload.unwrap_or_default())?);
+                say(socket, &ToClient::ConnectionAck).await
+            }
+            FromClient::Ping { payload } => say(socket, &ToClient::Pong { payload }).await,
+            FromClient::Pong {} => Ok(()),
+            FromClient::Subscribe { id, payload } => {
+                let Some(viewer) = self.caller else { return Err(End::Close(Close::Unauthorized)) };
+                let id: Arc<str> = id.into();
+                if self.operations.contains_key(&id) {
+                    return Err(End::Close(Close::DuplicateOperation));
+                }
+                let operation = self.open(viewer, *payload);
+                self.operations.insert(id, operation);
+                Ok(())
+            }
+            FromClient::Complete { id } => {
+                self.operations.remove(id.as_str());
+                Ok(())
+            }
+        }
+    }
+
+    fn authenticate(&self, payload: InitPayload) -> Result<Option<Viewer>, End> {
+        let Some(authorization) = payload.authorization else { return Ok(None) };
+        bearer(&self.wire, &authorization).map(Some).map_err(|_| End::Close(Close::Forbidden))
+    }
+
+    fn open(&self, viewer: Option<Viewer>, operation: async_graphql::Request) -> Operation {
+        if self.operations.len() >= MAX_OPERATIONS {
+            let message = format!("A socket has at most {MAX_OPERATIONS} operations; complete one first.");
+            return single(outcome::refuse(&Error::client(Code::BadUserInput, message)));
+        }
+        let mut operation = match self.wire.documents.prepare(operation) {
+            Ok(operation) => operation,
+            Err(refused) => return single(*refused),
+        };
+        if let Some(viewer) = viewer {
+            operation = operation.data(viewer);
+        }
+        let operation = operation.data(self.client.clone()).data(OneSubmission::default());
+        let answers = self.wire.schema.execute_stream(operation);
+        Box::pin(answers.map(Some).chain(stream::once(async { None })))
+    }
+
+    async fn tell(
+        &mut self,
+        socket: &mut WebSocket,
+        id: &Arc<str>,
+        answer: Option<GraphResponse>,
+    ) -> Result<(), End> {
+        let Some(mut answer) = answer else {
+            self.operations.remove(id);
+            return say(socket, &ToClient::Complete { id }).await;
+        };
+        match outcome::settle(&mut answer) {
+            Outcome::Executed => {
+                let payload = Answer::new(&answer, Outcome::Executed);
+                say(socket, &ToClient::Next { id, payload }).await
+            }
+            // Says that it has ended, too.
+            Outcome::Refused => {
+                self.operations.remove(id);
+                say(socket, &ToClient::Error { id, payload: &answer.errors }).await
+            }
+        }
+    }
+}
+
+fn single(answer: GraphResponse) -> Operation {
+    Box::pin(stream::iter([Some(answer), None]))
+}
+
+async fn say(socket: &mut WebSocket, message: &ToClient<'_>) -> Result<(), End> {
+    let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
+    send(socket, Message::Text(text.into())).await
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
+    match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(End::Gone),
+    }
+}

@@ -1,0 +1,26 @@
+//! The Accounts Center: the hub where a person links their profiles, as one GraphQL graph.
+//!
+//! `ARCHITECTURE.md` has the map.
+
+pub mod account;
+pub mod app;
+pub mod bus;
+pub mod clock;
+pub mod command;
+pub mod config;
+mod demo;
+pub mod error;
+pub mod graph;
+pub mod http;
+pub mod ids;
+pub mod keys;
+pub mod link_graph;
+pub mod platform;
+pub mod profile;
+pub mod sandbox;
+pub mod schema_check;
+pub mod session;
+mod shutdown;
+pub mod store;
+mod telemetry;
+pub mod verification;

@@ -1,0 +1,149 @@
+//! The program: `accounts-center serve` and its siblings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use accounts_center::{command, store};
+use clap::{Args, Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The Accounts Center: one GraphQL graph for a person's linked profiles.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve everything in one process; what happens without a command.
+    Serve(Serve),
+    /// Serve only the sandbox platforms, as a process of their own.
+    Sandbox {
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:4100")]
+        listen: SocketAddr,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Move the database's schema.
+    Migrate {
+        #[command(subcommand)]
+        direction: Direction,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Print the graph's schema, or check it against another one.
+    Schema {
+        #[command(subcommand)]
+        action: Schema,
+    },
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Where to listen; overrides http.listen. Port 0 takes a free one.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Args)]
+struct Settings {
+    /// A configuration file; `config.default.toml` lists all settings.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The folder for SQLite and the sandbox; overrides data.dir.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Direction {
+    /// To the newest schema.
+    Up,
+    /// The newest migrations back.
+    Down {
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+    /// Which migrations the database has.
+    Status,
+}
+
+#[derive(Subcommand)]
+enum Schema {
+    /// Print it as SDL.
+    Print {
+        /// As a Federation v2 subgraph.
+        #[arg(long)]
+        subgraph: bool,
+    },
+    /// Fail if replacing the schema in FILE by this one would break a client.
+    Check {
+        /// SDL of the schema that clients use now.
+        #[arg(long, value_name = "FILE")]
+        against: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    store::failpoint::set_up();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::anyhow!("no runtime: {error}")),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one line for whoever started the program")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("accounts-center: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(Serve { listen, settings }) => {
+            let mut config = settings.load()?;
+            if let Some(listen) = listen {
+                config.http.listen = listen;
+            }
+            command::serve(config.checked()?).await?;
+        }
+        Command::Sandbox { listen, settings } => command::sandbox(settings.load()?.checked()?, listen).await?,
+        Command::Migrate { direction, settings } => {
+            let config = settings.load()?.checked()?;
+            match direction {
+                Direction::Up => command::migrate_up(&config).await?,
+                Direction::Down { steps } => command::migrate_down(&config, steps).await?,
+                Direction::Status => command::migrate_status(&config).await?,
+            }
+        }
+        Command::Schema { action: Schema::Print { subgraph } } => command::print_schema(subgraph).await?,
+        Command::Schema { action: Schema::Check { against } } => return command::check_schema(&against).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Settings {
+    fn load(self) -> anyhow::Result<accounts_center::config::Config> {
+        let mut config = accounts_center::config::Config::load(self.config.as_deref())?;
+        if let Some(data) = self.data {
+            config.data.dir = data;
+        }
+        Ok(config)
+    }
+}

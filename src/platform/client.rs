@@ -1,0 +1,159 @@
+//! The client of a platform's HTTP API (see the platform contract in `README.md`).
+
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use url::Url;
+
+use super::PlatformKey;
+
+/// Bytes of an answer that we read; a platform's answers are small.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// Speaks to one platform.
+#[derive(Clone)]
+pub struct PlatformClient {
+    http: reqwest::Client,
+    base_url: Url,
+    credential: SecretString,
+}
+
+/// How a call failed. Its text names the platform's status and never what was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// 404: the platform does not know the handle or profile.
+    #[error("the platform does not know it")]
+    NotFound,
+    /// The platform will not do this, however often it is asked.
+    #[error("the platform refused it with status {0}")]
+    Refused(StatusCode),
+    /// No answer, or none that makes sense: later it may.
+    #[error("the platform is not available: {0}")]
+    Unavailable(String),
+}
+
+/// A code on its way to a profile.
+#[derive(Serialize)]
+pub struct CodeDelivery<'a> {
+    pub handle: &'a str,
+    pub code: &'a str,
+    pub purpose: &'a str,
+    pub expires_at: DateTime<Utc>,
+    pub locale: &'a str,
+}
+
+/// What a platform says of one of its profiles. The handle is unmasked: mask it before it goes anywhere.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ProfileClaim {
+    pub external_id: String,
+    pub handle: String,
+    pub display_name: String,
+    pub avatar_url: Option<String>,
+    pub state: ProfileState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileState {
+    Active,
+    Deactivated,
+    CredentialsExpired,
+    Deleted,
+}
+
+#[derive(Deserialize)]
+struct Delivered {
+    external_id: String,
+}
+
+/// One connection pool for all platforms.
+pub(super) fn http_client() -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent("accounts-center")
+        .build()
+        .context("no HTTP client")
+}
+
+impl PlatformClient {
+    pub(super) fn new(
+        http: reqwest::Client,
+        key: &PlatformKey,
+        base_url: &str,
+        credential: SecretString,
+    ) -> anyhow::Result<Self> {
+        let base_url: Url = base_url
+            .parse()
+            .with_context(|| format!("platforms.{key}.base_url is {base_url:?}, which is no URL"))?;
+        if base_url.cannot_be_a_base() || !matches!(base_url.scheme(), "http" | "https") {
+            anyhow::bail!("platforms.{key}.base_url must begin with https:// or http://");
+        }
+        Ok(Self { http, base_url, credential })
+    }
+
+    /// Delivers a code to the profile behind a handle, and tells that profile's external id. The same
+    /// `idempotency_key` delivers once, however often it is sent.
+    pub async fn send_code(
+        &self,
+        delivery: &CodeDelivery<'_>,
+        idempotency_key: &str,
+    ) -> Result<String, PlatformError> {
+        let request = self.request(Method::POST, &["codes"]).header("Idempotency-Key", idempotency_key);
+        let delivered: Delivered = answer(request.json(delivery)).await?;
+        Ok(delivered.external_id)
+    }
+
+    /// What the platform knows of a profile.
+    pub async fn profile(&self, external_id: &str) -> Result<ProfileClaim, PlatformError> {
+        answer(self.request(Method::GET, &["profiles", external_id])).await
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base_url.clone();
+        // Segments are percent-encoded, so that an external id cannot leave its place in the path.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        self.http.request(method, url).bearer_auth(self.credential.expose_secret())
+    }
+}
+
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, PlatformError> {
+    let unavailable = |error: reqwest::Error| PlatformError::Unavailable(error.without_url().to_string());
+    let mut response = request.send().await.map_err(unavailable)?;
+    let status = response.status();
+    match status {
+        StatusCode::NOT_FOUND => return Err(PlatformError::NotFound),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+            return Err(PlatformError::Unavailable(format!("status {status}")));
+        }
+        _ if status.is_server_error() => {
+            return Err(PlatformError::Unavailable(format!("status {status}")));
+        }
+        _ if !status.is_success() => return Err(PlatformError::Refused(status)),
+        _ => {}
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(PlatformError::Unavailable(format!("an answer over {ANSWER_LIMIT} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // The cause is left out: it could quote what the platform said of a person.
+    serde_json::from_slice(&body)
+        .map_err(|_| PlatformError::Unavailable("an answer that is not of the contract".to_owned()))
+}
+
+impl std::fmt::Debug for PlatformClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PlatformClient({})", self.base_url)
+    }
+}

@@ -1,0 +1,64 @@
+//! The platforms whose profiles can be linked, and the client of what they offer.
+//!
+//! A platform is added by configuration alone: nothing here knows one by name.
+
+mod client;
+pub mod graphql;
+mod key;
+mod masking;
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::config;
+
+pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState};
+pub use key::PlatformKey;
+pub use masking::mask_handle;
+
+/// A configured platform.
+#[derive(Debug)]
+pub struct Platform {
+    pub key: PlatformKey,
+    pub display_name: String,
+    /// Whether its profiles can sign in.
+    pub sign_in: bool,
+    pub end_to_end_encrypted: bool,
+    pub client: PlatformClient,
+}
+
+/// All configured platforms, in the operator's order. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Platforms(Arc<IndexMap<PlatformKey, Arc<Platform>>>);
+
+impl Platforms {
+    /// `sandbox` is the base URL of the sandbox, for platforms without one of their own.
+    pub fn new(configured: &IndexMap<PlatformKey, config::Platform>, sandbox: &str) -> anyhow::Result<Self> {
+        let http = client::http_client()?;
+        let platforms = configured.iter().map(|(key, platform)| {
+            let base_url = if platform.base_url.is_empty() {
+                format!("{sandbox}/sandbox/{key}")
+            } else {
+                platform.base_url.clone()
+            };
+            let platform = Platform {
+                key: key.clone(),
+                display_name: platform.display_name.clone(),
+                sign_in: platform.sign_in,
+                end_to_end_encrypted: platform.end_to_end_encrypted,
+                client: PlatformClient::new(http.clone(), key, &base_url, platform.credential.clone())?,
+            };
+            anyhow::Ok((key.clone(), Arc::new(platform)))
+        });
+        Ok(Self(Arc::new(platforms.collect::<Result<_, _>>()?)))
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Arc<Platform>> {
+        self.0.get(key)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Platform>> {
+        self.0.values()
+    }
+}

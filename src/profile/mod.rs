@@ -1,0 +1,3 @@
+//! Linked profiles, as nodes of the graph.
+
+pub mod graphql;

@@ -1,0 +1,116 @@
+//! Platforms to develop and test against: the platform contract over real HTTP, with pages for people and
+//! JSON for tests. Never part of a production server.
+//!
+//! **Invariant.** The server knows nothing of the sandbox but its URL: it speaks to it as to any platform.
+
+mod api;
+mod clock;
+mod control;
+mod faults;
+mod phone;
+mod problem;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use indexmap::IndexMap;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::platform::PlatformKey;
+
+pub use clock::follow_clock;
+pub use state::DEMO_PROFILE;
+use state::PlatformState;
+
+/// The bearer token that the sandbox takes: `platforms.*.credential` in development.
+const CREDENTIAL: &str = "sandbox";
+/// How often changed state is written to its file.
+const SAVE_EVERY: Duration = Duration::from_millis(200);
+
+/// All sandbox platforms. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+struct Inner {
+    file: PathBuf,
+    platforms: IndexMap<PlatformKey, watch::Sender<PlatformState>>,
+    clock: Clock,
+    /// What servers in development add to their time, in seconds.
+    offset: watch::Sender<i64>,
+}
+
+impl Sandbox {
+    /// Reads its state from `folder`, or begins with demo profiles.
+    pub fn open(folder: &Path, keys: impl Iterator<Item = PlatformKey>) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the data folder {} cannot be written; choose another one with --data", folder.display()))?;
+        let file = folder.join("sandbox.json");
+        let mut saved: IndexMap<PlatformKey, PlatformState> = match std::fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is damaged; delete it to begin anew", file.display()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => IndexMap::new(),
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
+        };
+        let platforms = keys
+            .map(|key| {
+                let state = saved.swap_remove(&key).unwrap_or_else(|| PlatformState::with_demo_profiles(&key));
+                (key, watch::channel(state).0)
+            })
+            .collect();
+        Ok(Self(Arc::new(Inner { file, platforms, clock: Clock::system(), offset: watch::channel(0).0 })))
+    }
+
+    fn platform(&self, key: &str) -> Option<&watch::Sender<PlatformState>> {
+        self.0.platforms.get(key)
+    }
+
+    /// Writes the state at every change, at most every [`SAVE_EVERY`], and once more at the end.
+    async fn save_changes(self, stop: CancellationToken) {
+        let mut changes: Vec<_> = self.0.platforms.values().map(watch::Sender::subscribe).collect();
+        while !stop.is_cancelled() {
+            let changed = futures_util::future::select_all(
+                changes.iter_mut().map(|changes| Box::pin(changes.changed())),
+            );
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = changed => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(SAVE_EVERY) => {}
+            }
+            if let Err(error) = self.save() {
+                tracing::warn!(error = format!("{error:#}"), "the sandbox's state was not saved");
+            }
+        }
+    }
+
+    fn save(&self) -> anyhow::Result<()> {
+        let state: IndexMap<_, _> =
+            self.0.platforms.iter().map(|(key, state)| (key, state.borrow().clone())).collect();
+        let draft = self.0.file.with_extension("json.new");
+        std::fs::write(&draft, serde_json::to_vec_pretty(&state)?)?;
+        Ok(std::fs::rename(draft, &self.0.file)?)
+    }
+}
+
+/// Everything under `/sandbox`, and the task that saves it.
+pub fn router(sandbox: Sandbox, stop: CancellationToken) -> Router {
+    tokio::spawn(sandbox.clone().save_changes(stop.clone()));
+    let platform = Router::new()
+        .merge(api::router(&sandbox))
+        .merge(control::router())
+        .merge(phone::router());
+    Router::new()
+        .nest("/sandbox/{platform}", platform)
+        .merge(clock::router(stop))
+        .layer(DefaultBodyLimit::max(64 * 1024))
+        .with_state(sandbox)
+}

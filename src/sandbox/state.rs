@@ -1,0 +1,118 @@
+//! What a sandbox platform holds.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::faults::Faults;
+use crate::platform::{PlatformKey, ProfileClaim, ProfileState};
+
+/// Delivered codes that are kept for each platform.
+const KEPT_CODES: usize = 10_000;
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct PlatformState {
+    pub profiles: Vec<Profile>,
+    /// Oldest first.
+    pub codes: Vec<Code>,
+    /// By endpoint: how often it was called, and how often that had an effect.
+    pub requests: BTreeMap<String, Requests>,
+    /// The first result under each idempotency key.
+    pub results: BTreeMap<String, String>,
+    /// Never saved: a restarted sandbox behaves.
+    #[serde(skip)]
+    pub faults: Faults,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Profile {
+    pub external_id: String,
+    pub handle: String,
+    pub display_name: String,
+    pub avatar_url: Option<String>,
+    pub state: ProfileState,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Code {
+    pub external_id: String,
+    pub code: String,
+    pub purpose: String,
+    pub sent_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Requests {
+    pub calls: u64,
+    pub effects: u64,
+}
+
+/// A profile that every new sandbox has.
+pub struct DemoProfile {
+    pub external_id: &'static str,
+    handle: &'static str,
+    display_name: &'static str,
+}
+
+/// The first profile of the demo account. The numbers are ones that Germany keeps for films.
+pub const DEMO_PROFILE: DemoProfile =
+    DemoProfile { external_id: "wa_demo", handle: "+4917139200001", display_name: "Demo" };
+
+const FREE_PROFILES: [DemoProfile; 2] = [
+    DemoProfile { external_id: "wa_ada", handle: "+4917139200042", display_name: "Ada" },
+    DemoProfile { external_id: "wa_grace", handle: "+4917139200043", display_name: "Grace" },
+];
+
+impl From<DemoProfile> for ProfileClaim {
+    fn from(demo: DemoProfile) -> Self {
+        Self {
+            external_id: demo.external_id.to_owned(),
+            handle: demo.handle.to_owned(),
+            display_name: demo.display_name.to_owned(),
+            avatar_url: None,
+            state: ProfileState::Active,
+        }
+    }
+}
+
+impl From<DemoProfile> for Profile {
+    fn from(demo: DemoProfile) -> Self {
+        let ProfileClaim { external_id, handle, display_name, avatar_url, state } = demo.into();
+        Self { external_id, handle, display_name, avatar_url, state }
+    }
+}
+
+impl PlatformState {
+    pub fn with_demo_profiles(key: &PlatformKey) -> Self {
+        let profiles = if key.as_str() == "whatsapp" {
+            let [ada, grace] = FREE_PROFILES;
+            vec![DEMO_PROFILE.into(), ada.into(), grace.into()]
+        } else {
+            Vec::new()
+        };
+        Self { profiles, ..Self::default() }
+    }
+
+    pub fn profile(&self, external_id: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.external_id == external_id)
+    }
+
+    pub fn profile_of_handle(&self, handle: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.handle == handle && profile.state != ProfileState::Deleted)
+    }
+
+    pub fn count_call(&mut self, endpoint: &str) {
+        self.requests.entry(endpoint.to_owned()).or_default().calls += 1;
+    }
+
+    pub fn count_effect(&mut self, endpoint: &str) {
+        self.requests.entry(endpoint.to_owned()).or_default().effects += 1;
+    }
+
+    pub fn keep_code(&mut self, code: Code) {
+        self.codes.push(code);
+        let surplus = self.codes.len().saturating_sub(KEPT_CODES);
+        self.codes.drain(..surplus);
+    }
+}

@@ -1,0 +1,11 @@
+//! Sessions: devices that are signed in, and the access tokens that they show.
+//!
+//! **Invariants.** A mutation checks its session's row inside the transaction that it holds anyway; a token
+//! alone changes nothing.
+
+pub mod graphql;
+mod service;
+mod token;
+
+pub use service::{NewSession, Viewer, check, check_fresh, find, open};
+pub use token::{AccessToken, TokenError, Tokens};

@@ -1,0 +1,93 @@
+//! Opening sessions, and checking them.
+
+use accounts_center_entity::{account, session};
+use chrono::TimeDelta;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::config;
+use crate::error::{Code, Error};
+use crate::store::{Command, Database};
+
+/// Who is asking: the account and session that an access token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    pub account: Uuid,
+    pub session: Uuid,
+}
+
+/// A session about to be opened.
+pub struct NewSession {
+    pub account: Uuid,
+    pub opened_by_profile: Uuid,
+    pub device: Option<String>,
+    pub ip_address: Option<String>,
+}
+
+/// Opens a session, which has just been authenticated.
+pub async fn open(
+    command: &Command,
+    new: NewSession,
+    config: &config::Sessions,
+) -> Result<session::Model, Error> {
+    let now = command.now();
+    let row = session::ActiveModel {
+        id: Set(command.new_id()),
+        account_id: Set(new.account),
+        opened_by_profile_id: Set(Some(new.opened_by_profile)),
+        device: Set(new.device),
+        ip_address: Set(new.ip_address),
+        created_at: Set(now),
+        authenticated_at: Set(now),
+        expires_at: Set(now + TimeDelta::days(config.lifetime_days.into())),
+        revoked_at: Set(None),
+    };
+    Ok(row.insert(command.tx()).await?)
+}
+
+/// The viewer's session, if it may still change anything.
+///
+/// # Errors
+/// UNAUTHENTICATED if it was revoked, has expired or is gone.
+pub async fn check(command: &Command, viewer: Viewer) -> Result<session::Model, Error> {
+    let found = session::Entity::find_by_id(viewer.session)
+        .filter(session::Column::AccountId.eq(viewer.account))
+        .one(command.tx())
+        .await?;
+    found
+        .filter(|session| session.revoked_at.is_none() && session.expires_at > command.now())
+        .ok_or_else(|| Error::unauthenticated("This session has ended; sign in again."))
+}
+
+/// Checks for a "Step-up" mutation of linking: a recent proof, or an account so new that it has nothing to
+/// lose yet.
+///
+/// # Errors
+/// STEP_UP_REQUIRED, counted from the authentication and not from activity.
+pub async fn check_fresh(
+    command: &Command,
+    session: &session::Model,
+    config: &config::Sessions,
+) -> Result<(), Error> {
+    let now = command.now();
+    if now < session.authenticated_at + TimeDelta::minutes(config.step_up_minutes.into()) {
+        return Ok(());
+    }
+    let account = account::Entity::find_by_id(session.account_id).one(command.tx()).await?;
+    let new = TimeDelta::minutes(config.new_account_minutes.into());
+    if account.is_some_and(|account| now < account.created_at + new) {
+        return Ok(());
+    }
+    Err(Error::client(
+        Code::StepUpRequired,
+        format!("This needs a proof of at most {} minutes ago; sign in again.", config.step_up_minutes),
+    ))
+}
+
+/// A session of `account`.
+pub async fn find(db: &Database, account: Uuid, id: Uuid) -> Result<Option<session::Model>, Error> {
+    Ok(session::Entity::find_by_id(id)
+        .filter(session::Column::AccountId.eq(account))
+        .one(db.read())
+        .await?)
+}

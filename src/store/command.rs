@@ -1,0 +1,264 @@
+//! The one way in which things change.
+
+use accounts_center_entity::{event, job, stream};
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait,
+    QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use uuid::Uuid;
+
+use super::failpoint::failpoint;
+use super::{Job, Store, StreamEvent};
+use crate::bus::Hint;
+use crate::error::{Error, UserError};
+use crate::ids::Ids;
+
+/// How a command ends, beside failing: an `Err` rolls everything back.
+pub enum Outcome<T> {
+    /// What was done stays.
+    Commit(T),
+    /// A user error whose traces stay: a failed try is counted, an abused secret is revoked.
+    CommitAndReject(Vec<UserError>),
+}
+
+impl<T> Outcome<T> {
+    /// Rejects with one error.
+    pub fn reject(error: UserError) -> Self {
+        Self::CommitAndReject(vec![error])
+    }
+}
+
+/// What a stream is the history of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    Account,
+    /// A verification that a signed-out device started.
+    Verification,
+}
+
+impl StreamKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Verification => "verification",
+        }
+    }
+}
+
+/// A transaction that holds the lock of one stream, and what it is going to leave behind.
+pub struct Command {
+    tx: DatabaseTransaction,
+    now: DateTime<Utc>,
+    ids: Ids,
+    /// The stream that the command is on, then those that it brought into being.
+    streams: Vec<Touched>,
+    jobs: Vec<job::ActiveModel>,
+}
+
+struct Touched {
+    id: Uuid,
+    version: i64,
+    graph_version: i64,
+    events: Vec<event::ActiveModel>,
+}
+
+enum Target {
+    Existing(Uuid),
+    New(Uuid, StreamKind),
+}
+
+impl Store {
+    /// Changes `stream`: locks it, runs `body` on the database, and commits what it did together with the
+    /// events and jobs that it left. `Ok(Err(_))` is what the body rejected.
+    ///
+    /// The lock is the stream's row (on SQLite the one writer), so commands on one stream run one by one.
+    /// A body locks no other stream; rows of its own it locks after the stream.
+    pub async fn command<T, F>(&self, stream: Uuid, body: F) -> Result<Result<T, Vec<UserError>>, Error>
+    where
+        F: AsyncFnOnce(&mut Command) -> Result<Outcome<T>, Error>,
+    {
+        self.run(Target::Existing(stream), body).await
+    }
+
+    /// Brings `stream` into being by its first command. A rejection leaves nothing.
+    pub async fn create<T, F>(
+        &self,
+        stream: Uuid,
+        kind: StreamKind,
+        body: F,
+    ) -> Result<Result<T, Vec<UserError>>, Error>
+    where
+        F: AsyncFnOnce(&mut Command) -> Result<Outcome<T>, Error>,
+    {
+        self.run(Target::New(stream, kind), body).await
+    }
+
+    async fn run<T, F>(&self, target: Target, body: F) -> Result<Result<T, Vec<UserError>>, Error>
+    where
+        F: AsyncFnOnce(&mut Command) -> Result<Outcome<T>, Error>,
+    {
+        let creates = matches!(target, Target::New(..));
+        let mut command = self.begin(target).await?;
+        failpoint("store::command-locked");
+        // Dropping the transaction on an early return rolls it back.
+        let result = match body(&mut command).await? {
+            Outcome::Commit(value) => Ok(value),
+            Outcome::CommitAndReject(errors) if creates => return Ok(Err(errors)),
+            Outcome::CommitAndReject(errors) => Err(errors),
+        };
+        failpoint("store::command-applied");
+        let has_jobs = !command.jobs.is_empty();
+        let hints = command.write().await?;
+        failpoint("store::command-committed");
+        for hint in hints {
+            self.hear(hint);
+            self.0.bus.publish(hint);
+        }
+        if has_jobs {
+            self.0.jobs.notify_one();
+        }
+        Ok(result)
+    }
+
+    async fn begin(&self, target: Target) -> Result<Command, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let tx = self.db().write().begin_with_options(options).await?;
+        let mut command = Command {
+            tx,
+            now: self.0.clock.now(),
+            ids: self.0.ids.clone(),
+            streams: Vec::new(),
+            jobs: Vec::new(),
+        };
+        match target {
+            Target::Existing(id) => command.lock(id).await?,
+            Target::New(id, kind) => command.create_stream(id, kind).await?,
+        }
+        Ok(command)
+    }
+}
+
+impl Command {
+    /// The transaction: all that a body reads and writes goes through it.
+    pub fn tx(&self) -> &DatabaseTransaction {
+        &self.tx
+    }
+
+    /// The moment of this command, the same for all that it writes.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// A new id of this moment.
+    pub fn new_id(&self) -> Uuid {
+        self.ids.uuid(self.now)
+    }
+
+    /// The stream that this command is on.
+    pub fn stream(&self) -> Uuid {
+        self.streams[0].id
+    }
+
+    /// Brings another stream into being: an account, by the first sign-in with a profile.
+    pub async fn create_stream(&mut self, id: Uuid, kind: StreamKind) -> Result<(), Error> {
+        stream::ActiveModel {
+            id: Set(id),
+            kind: Set(kind.name().to_owned()),
+            version: Set(0),
+            graph_version: Set(0),
+            created_at: Set(self.now),
+        }
+        .insert(&self.tx)
+        .await?;
+        self.streams.push(Touched { id, version: 0, graph_version: 0, events: Vec::new() });
+        Ok(())
+    }
+
+    /// Appends an event to `stream`, which is this command's own or one that it brought into being.
+    /// Returns the event's number.
+    pub fn emit<E: StreamEvent>(&mut self, stream: Uuid, event: &E) -> Result<i64, Error> {
+        let touched = self
+            .streams
+            .iter_mut()
+            .find(|touched| touched.id == stream)
+            .ok_or_else(|| Error::internal(anyhow::anyhow!("a command emitted into a stream it does not hold")))?;
+        touched.version += 1;
+        if E::CHANGES_GRAPH {
+            touched.graph_version = touched.version;
+        }
+        touched.events.push(event::ActiveModel {
+            stream_id: Set(stream),
+            number: Set(touched.version),
+            kind: Set(E::KIND.to_owned()),
+            payload: Set(serde_json::to_value(event).map_err(Error::internal)?),
+            occurred_at: Set(self.now),
+        });
+        Ok(touched.version)
+    }
+
+    /// Leaves a job to be run as soon as this has committed.
+    pub fn enqueue<J: Job>(&mut self, job: &J) -> Result<(), Error> {
+        self.jobs.push(job::ActiveModel {
+            id: Set(self.new_id()),
+            kind: Set(J::KIND.to_owned()),
+            payload: Set(serde_json::to_value(job).map_err(Error::internal)?),
+            stream_id: Set(self.stream()),
+            run_at: Set(self.now),
+            attempts: Set(0),
+            leased_until: Set(None),
+            dead_at: Set(None),
+            last_error: Set(None),
+            created_at: Set(self.now),
+        });
+        Ok(())
+    }
+
+    async fn lock(&mut self, id: Uuid) -> Result<(), Error> {
+        // On SQLite the clause is left out, and the transaction is the only writer already.
+        let row = stream::Entity::find_by_id(id)
+            .lock_exclusive()
+            .one(&self.tx)
+            .await?
+            .ok_or_else(|| Error::unauthenticated("This account does not exist any more."))?;
+        self.streams.push(Touched {
+            id,
+            version: row.version,
+            graph_version: row.graph_version,
+            events: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Writes events, versions and jobs, and commits. Returns what to tell the bus.
+    async fn write(self) -> Result<Vec<Hint>, Error> {
+        let mut hints = Vec::new();
+        for touched in self.streams {
+            if touched.events.is_empty() {
+                continue;
+            }
+            event::Entity::insert_many(touched.events).exec_without_returning(&self.tx).await?;
+            stream::Entity::update_many()
+                .col_expr(stream::Column::Version, Expr::val(touched.version))
+                .col_expr(stream::Column::GraphVersion, Expr::val(touched.graph_version))
+                .filter(stream::Column::Id.eq(touched.id))
+                .exec(&self.tx)
+                .await?;
+            hints.push(Hint {
+                stream: touched.id,
+                version: touched.version,
+                graph_version: touched.graph_version,
+            });
+        }
+        if !self.jobs.is_empty() {
+            job::Entity::insert_many(self.jobs).exec_without_returning(&self.tx).await?;
+        }
+        failpoint("store::command-written");
+        self.tx.commit().await?;
+        Ok(hints)
+    }
+}

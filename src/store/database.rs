@@ -1,0 +1,106 @@
+//! Connections: SQLite with one writer and a pool of readers, or a pool on PostgreSQL.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbBackend};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::Error;
+
+/// Readers of an SQLite file.
+const SQLITE_READERS: u32 = 4;
+
+/// Where rows are read and written.
+#[derive(Clone)]
+pub struct Database {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+    statements: Arc<AtomicU64>,
+}
+
+impl Database {
+    /// Opens the SQLite file in `folder`, and makes it if it is not there.
+    pub async fn open_sqlite(folder: &Path) -> anyhow::Result<Self> {
+        let file = folder.join("accounts.sqlite");
+        let open = |connections: u32| {
+            let mut options = ConnectOptions::new("sqlite::memory:");
+            let file = file.clone();
+            options
+                .max_connections(connections)
+                .min_connections(1)
+                .acquire_timeout(Duration::from_secs(10))
+                .sqlx_logging(false)
+                .map_sqlx_sqlite_opts(move |sqlite| {
+                    sqlite
+                        .filename(&file)
+                        .in_memory(false)
+                        .shared_cache(false)
+                        .create_if_missing(true)
+                        .journal_mode(SqliteJournalMode::Wal)
+                        // A commit that a subscriber has heard of must survive a power cut.
+                        .synchronous(SqliteSynchronous::Full)
+                        .foreign_keys(true)
+                        .busy_timeout(Duration::from_secs(5))
+                });
+            options
+        };
+        let context = || format!("the database {} cannot be opened", file.display());
+        let write = sea_orm::Database::connect(open(1)).await.with_context(context)?;
+        let read = sea_orm::Database::connect(open(SQLITE_READERS)).await.with_context(context)?;
+        Ok(Self::counted(read, write))
+    }
+
+    /// Connects to a PostgreSQL database.
+    pub async fn connect_postgres(url: &SecretString, max_connections: u32) -> anyhow::Result<Self> {
+        let mut options = ConnectOptions::new(url.expose_secret());
+        options
+            .max_connections(max_connections)
+            .connect_timeout(Duration::from_secs(5))
+            .acquire_timeout(Duration::from_secs(3))
+            .sqlx_logging(false);
+        let pool = sea_orm::Database::connect(options)
+            .await
+            .context("PostgreSQL at database.url cannot be reached")?;
+        Ok(Self::counted(pool.clone(), pool))
+    }
+
+    fn counted(mut read: DatabaseConnection, mut write: DatabaseConnection) -> Self {
+        let statements = Arc::new(AtomicU64::new(0));
+        for connection in [&mut read, &mut write] {
+            let statements = statements.clone();
+            connection.set_metric_callback(move |_| {
+                statements.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        Self { read, write, statements }
+    }
+
+    /// For statements that only read.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For transactions that write.
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    pub fn backend(&self) -> DbBackend {
+        self.write.get_database_backend()
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        Ok(self.read.ping().await?)
+    }
+
+    /// How many statements have been run so far; tests assert how many an operation takes.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+}

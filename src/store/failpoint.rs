@@ -1,0 +1,36 @@
+//! Places where a test can kill this process, as `kill -9` would.
+//!
+//! Compiled in with the feature `failpoints` only. `FAILPOINTS="store::command-committed=1*off->return"`
+//! dies at the second time that a command has committed and its hint has not gone out.
+
+/// Every failpoint, in the order in which a command and a job pass them.
+pub const ALL: [&str; 6] = [
+    "store::command-locked",
+    "store::command-applied",
+    "store::command-written",
+    "store::command-committed",
+    "store::job-claimed",
+    "store::job-ran",
+];
+
+/// Reads `FAILPOINTS` from the environment, where they are compiled in.
+pub fn set_up() {
+    if fail::has_failpoints() {
+        // Dropping a scenario would remove its failpoints again.
+        std::mem::forget(fail::FailScenario::setup());
+    }
+}
+
+/// A place where a test can kill this process: no destructor, no flush, no rollback that was asked for.
+pub(super) fn failpoint(name: &'static str) {
+    if reached(name) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}
+
+/// Whether a test wants this process to end here; always false where failpoints are not compiled in.
+#[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "the macro is empty then"))]
+fn reached(name: &'static str) -> bool {
+    fail::fail_point!(name, |_| true);
+    false
+}

@@ -1,0 +1,88 @@
+//! Who waits for which stream, and how far that stream has come.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// The streams that have a reader in this process. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Watches(Arc<Mutex<HashMap<Uuid, watch::Sender<i64>>>>);
+
+/// A reader's view of a stream's latest version, for as long as it is held.
+pub struct Watch {
+    stream: Uuid,
+    version: watch::Receiver<i64>,
+    watches: Watches,
+}
+
+impl Watches {
+    pub fn watch(&self, stream: Uuid) -> Watch {
+        let version = self.lock().entry(stream).or_insert_with(|| watch::channel(0).0).subscribe();
+        Watch { stream, version, watches: self.clone() }
+    }
+
+    /// Raises what is known of a stream, if anybody here wants to know.
+    pub fn advance(&self, stream: Uuid, version: i64) {
+        if let Some(sender) = self.lock().get(&stream) {
+            sender.send_if_modified(|known| {
+                let newer = version > *known;
+                if newer {
+                    *known = version;
+                }
+                newer
+            });
+        }
+    }
+
+    pub fn streams(&self) -> Vec<Uuid> {
+        self.lock().keys().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, watch::Sender<i64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch {
+    /// What is known of the stream now.
+    pub fn version(&self) -> i64 {
+        *self.version.borrow()
+    }
+
+    /// Returns once the stream is known to be past `number`.
+    pub async fn past(&mut self, number: i64) {
+        // The sender lives in the map for as long as this receiver does, so this cannot fail.
+        let _ = self.version.wait_for(|version| *version > number).await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut streams = self.watches.lock();
+        if streams.get(&self.stream).is_some_and(|sender| sender.receiver_count() <= 1) {
+            streams.remove(&self.stream);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_is_watched_for_as_long_as_somebody_watches() {
+        let watches = Watches::default();
+        let stream = Uuid::from_u128(1);
+        let mut first = watches.watch(stream);
+        let second = watches.watch(stream);
+        watches.advance(stream, 3);
+        watches.advance(stream, 2);
+        first.past(2).await;
+        drop(second);
+        assert_eq!(watches.streams(), [stream]);
+        drop(first);
+        assert!(watches.streams().is_empty());
+    }
+}

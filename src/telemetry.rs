@@ -1,0 +1,23 @@
+//! Logs: readable lines on a terminal, one line of JSON for each event in production.
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{Config, LogFormat};
+
+/// Begins to log to standard error, as configured.
+pub fn init(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log.filter)
+        .with_context(|| format!("configuration: log.filter is {:?}, which is no filter", config.log.filter))?;
+    let json = match config.log.format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !config.is_development(),
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if json { registry.with(lines.json()).try_init() } else { registry.with(lines).try_init() }
+        .context("logging was set up twice")
+}

@@ -1,0 +1,440 @@
+//! Verifications in the graph: starting, finishing and looking at proofs.
+
+use accounts_center_entity::verification::{self, Method, Purpose, Status};
+use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject, Union};
+
+use super::{Caller, Client, Proven};
+use crate::account::graphql::Account;
+use crate::error::{AccountsErrorCode, Code, Error, UserError};
+use crate::graph::context::{app, require_viewer, viewer};
+use crate::graph::scalars::{DateTime, Secret};
+use crate::ids::{NodeId, NodeKind};
+use crate::keys::CODE_LENGTH;
+use crate::platform::PlatformKey;
+use crate::platform::graphql::Platform;
+use crate::profile::graphql::LinkedProfile;
+use crate::session::graphql::{AccountSession, SessionTokens};
+use crate::session::Viewer;
+
+/// One proof of control; linking and signing in rest on it.
+pub struct Verification(pub verification::Model);
+
+#[Object]
+impl Verification {
+    /// The global id.
+    pub async fn id(&self) -> ID {
+        NodeId::new(NodeKind::Verification, self.0.id).into()
+    }
+
+    /// What it proves control for.
+    async fn purpose(&self) -> VerificationPurpose {
+        self.0.purpose.into()
+    }
+
+    /// How.
+    async fn method(&self) -> VerificationMethod {
+        self.0.method.into()
+    }
+
+    /// Where the profile is.
+    async fn platform(&self, ctx: &Context<'_>) -> Result<Option<Platform>, Error> {
+        Platform::configured(app(ctx), &self.0.platform).map(Some)
+    }
+
+    /// The profile that was proved; null while it is not known who it is.
+    async fn profile(&self, ctx: &Context<'_>) -> Result<Option<LinkedProfile>, Error> {
+        let (Some(profile), Some(viewer)) = (self.0.profile_id, viewer(ctx)) else { return Ok(None) };
+        let graph = app(ctx).graphs.get(viewer.account, 0).await?;
+        Ok(graph.and_then(|graph| LinkedProfile::find(&graph, profile)))
+    }
+
+    /// How far it is.
+    async fn status(&self, ctx: &Context<'_>) -> VerificationStatus {
+        self.status_at(app(ctx).clock.now())
+    }
+
+    /// Null unless PENDING.
+    async fn challenge(&self, ctx: &Context<'_>) -> Option<Challenge> {
+        if self.status_at(app(ctx).clock.now()) != VerificationStatus::Pending {
+            return None;
+        }
+        Some(Challenge::OneTimeCode(OneTimeCodeChallenge {
+            destination: self.0.destination.clone(),
+            code_length: i32::try_from(CODE_LENGTH).unwrap_or(i32::MAX),
+            attempts_left: self.0.attempts_left,
+            resend_available_at: self.0.resend_available_at.map(DateTime::from),
+        }))
+    }
+
+    /// Why it failed.
+    async fn failure(&self) -> Option<AccountsErrorCode> {
+        self.0.failure.as_deref().and_then(AccountsErrorCode::of_name)
+    }
+
+    /// When it was started.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+
+    /// Until when it can be finished.
+    async fn expires_at(&self) -> DateTime {
+        self.0.expires_at.into()
+    }
+}
+
+impl Verification {
+    fn status_at(&self, now: chrono::DateTime<chrono::Utc>) -> VerificationStatus {
+        match self.0.status {
+            Status::Pending if self.0.expires_at <= now => VerificationStatus::Expired,
+            Status::Pending => VerificationStatus::Pending,
+            Status::Succeeded => VerificationStatus::Succeeded,
+            Status::Failed => VerificationStatus::Failed,
+        }
+    }
+}
+
+/// What a proof is for; it proves nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "Purpose")]
+pub enum VerificationPurpose {
+    /// To link a profile to the signed-in account.
+    Link,
+    /// To sign in to the account of a profile, or to make one.
+    SignIn,
+}
+
+/// How control is proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "Method")]
+pub enum VerificationMethod {
+    /// A six-digit code that the platform delivers to the profile.
+    OneTimeCode,
+}
+
+/// How far a proof is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum VerificationStatus {
+    /// It waits for the person.
+    Pending,
+    /// It proved what it was for.
+    Succeeded,
+    /// It did not; `failure` says why.
+    Failed,
+    /// Its time ran out.
+    Expired,
+}
+
+/// What the person has to do.
+#[derive(Union)]
+pub enum Challenge {
+    OneTimeCode(OneTimeCodeChallenge),
+}
+
+/// Type the code that the platform delivered.
+#[derive(SimpleObject)]
+pub struct OneTimeCodeChallenge {
+    /// Where the code went, masked.
+    destination: String,
+    /// Digits of the code.
+    code_length: i32,
+    /// Wrong codes that are still allowed.
+    attempts_left: i32,
+    /// Null when no further code is sent.
+    resend_available_at: Option<DateTime>,
+}
+
+/// How to begin a proof: exactly one, among the platform's `verificationMethods`.
+#[derive(OneofObject)]
+pub enum ProofStartInput {
+    /// By a code that the platform delivers.
+    OneTimeCode(OneTimeCodeStartInput),
+}
+
+/// Where a code shall go.
+#[derive(InputObject)]
+pub struct OneTimeCodeStartInput {
+    /// The phone number (E.164) or handle that the code goes to.
+    pub handle: String,
+}
+
+/// The proof itself: exactly one.
+#[derive(OneofObject)]
+pub enum ProofInput {
+    /// The code that the platform delivered.
+    OneTimeCode(Secret),
+}
+
+/// What a proof brought about.
+#[derive(Union)]
+pub enum VerificationOutcome {
+    ProfileLinked(ProfileLinked),
+    SignedIn(SignedIn),
+}
+
+/// A profile is linked to the signed-in account.
+#[derive(SimpleObject)]
+pub struct ProfileLinked {
+    /// The profile that was proved.
+    profile: LinkedProfile,
+}
+
+/// A device is signed in.
+#[derive(SimpleObject)]
+pub struct SignedIn {
+    /// The account that it is signed in to.
+    account: Account,
+    /// True where this proof made the account.
+    account_created: bool,
+    /// The session of the device.
+    session: AccountSession,
+    /// What the device shows from now on.
+    tokens: SessionTokens,
+}
+
+/// What to link.
+#[derive(InputObject)]
+pub struct StartProfileLinkInput {
+    /// Where the profile is.
+    platform: PlatformKey,
+    /// How its owner will prove it.
+    proof: ProofStartInput,
+    /// New for each request; the same one again gives the same verification.
+    idempotency_key: String,
+}
+
+/// The verification that links the profile once it succeeds.
+#[derive(SimpleObject, Default)]
+pub struct StartProfileLinkPayload {
+    /// Null where there are errors.
+    verification: Option<Verification>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+/// With what to sign in.
+#[derive(InputObject)]
+pub struct StartSignInInput {
+    /// Where the profile is.
+    platform: PlatformKey,
+    /// How its owner will prove it.
+    proof: ProofStartInput,
+}
+
+/// The verification that signs in once it succeeds.
+#[derive(SimpleObject, Default)]
+pub struct StartSignInPayload {
+    /// Null where there are errors.
+    verification: Option<Verification>,
+    /// Given once.
+    client_secret: Option<Secret>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+/// A proof for a verification.
+#[derive(InputObject)]
+pub struct SubmitVerificationInput {
+    /// The verification that it is for.
+    verification_id: ID,
+    /// For a signed-out device: the secret that its start gave.
+    client_secret: Option<Secret>,
+    /// The proof.
+    proof: ProofInput,
+}
+
+/// What the proof brought about.
+#[derive(SimpleObject, Default)]
+pub struct SubmitVerificationPayload {
+    /// Given whenever it exists, also beside errors.
+    verification: Option<Verification>,
+    /// Null where there are errors.
+    outcome: Option<VerificationOutcome>,
+    /// The account as it is now; null where there are errors.
+    account: Option<Account>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+/// Which code to send again.
+#[derive(InputObject)]
+pub struct ResendVerificationCodeInput {
+    /// The verification that it is for.
+    verification_id: ID,
+    /// For a signed-out device: the secret that its start gave.
+    client_secret: Option<Secret>,
+}
+
+/// The verification, which waits for the new code.
+#[derive(SimpleObject, Default)]
+pub struct ResendVerificationCodePayload {
+    /// Null where there are errors.
+    verification: Option<Verification>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct VerificationQuery;
+
+#[Object]
+impl VerificationQuery {
+    /// A verification that this caller started; an anonymous one proves that with `clientSecret`.
+    async fn verification(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its global id.")] id: ID,
+        #[graphql(desc = "For a signed-out device: the secret that its start gave.")] client_secret: Option<Secret>,
+    ) -> Result<Option<Verification>, Error> {
+        found(ctx, &id, client_secret.as_ref()).await
+    }
+}
+
+#[derive(Default)]
+pub struct VerificationMutation;
+
+#[Object]
+impl VerificationMutation {
+    /// Step-up, but for the first hour of a new account. UNKNOWN_PLATFORM, UNSUPPORTED_BY_PLATFORM,
+    /// LIMIT_REACHED.
+    async fn start_profile_link(
+        &self,
+        ctx: &Context<'_>,
+        input: StartProfileLinkInput,
+    ) -> Result<StartProfileLinkPayload, Error> {
+        let viewer = require_viewer(ctx)?;
+        let ProofStartInput::OneTimeCode(start) = input.proof;
+        let key = &input.idempotency_key;
+        let started = super::start_link(app(ctx), viewer, input.platform.as_str(), &start.handle, key).await?;
+        Ok(match started {
+            Ok(row) => StartProfileLinkPayload { verification: Some(Verification(row)), ..Default::default() },
+            Err(user_errors) => StartProfileLinkPayload { user_errors, ..Default::default() },
+        })
+    }
+
+    /// The answer is the same for a known and an unknown handle.
+    async fn start_sign_in(
+        &self,
+        ctx: &Context<'_>,
+        input: StartSignInInput,
+    ) -> Result<StartSignInPayload, Error> {
+        let ProofStartInput::OneTimeCode(start) = input.proof;
+        let started = super::start_sign_in(app(ctx), input.platform.as_str(), &start.handle).await?;
+        Ok(match started {
+            Ok((row, client_secret)) => StartSignInPayload {
+                verification: Some(Verification(row)),
+                client_secret: Some(Secret::new(client_secret)),
+                user_errors: Vec::new(),
+            },
+            Err(user_errors) => StartSignInPayload { user_errors, ..Default::default() },
+        })
+    }
+
+    /// One of these per operation. CODE_INCORRECT (still PENDING), VERIFICATION_EXPIRED, VERIFICATION_FAILED,
+    /// VERIFICATION_CLOSED, TOO_MANY_ATTEMPTS, PROFILE_LINKED_ELSEWHERE, LIMIT_REACHED, SIGN_IN_DISABLED,
+    /// PLATFORM_UNAVAILABLE.
+    async fn submit_verification(
+        &self,
+        ctx: &Context<'_>,
+        input: SubmitVerificationInput,
+    ) -> Result<SubmitVerificationPayload, Error> {
+        if ctx.data_opt::<OneSubmission>().is_some_and(OneSubmission::is_used) {
+            let message = "An operation may submit one verification; send one operation for each.";
+            return Err(Error::client(Code::BadUserInput, message));
+        }
+        let ProofInput::OneTimeCode(code) = &input.proof;
+        let secret = input.client_secret.as_ref();
+        let Some(id) = NodeId::parse_as(NodeKind::Verification, &input.verification_id) else {
+            let user_errors = vec![not_found()];
+            return Ok(SubmitVerificationPayload { user_errors, ..Default::default() });
+        };
+        let client = ctx.data_opt::<Client>().cloned().unwrap_or_default();
+        let submitted = super::submit(app(ctx), caller(ctx, secret), &client, id, code.expose()).await?;
+        let verification = found(ctx, &input.verification_id, secret).await?;
+        match submitted {
+            Ok(proven) => proven_payload(ctx, verification, proven).await,
+            Err(user_errors) => {
+                Ok(SubmitVerificationPayload { verification, user_errors, ..Default::default() })
+            }
+        }
+    }
+
+    /// RESEND_TOO_EARLY, VERIFICATION_CLOSED, TOO_MANY_ATTEMPTS.
+    async fn resend_verification_code(
+        &self,
+        ctx: &Context<'_>,
+        input: ResendVerificationCodeInput,
+    ) -> Result<ResendVerificationCodePayload, Error> {
+        let Some(id) = NodeId::parse_as(NodeKind::Verification, &input.verification_id) else {
+            return Ok(ResendVerificationCodePayload { verification: None, user_errors: vec![not_found()] });
+        };
+        let sent = super::resend(app(ctx), caller(ctx, input.client_secret.as_ref()), id).await?;
+        Ok(match sent {
+            Ok(row) => ResendVerificationCodePayload {
+                verification: Some(Verification(row)),
+                user_errors: Vec::new(),
+            },
+            Err(user_errors) => ResendVerificationCodePayload { verification: None, user_errors },
+        })
+    }
+}
+
+/// Lets one operation submit one verification, however many aliases it has: guesses shall cost requests.
+#[derive(Default)]
+pub struct OneSubmission(std::sync::atomic::AtomicBool);
+
+impl OneSubmission {
+    fn is_used(&self) -> bool {
+        self.0.swap(true, std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+fn caller<'a>(ctx: &Context<'_>, client_secret: Option<&'a Secret>) -> Caller<'a> {
+    Caller { viewer: viewer(ctx), client_secret: client_secret.map(Secret::expose) }
+}
+
+async fn found(
+    ctx: &Context<'_>,
+    id: &ID,
+    client_secret: Option<&Secret>,
+) -> Result<Option<Verification>, Error> {
+    let Some(id) = NodeId::parse_as(NodeKind::Verification, id) else { return Ok(None) };
+    let row = super::find(app(ctx), caller(ctx, client_secret), id).await?;
+    Ok(row.map(Verification))
+}
+
+fn not_found() -> UserError {
+    let message = "There is no such verification that this caller started.";
+    UserError::new(AccountsErrorCode::NotFound, message, &["verificationId"])
+}
+
+async fn proven_payload(
+    ctx: &Context<'_>,
+    verification: Option<Verification>,
+    proven: Proven,
+) -> Result<SubmitVerificationPayload, Error> {
+    let app = app(ctx);
+    let (Proven::Linked { account, .. } | Proven::SignedIn { account, .. }) = proven;
+    let gone = || Error::internal(anyhow::anyhow!("an account is gone right after its proof"));
+    let graph = app.graphs.get(account, 0).await?.ok_or_else(gone)?;
+    let outcome = match proven {
+        Proven::Linked { profile, .. } => VerificationOutcome::ProfileLinked(ProfileLinked {
+            profile: LinkedProfile::find(&graph, profile).ok_or_else(gone)?,
+        }),
+        Proven::SignedIn { created, session, .. } => {
+            let viewer = Viewer { account, session: session.id };
+            let access = app.tokens.sign(viewer, &app.ids).map_err(Error::internal)?;
+            VerificationOutcome::SignedIn(SignedIn {
+                account: Account(graph.clone()),
+                account_created: created,
+                session: AccountSession(session),
+                tokens: access.into(),
+            })
+        }
+    };
+    Ok(SubmitVerificationPayload {
+        verification,
+        outcome: Some(outcome),
+        account: Some(Account(graph)),
+        user_errors: Vec::new(),
+    })
+}

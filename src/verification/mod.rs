@@ -1,0 +1,41 @@
+//! Verifications: proofs that a profile is its owner's. Linking and signing in rest on them.
+//!
+//! **Invariants.** A verification proves exactly what it was started for, to whom started it, once. Its code
+//! is compared under the lock of its row, and every wrong try is committed. What a known and an unknown
+//! handle get is the same, and no platform is called before the answer has gone out.
+
+mod delivery;
+pub mod graphql;
+mod handle;
+mod proof;
+mod service;
+mod start;
+
+use accounts_center_entity::verification;
+
+pub use delivery::{DeliverCode, deliver};
+pub use service::{Client, Proven, find, resend, submit};
+pub use start::{start_link, start_sign_in};
+
+/// Who asks about a verification: a session, or a signed-out device with its client secret.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    pub viewer: Option<crate::session::Viewer>,
+    pub client_secret: Option<&'a str>,
+}
+
+impl Caller<'_> {
+    /// Whether this caller started `row`: by its account, or by the secret that its start gave.
+    fn started(&self, keys: &crate::keys::Keys, row: &verification::Model) -> bool {
+        match (row.account_id, &row.client_secret_hash, self.client_secret) {
+            (Some(account), _, _) => self.viewer.is_some_and(|viewer| viewer.account == account),
+            (None, Some(stored), Some(secret)) => {
+                keys.hash_matches(CLIENT_SECRET, secret.as_bytes(), stored)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Names the use of a keyed hash.
+const CLIENT_SECRET: &str = "client secret";

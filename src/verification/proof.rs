@@ -1,0 +1,118 @@
+//! Checking a one-time code, under the lock of its verification's row.
+
+use accounts_center_entity::verification::{self, Status};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::{AccountsErrorCode, Error, UserError};
+use crate::platform::{ProfileClaim, ProfileState};
+use crate::store::Command;
+
+/// What a submitted code turned out to be.
+pub enum Checked {
+    /// It is the good one; the verification is still PENDING, and this transaction holds it.
+    Good { row: verification::Model, claim: ProfileClaim },
+    /// It is the good one, but the platform has not yet said whose it is.
+    Early,
+    /// It is not; what that changed is in this transaction and has to be committed.
+    Refused(UserError),
+}
+
+/// Compares `code` to the good one of a verification. Runs inside a command, so that two tries at once are
+/// two tries, one after the other.
+pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str) -> Result<Checked, Error> {
+    let row = verification::Entity::find_by_id(verification)
+        .lock_exclusive()
+        .one(command.tx())
+        .await?
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("a verification is gone")))?;
+    if let Some(error) = refusal(&row, command) {
+        return Ok(Checked::Refused(error));
+    }
+    let matches = row.code_hash.as_deref().is_some_and(|stored| {
+        use subtle::ConstantTimeEq;
+        app.keys.code_hash(row.id, row.code_number, code).ct_eq(stored).into()
+    });
+    if !matches {
+        return Ok(Checked::Refused(count_failure(command, row).await?));
+    }
+    let Some(sealed) = &row.sealed_claim else { return Ok(Checked::Early) };
+    let claim = app.keys.open(row.id, sealed).map_err(Error::internal)?;
+    let claim: ProfileClaim = serde_json::from_slice(&claim).map_err(Error::internal)?;
+    if claim.state != ProfileState::Active {
+        let error = failed("This profile is not active at its platform.");
+        close(command, row, Err(AccountsErrorCode::ProfileNotActive)).await?;
+        return Ok(Checked::Refused(error));
+    }
+    Ok(Checked::Good { row, claim })
+}
+
+/// Ends a verification for good, and erases what it knew.
+pub async fn close(
+    command: &Command,
+    row: verification::Model,
+    result: Result<Uuid, AccountsErrorCode>,
+) -> Result<verification::Model, Error> {
+    let mut row = row.into_active_model();
+    match result {
+        Ok(profile) => {
+            row.status = Set(Status::Succeeded);
+            row.profile_id = Set(Some(profile));
+        }
+        Err(code) => {
+            row.status = Set(Status::Failed);
+            row.failure = Set(Some(code.name().to_owned()));
+        }
+    }
+    row.sealed_handle = Set(None);
+    row.sealed_claim = Set(None);
+    row.code_hash = Set(None);
+    row.resend_available_at = Set(None);
+    Ok(row.update(command.tx()).await?)
+}
+
+/// Why nothing can be submitted to this verification any more.
+pub fn refusal(row: &verification::Model, command: &Command) -> Option<UserError> {
+    let error = |code, message: &str| Some(UserError::new(code, message, &["verificationId"]));
+    match row.status {
+        Status::Pending if row.expires_at <= command.now() => error(
+            AccountsErrorCode::VerificationExpired,
+            "The time for this code has run out; start a new one.",
+        ),
+        Status::Pending => None,
+        Status::Failed if row.failure.as_deref() == Some("TOO_MANY_ATTEMPTS") => {
+            error(AccountsErrorCode::TooManyAttempts, "Too many wrong codes; start a new one later.")
+        }
+        Status::Succeeded | Status::Failed => error(
+            AccountsErrorCode::VerificationClosed,
+            "This verification has ended already; start a new one.",
+        ),
+    }
+}
+
+pub fn failed(message: &str) -> UserError {
+    UserError::new(AccountsErrorCode::VerificationFailed, message, &["verificationId"])
+}
+
+async fn count_failure(command: &Command, row: verification::Model) -> Result<UserError, Error> {
+    let left = row.attempts_left - 1;
+    if left > 0 {
+        let mut row = row.into_active_model();
+        row.attempts_left = Set(left);
+        row.update(command.tx()).await?;
+        let message = format!("This is not the code that was sent last; {left} more tries.");
+        return Ok(UserError::new(AccountsErrorCode::CodeIncorrect, message, &["proof", "oneTimeCode"]));
+    }
+    let mut row = row;
+    row.attempts_left = 0;
+    let mut exhausted = row.clone().into_active_model();
+    exhausted.attempts_left = Set(0);
+    exhausted.update(command.tx()).await?;
+    close(command, row, Err(AccountsErrorCode::TooManyAttempts)).await?;
+    Ok(UserError::new(
+        AccountsErrorCode::TooManyAttempts,
+        "Too many wrong codes; start a new one later.",
+        &["proof", "oneTimeCode"],
+    ))
+}

@@ -1,0 +1,176 @@
+//! Starting a verification: a row, and a job that delivers the code after the answer.
+
+use std::sync::Arc;
+
+use accounts_center_entity::verification::{self, Method, Purpose, Status};
+use chrono::TimeDelta;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::handle::Handle;
+use super::{CLIENT_SECRET, DeliverCode};
+use crate::app::App;
+use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
+use crate::keys::new_secret;
+use crate::link_graph::MAX_PROFILES;
+use crate::platform::{Platform, mask_handle};
+use crate::session::{self, Viewer};
+use crate::store::{Command, IdempotencyUse, Outcome, StreamKind};
+
+/// Who a new verification belongs to.
+struct Starter {
+    stream: Uuid,
+    viewer: Option<Viewer>,
+    client_secret_hash: Option<Vec<u8>>,
+}
+
+/// Starts a sign-in of a signed-out device. Gives the verification and the secret that it is watched and
+/// finished with.
+pub async fn start_sign_in(
+    app: &App,
+    platform: &str,
+    handle: &str,
+) -> UserResult<(verification::Model, String)> {
+    let (platform, handle) = match parse_target(app, platform, handle) {
+        Ok(target) => target,
+        Err(error) => return Ok(Err(vec![error])),
+    };
+    if !platform.sign_in {
+        let message = format!("{} cannot be used to sign in.", platform.display_name);
+        let error = UserError::new(AccountsErrorCode::UnsupportedByPlatform, message, &["platform"]);
+        return Ok(Err(vec![error]));
+    }
+    let client_secret = new_secret(&app.ids);
+    let id = app.ids.uuid(app.clock.now());
+    let starter = Starter {
+        stream: id,
+        viewer: None,
+        client_secret_hash: Some(app.keys.hash(CLIENT_SECRET, client_secret.as_bytes()).to_vec()),
+    };
+    let started = app
+        .store
+        .create(id, StreamKind::Verification, async |command: &mut Command| {
+            let row = insert(app, command, id, Purpose::SignIn, &platform, &handle, &starter).await?;
+            Ok(Outcome::Commit(row))
+        })
+        .await?;
+    Ok(started.map(|row| (row, client_secret)))
+}
+
+/// Starts to link a profile to the viewer's account.
+pub async fn start_link(
+    app: &App,
+    viewer: Viewer,
+    platform: &str,
+    handle: &str,
+    idempotency_key: &str,
+) -> UserResult<verification::Model> {
+    let (platform, handle) = match parse_target(app, platform, handle) {
+        Ok(target) => target,
+        Err(error) => return Ok(Err(vec![error])),
+    };
+    if let Err(error) = check_key(idempotency_key) {
+        return Ok(Err(vec![error]));
+    }
+    let input = format!("{}\0{}", platform.key, handle.as_str());
+    let usage = IdempotencyUse { operation: "startProfileLink", key: idempotency_key, input: input.as_bytes() };
+    let starter = Starter { stream: viewer.account, viewer: Some(viewer), client_secret_hash: None };
+    app.store
+        .command(viewer.account, async |command: &mut Command| {
+            let session = session::check(command, viewer).await?;
+            match command.made_before(&app.keys, &usage).await? {
+                Err(errors) => return Ok(Outcome::CommitAndReject(errors)),
+                Ok(Some(id)) => return Ok(Outcome::Commit(existing(command, id).await?)),
+                Ok(None) => {}
+            }
+            session::check_fresh(command, &session, &app.config.sessions).await?;
+            if linked_profiles(command, viewer.account).await? >= MAX_PROFILES {
+                let message = format!("An account links at most {MAX_PROFILES} profiles; unlink one first.");
+                let error = UserError::new(AccountsErrorCode::LimitReached, message, &[]);
+                return Ok(Outcome::reject(error));
+            }
+            let id = command.new_id();
+            let row = insert(app, command, id, Purpose::Link, &platform, &handle, &starter).await?;
+            command.remember(&app.keys, &usage, id).await?;
+            Ok(Outcome::Commit(row))
+        })
+        .await
+}
+
+/// How many profiles `account` has linked.
+pub(super) async fn linked_profiles(command: &Command, account: Uuid) -> Result<u64, Error> {
+    use accounts_center_entity::linked_profile::{Column, Entity, LinkStatus};
+    Ok(Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Status.ne(LinkStatus::Unlinked))
+        .count(command.tx())
+        .await?)
+}
+
+fn parse_target(app: &App, platform: &str, handle: &str) -> Result<(Arc<Platform>, Handle), UserError> {
+    let Some(platform) = app.platforms.get(platform) else {
+        let known: Vec<_> = app.platforms.iter().map(|platform| platform.key.as_str()).collect();
+        let message = format!("There is no such platform; there are: {}.", known.join(", "));
+        return Err(UserError::new(AccountsErrorCode::UnknownPlatform, message, &["platform"]));
+    };
+    let handle = Handle::parse(handle, &["proof", "oneTimeCode", "handle"])?;
+    Ok((platform.clone(), handle))
+}
+
+fn check_key(key: &str) -> Result<(), UserError> {
+    if (1..=255).contains(&key.len()) {
+        return Ok(());
+    }
+    let message = "An idempotency key has 1 to 255 characters, new for each request: a random UUID.";
+    Err(UserError::new(AccountsErrorCode::Invalid, message, &["idempotencyKey"]))
+}
+
+async fn existing(command: &Command, id: Uuid) -> Result<verification::Model, Error> {
+    verification::Entity::find_by_id(id)
+        .one(command.tx())
+        .await?
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("an idempotency record points nowhere")))
+}
+
+async fn insert(
+    app: &App,
+    command: &mut Command,
+    id: Uuid,
+    purpose: Purpose,
+    platform: &Platform,
+    handle: &Handle,
+    starter: &Starter,
+) -> Result<verification::Model, Error> {
+    let now = command.now();
+    let settings = &app.config.verification;
+    let sealed = app.keys.seal(&app.ids, id, handle.as_str().as_bytes()).map_err(Error::internal)?;
+    let row = verification::ActiveModel {
+        id: Set(id),
+        stream_id: Set(starter.stream),
+        purpose: Set(purpose),
+        method: Set(Method::OneTimeCode),
+        platform: Set(platform.key.to_string()),
+        account_id: Set(starter.viewer.map(|viewer| viewer.account)),
+        session_id: Set(starter.viewer.map(|viewer| viewer.session)),
+        client_secret_hash: Set(starter.client_secret_hash.clone()),
+        status: Set(Status::Pending),
+        failure: Set(None),
+        profile_id: Set(None),
+        destination: Set(mask_handle(handle.as_str())),
+        sealed_handle: Set(Some(sealed)),
+        external_id: Set(None),
+        sealed_claim: Set(None),
+        code_number: Set(1),
+        code_hash: Set(None),
+        attempts_left: Set(settings.attempts.into()),
+        resend_available_at: Set(
+            (settings.codes > 1).then(|| now + TimeDelta::seconds(settings.resend_seconds.into()))
+        ),
+        created_at: Set(now),
+        expires_at: Set(now + TimeDelta::minutes(settings.code_minutes.into())),
+    }
+    .insert(command.tx())
+    .await?;
+    command.enqueue(&DeliverCode { verification: id, number: 1 })?;
+    Ok(row)
+}
