@@ -20,7 +20,7 @@ use crate::ids::Ids;
 use crate::keys::Keys;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
-use crate::sandbox;
+use crate::sandbox::{self, ClockFollower};
 use crate::session::Tokens;
 use crate::store::{self, Database, Runner, Store};
 use crate::verification::{self, DeliverCode};
@@ -76,6 +76,7 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         "" => format!("http://{address}"),
         url => url.to_owned(),
     };
+    let time = follow_time(&config, &sandbox_url, &clock).await?;
     let app = Arc::new(App {
         graphs: LinkGraphs::new(store.clone(), &config.graph),
         platforms: Platforms::new(&config.platforms, &sandbox_url)?,
@@ -92,7 +93,7 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
     }
     tasks.spawn(http::serve(listener, app.clone(), sandbox, stop.clone()));
-    spawn_background(&app, redis.map(|client| (client, channel)), sandbox_url, &stop, &tasks);
+    spawn_background(&app, redis.map(|client| (client, channel)), time, &stop, &tasks);
     tasks.close();
     Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
 }
@@ -126,7 +127,8 @@ pub async fn open_database(config: &Config) -> anyhow::Result<(Database, Option<
 }
 
 fn lock_folder(folder: &Path) -> anyhow::Result<File> {
-    let unwritable = || format!("the data folder {} cannot be written; choose another one with --data", folder.display());
+    let unwritable =
+        || format!("the data folder {} cannot be written; choose another one with --data", folder.display());
     std::fs::create_dir_all(folder).with_context(unwritable)?;
     let lock = File::options()
         .create(true)
@@ -135,7 +137,10 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
         .open(folder.join("accounts-center.lock"))
         .with_context(unwritable)?;
     if lock.try_lock().is_err() {
-        bail!("another accounts-center uses the data folder {}; end it, or choose another one with --data", folder.display());
+        bail!(
+            "another accounts-center uses the data folder {}; end it, or choose another one with --data",
+            folder.display()
+        );
     }
     Ok(lock)
 }
@@ -167,7 +172,8 @@ fn redis_client(config: &Config) -> anyhow::Result<Option<redis::Client>> {
         return Ok(None);
     }
     // The cause could quote the URL, and with it a password.
-    let client = redis::Client::open(url).map_err(|_| anyhow::anyhow!("redis.url is no redis:// or rediss:// URL"))?;
+    let client =
+        redis::Client::open(url).map_err(|_| anyhow::anyhow!("redis.url is no redis:// or rediss:// URL"))?;
     Ok(Some(client))
 }
 
@@ -181,10 +187,24 @@ fn own_sandbox(app: &App) -> anyhow::Result<Option<sandbox::Sandbox>> {
     Ok(Some(sandbox))
 }
 
+/// In development time is the sandbox's, from the first moment on: what was stored before a restart must not
+/// seem to be of the future.
+async fn follow_time(config: &Config, url: &str, clock: &Clock) -> anyhow::Result<Option<ClockFollower>> {
+    if !config.is_development() {
+        return Ok(None);
+    }
+    let time = ClockFollower::new(url, clock.clone())?;
+    // One in this process begins with this process, and is not served yet.
+    if !config.sandbox.url.is_empty() && !time.catch_up().await {
+        tracing::warn!("the sandbox at sandbox.url does not answer; its time is followed once it does");
+    }
+    Ok(Some(time))
+}
+
 fn spawn_background(
     app: &Arc<App>,
     bus: Option<(redis::Client, String)>,
-    sandbox_url: String,
+    time: Option<ClockFollower>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) {
@@ -203,8 +223,8 @@ fn spawn_background(
             }
         }
     }));
-    if app.config.is_development() {
-        tasks.spawn(until(stop.clone(), sandbox::follow_clock(sandbox_url, app.clock.clone())));
+    if let Some(time) = time {
+        tasks.spawn(until(stop.clone(), time.follow()));
     }
 }
 

@@ -53,7 +53,8 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
     println!("Sandbox listens on http://{}", listener.local_addr()?);
     let router = sandbox::router(sandbox, stop.clone());
     let stopping = stop.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
     tokio::select! {
         served = serving => served?,
         requested = shutdown::requested() => {
@@ -97,7 +98,8 @@ pub async fn print_schema(subgraph: bool) -> anyhow::Result<()> {
 
 /// Tells what would change for a client of the schema in `against`, and fails if that would break it.
 pub async fn check_schema(against: &Path) -> anyhow::Result<ExitCode> {
-    let before = std::fs::read_to_string(against).with_context(|| format!("cannot read {}", against.display()))?;
+    let before =
+        std::fs::read_to_string(against).with_context(|| format!("cannot read {}", against.display()))?;
     let changes = schema_check::compare(&before, &graph::api_sdl())
         .with_context(|| format!("{} is no GraphQL schema", against.display()))?;
     for change in &changes {

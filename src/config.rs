@@ -35,7 +35,7 @@ pub struct Config {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Mode {
     Development,
     Production,
@@ -129,7 +129,7 @@ pub struct Platform {
 
 /// How a platform proves who owns a profile.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String")]
 pub enum Proof {
     OneTimeCode,
 }
@@ -154,12 +154,32 @@ pub struct Log {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum LogFormat {
     Auto,
     Pretty,
     Json,
 }
+
+/// Lets a setting be one of a few words. The library's own error does not name them.
+macro_rules! words {
+    ($setting:ty, $($word:literal => $value:expr),+) => {
+        impl TryFrom<String> for $setting {
+            type Error = String;
+
+            fn try_from(word: String) -> Result<Self, String> {
+                match word.as_str() {
+                    $($word => Ok($value),)+
+                    _ => Err(format!("{word:?} is none of: {}", [$($word),+].join(", "))),
+                }
+            }
+        }
+    };
+}
+
+words!(Mode, "development" => Self::Development, "production" => Self::Production);
+words!(Proof, "one_time_code" => Self::OneTimeCode);
+words!(LogFormat, "auto" => Self::Auto, "pretty" => Self::Pretty, "json" => Self::Json);
 
 impl Config {
     /// Reads the defaults, `file` if given, and the environment.
@@ -234,7 +254,10 @@ impl Config {
             bail!("keys.secret is too short: take at least 32 random characters (openssl rand -base64 32)");
         }
         let database = self.database.url.expose_secret();
-        if !database.is_empty() && !database.starts_with("postgres://") && !database.starts_with("postgresql://") {
+        if !database.is_empty()
+            && !database.starts_with("postgres://")
+            && !database.starts_with("postgresql://")
+        {
             bail!("database.url must begin with postgres:// (empty for SQLite in the data folder)");
         }
         if database.is_empty() != self.redis.url.expose_secret().is_empty() {
@@ -288,7 +311,9 @@ impl Config {
                 bail!("platforms.{key}.base_url is empty: production mode needs the platform's https:// URL");
             }
             if ["", "sandbox"].contains(&platform.credential.expose_secret()) {
-                bail!("platforms.{key}.credential is the sandbox's: production mode needs the platform's own");
+                bail!(
+                    "platforms.{key}.credential is the sandbox's: production mode needs the platform's own"
+                );
             }
         }
         Ok(())
@@ -314,7 +339,10 @@ mod tests {
     #[test]
     fn bad_settings_name_their_key_and_what_would_be_right() {
         let unknown = error(&[("ACCOUNTS__HTTP__LISTEM", "127.0.0.1:1")]);
-        assert!(unknown.contains("http") && unknown.contains("listem") && unknown.contains("listen"), "{unknown}");
+        assert!(
+            unknown.contains("http") && unknown.contains("listem") && unknown.contains("listen"),
+            "{unknown}"
+        );
         let address = error(&[("ACCOUNTS__HTTP__LISTEN", "nowhere")]);
         assert!(address.contains("http.listen"), "{address}");
         let number = error(&[("ACCOUNTS__VERIFICATION__ATTEMPTS", "many")]);
@@ -362,7 +390,8 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show() {
-        let config = Config::from_pairs([("ACCOUNTS__KEYS__SECRET", "0123456789abcdef-very-secret-0123".into())]);
+        let config =
+            Config::from_pairs([("ACCOUNTS__KEYS__SECRET", "0123456789abcdef-very-secret-0123".into())]);
         assert!(!format!("{config:?}").contains("very-secret"));
     }
 }

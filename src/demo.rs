@@ -24,7 +24,8 @@ pub async fn ensure(app: &App) -> Result<(), Error> {
     let made = app
         .store
         .create(id, StreamKind::Account, async |command: &mut Command| {
-            let profile = NewProfile { platform: &platform.key, claim: &claim, sign_in_enabled: platform.sign_in };
+            let profile =
+                NewProfile { platform: &platform.key, claim: &claim, sign_in_enabled: platform.sign_in };
             match account::fill(command, id, &profile).await? {
                 Some(_) => Ok(Outcome::Commit(())),
                 None => Err(Error::Conflict),

@@ -103,8 +103,8 @@ impl FromStr for NodeId {
     fn from_str(id: &str) -> Result<Self, ()> {
         let (prefix, digits) = id.split_once('_').ok_or(())?;
         let (kind, _) = NodeKind::ALL.into_iter().find(|(_, name)| *name == prefix).ok_or(())?;
-        let canonical = digits.len() == 32
-            && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let canonical =
+            digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if !canonical {
             return Err(());
         }

@@ -123,7 +123,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             command::serve(config.checked()?).await?;
         }
-        Command::Sandbox { listen, settings } => command::sandbox(settings.load()?.checked()?, listen).await?,
+        Command::Sandbox { listen, settings } => {
+            command::sandbox(settings.load()?.checked()?, listen).await?;
+        }
         Command::Migrate { direction, settings } => {
             let config = settings.load()?.checked()?;
             match direction {
@@ -133,7 +135,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Schema { action: Schema::Print { subgraph } } => command::print_schema(subgraph).await?,
-        Command::Schema { action: Schema::Check { against } } => return command::check_schema(&against).await,
+        Command::Schema { action: Schema::Check { against } } => {
+            return command::check_schema(&against).await;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -52,7 +52,9 @@ pub fn compare(before: &str, after: &str) -> anyhow::Result<Vec<SchemaChange>> {
             let severity = judge(&change, &text, &old, &|name| inputs.contains(name));
             let what = match (old.trim(), text.trim()) {
                 ("", _) => format!("{:?}", change.kind),
-                (old, new) if old != new && old.len() + new.len() < 120 => format!("{:?}: {old} → {new}", change.kind),
+                (old, new) if old != new && old.len() + new.len() < 120 => {
+                    format!("{:?}: {old} → {new}", change.kind)
+                }
                 _ => format!("{:?}", change.kind),
             };
             SchemaChange { severity, path: change.path, what }
@@ -64,7 +66,9 @@ pub fn compare(before: &str, after: &str) -> anyhow::Result<Vec<SchemaChange>> {
 
 /// Names of the input types of a schema.
 fn input_types(sdl: &str) -> impl Iterator<Item = &str> {
-    sdl.lines().filter_map(|line| line.strip_prefix("input ")).filter_map(|rest| rest.split([' ', '{', '@']).next())
+    sdl.lines()
+        .filter_map(|line| line.strip_prefix("input "))
+        .filter_map(|rest| rest.split([' ', '{', '@']).next())
 }
 
 fn judge(change: &Change, text: &str, old: &str, is_input: &dyn Fn(&str) -> bool) -> Severity {

@@ -129,11 +129,7 @@ impl MigrationTrait for Migration {
             .await?;
         manager
             .create_index(
-                Index::create()
-                    .name("session_account")
-                    .table("session")
-                    .col("account_id")
-                    .to_owned(),
+                Index::create().name("session_account").table("session").col("account_id").to_owned(),
             )
             .await
     }

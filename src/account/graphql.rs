@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, Description, ID, Object};
 
 use crate::error::Error;
 use crate::graph::context::{app, viewer};
@@ -14,10 +14,10 @@ use crate::platform::PlatformKey;
 use crate::profile::graphql::LinkedProfile;
 
 /// One person's hub: the profiles that they proved to own, and how those work together.
-#[derive(Clone)]
+#[derive(Clone, Description)]
 pub struct Account(pub Arc<link_graph::LinkGraph>);
 
-#[Object]
+#[Object(use_type_description)]
 impl Account {
     /// The global id.
     pub async fn id(&self) -> ID {

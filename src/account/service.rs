@@ -1,10 +1,9 @@
 //! Making accounts, and linking profiles to them.
 
-use accounts_center_entity::linked_profile::{self, LinkStatus, LinkStatusReason};
 use accounts_center_entity::account;
+use accounts_center_entity::linked_profile::{self, LinkStatus, LinkStatusReason};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    SqlErr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SqlErr,
 };
 use uuid::Uuid;
 

@@ -23,5 +23,7 @@ pub fn viewer(ctx: &Context<'_>) -> Option<Viewer> {
 /// # Errors
 /// UNAUTHENTICATED for an anonymous caller.
 pub fn require_viewer(ctx: &Context<'_>) -> Result<Viewer, Error> {
-    viewer(ctx).ok_or_else(|| Error::unauthenticated("Sign in first: send `Authorization: Bearer` with an access token."))
+    viewer(ctx).ok_or_else(|| {
+        Error::unauthenticated("Sign in first: send `Authorization: Bearer` with an access token.")
+    })
 }

@@ -36,14 +36,20 @@ impl NodeQuery {
         #[graphql(desc = "A global id.")] id: ID,
     ) -> Result<Option<Node>, Error> {
         if let Some(key) = id.strip_prefix(Platform::ID_PREFIX) {
-            return Ok(app(ctx).platforms.get(key).cloned().map(|platform| Node::Platform(Platform(platform))));
+            return Ok(app(ctx)
+                .platforms
+                .get(key)
+                .cloned()
+                .map(|platform| Node::Platform(Platform(platform))));
         }
         let (Ok(id), Some(viewer)) = (id.parse::<NodeId>(), viewer(ctx)) else { return Ok(None) };
         let app = app(ctx);
         // Each of these begins with its owner: what is somebody else's is not found.
         match id.kind {
             NodeKind::Account if id.uuid != viewer.account => Ok(None),
-            NodeKind::Account => Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g)))),
+            NodeKind::Account => {
+                Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g))))
+            }
             NodeKind::LinkedProfile => {
                 let graph = app.graphs.get(viewer.account, 0).await?;
                 Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))

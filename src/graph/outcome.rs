@@ -47,7 +47,8 @@ fn settle_error(error: &mut ServerError) {
         error.message = Error::internal(anyhow::anyhow!("masked")).to_string();
         set_code(error, Code::Internal);
     } else if error.path.is_empty() {
-        let code = if is_too_complex(&error.message) { Code::QueryTooComplex } else { Code::ValidationFailed };
+        let code =
+            if is_too_complex(&error.message) { Code::QueryTooComplex } else { Code::ValidationFailed };
         set_code(error, code);
     } else {
         // The library's own: an argument or a variable that does not fit its type.
@@ -57,7 +58,9 @@ fn settle_error(error: &mut ServerError) {
 
 /// The library has no code for its limits, only these words; a test pins them.
 fn is_too_complex(message: &str) -> bool {
-    ["too complex", "nested too deep", "too deep", "cannot be greater than"].iter().any(|words| message.contains(words))
+    ["too complex", "nested too deep", "too deep", "cannot be greater than"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 fn set_code(error: &mut ServerError, code: Code) {

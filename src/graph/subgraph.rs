@@ -19,7 +19,11 @@ pub struct SubgraphQuery;
 #[Object]
 impl SubgraphQuery {
     #[graphql(entity)]
-    async fn account_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Result<Option<Account>, Error> {
+    async fn account_by_id(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(key)] id: ID,
+    ) -> Result<Option<Account>, Error> {
         let wanted = NodeId::parse_as(NodeKind::Account, &id);
         Ok(own_graph(ctx).await?.filter(|graph| Some(graph.account.id) == wanted).map(Account))
     }

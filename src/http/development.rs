@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -31,7 +32,7 @@ pub(super) async fn sign_in(
 /// here (DNS rebinding) must not reach the demo account or the sandbox.
 pub(super) async fn require_loopback_host(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let name = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    let name = host.or_else(|| request.uri().authority().map(Authority::as_str));
     if name.is_some_and(is_loopback) {
         return next.run(request).await;
     }
@@ -40,7 +41,7 @@ pub(super) async fn require_loopback_host(request: Request, next: Next) -> Respo
 }
 
 fn is_loopback(host: &str) -> bool {
-    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -55,7 +56,9 @@ mod tests {
         for good in ["127.0.0.1:4000", "localhost", "LOCALHOST:1", "[::1]:4000", "127.1.2.3"] {
             assert!(is_loopback(good), "{good}");
         }
-        for bad in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4000", "192.168.0.1", "", "@"] {
+        for bad in
+            ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4000", "192.168.0.1", "", "@"]
+        {
             assert!(!is_loopback(bad), "{bad}");
         }
     }

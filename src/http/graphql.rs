@@ -35,7 +35,11 @@ impl<'a> Answer<'a> {
 }
 
 /// Executes one operation.
-pub(super) async fn post(State(wire): State<Wire>, peer: ConnectInfo<SocketAddr>, request: Request) -> Response {
+pub(super) async fn post(
+    State(wire): State<Wire>,
+    peer: ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let headers = request.headers().clone();
     let Some(media_type) = negotiate(&headers) else {
         let error = bad_input(format!("Accept has neither {GRAPHQL_JSON} nor {JSON}."));
@@ -148,7 +152,8 @@ fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
     let Some(accept) = headers.get(header::ACCEPT) else { return Some(GRAPHQL_JSON) };
     let accept = accept.to_str().ok()?;
     let ranges = || accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-    let takes = |names: [&str; 3]| ranges().any(|range| names.iter().any(|name| range.eq_ignore_ascii_case(name)));
+    let takes =
+        |names: [&str; 3]| ranges().any(|range| names.iter().any(|name| range.eq_ignore_ascii_case(name)));
     if takes([GRAPHQL_JSON, "application/*", "*/*"]) {
         return Some(GRAPHQL_JSON);
     }

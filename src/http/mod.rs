@@ -14,6 +14,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -44,6 +45,12 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, sandbox: Option<Sandbox
     let router = router(app, address, sandbox, &stop);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let stopping = stop.clone();
+    // Small frames go out at once: Nagle's algorithm would hold an event back for some 40 ms.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
     let serving = axum::serve(listener, service)
         .with_graceful_shutdown(async move { stopping.cancelled().await })
         .into_future();
@@ -81,7 +88,9 @@ fn router(app: Arc<App>, address: SocketAddr, sandbox: Option<Sandbox>, stop: &C
     if app.config.is_development() {
         router = router.layer(axum::middleware::from_fn(development::require_loopback_host));
     }
-    let secure = |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let secure = |name: HeaderName, value| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
     router
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))

@@ -116,7 +116,8 @@ pub(super) async fn upgrade(
 ) -> Response {
     let Ok(upgrade) = upgrade else {
         let message = "Send operations by POST, or open a WebSocket with the protocol graphql-transport-ws.";
-        let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, &Error::client(Code::BadUserInput, message));
+        let mut response =
+            refusal(StatusCode::METHOD_NOT_ALLOWED, &Error::client(Code::BadUserInput, message));
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
         return response;
     };
@@ -129,7 +130,8 @@ pub(super) async fn upgrade(
     let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let speaks = offered.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
     if !speaks.map(str::trim).any(|protocol| protocol == PROTOCOL) {
-        return (StatusCode::BAD_REQUEST, "offer the WebSocket protocol graphql-transport-ws").into_response();
+        return (StatusCode::BAD_REQUEST, "offer the WebSocket protocol graphql-transport-ws")
+            .into_response();
     }
     let limit = wire.app.config.http.body_limit;
     let client = client(&headers, peer);

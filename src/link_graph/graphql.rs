@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accounts_center_entity::linked_profile;
-use async_graphql::{Context, Enum, Interface, Object, Subscription};
+use async_graphql::{Context, Description, Enum, Interface, Object, Subscription};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -18,9 +18,10 @@ use crate::profile::graphql::LinkedProfile;
 use crate::store::Event;
 
 /// The profiles of one account and the directed connections between them, at one version.
+#[derive(Description)]
 pub struct LinkGraph(pub Arc<Graph>);
 
-#[Object]
+#[Object(use_type_description)]
 impl LinkGraph {
     /// The account's version at which the graph last changed; `graphVersion` in events.
     async fn version(&self) -> i32 {
@@ -94,12 +95,13 @@ pub enum AccountEvent {
 }
 
 /// A profile was linked, or its status changed.
+#[derive(Description)]
 pub struct LinkStatusChange {
     account: Uuid,
     event: Event<LinkStatusChanged>,
 }
 
-#[Object]
+#[Object(use_type_description)]
 impl LinkStatusChange {
     /// Pass it as `after` to continue right behind this event.
     pub async fn cursor(&self, ctx: &Context<'_>) -> String {

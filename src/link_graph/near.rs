@@ -47,11 +47,7 @@ impl LinkGraphs {
                 slot.floor.fetch_max(hint.version, Ordering::AcqRel);
             }
         });
-        Self(Arc::new(Inner {
-            store,
-            near,
-            lifetime: Duration::from_secs(config.near_seconds),
-        }))
+        Self(Arc::new(Inner { store, near, lifetime: Duration::from_secs(config.near_seconds) }))
     }
 
     /// The graph of `account` at version `at_least` or later; absent if there is no such account.

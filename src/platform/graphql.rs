@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Object};
+use async_graphql::{Context, Description, Enum, ID, Object};
 
 use super::PlatformKey;
 use crate::app::App;
@@ -11,7 +11,7 @@ use crate::graph::context::app;
 use crate::verification::graphql::VerificationMethod;
 
 /// A service whose profiles can be linked: Facebook, Instagram, WhatsApp, or any other one configured.
-#[derive(Clone)]
+#[derive(Clone, Description)]
 pub struct Platform(pub Arc<super::Platform>);
 
 impl Platform {
@@ -21,7 +21,9 @@ impl Platform {
     /// INTERNAL if the operator has taken it out of the configuration while profiles are linked to it.
     pub fn configured(app: &App, key: &str) -> Result<Self, Error> {
         app.platforms.get(key).cloned().map(Self).ok_or_else(|| {
-            Error::internal(anyhow::anyhow!("platforms.{key} is not configured, but profiles are linked to it"))
+            Error::internal(anyhow::anyhow!(
+                "platforms.{key} is not configured, but profiles are linked to it"
+            ))
         })
     }
 
@@ -29,7 +31,7 @@ impl Platform {
     pub const ID_PREFIX: &'static str = "platform_";
 }
 
-#[Object]
+#[Object(use_type_description)]
 impl Platform {
     /// The global id.
     pub async fn id(&self) -> ID {

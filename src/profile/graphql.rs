@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accounts_center_entity::linked_profile;
-use async_graphql::{Context, Error as GraphError, ID, Interface, Object};
+use async_graphql::{Context, Description, Error as GraphError, ID, Interface, Object};
 use uuid::Uuid;
 
 use crate::account::graphql::Account;
@@ -17,6 +17,7 @@ use crate::platform::graphql::Platform;
 
 /// What a person other than its owner may see of a profile that they meet in a business, post or ledger.
 #[derive(Interface)]
+#[expect(clippy::duplicated_attributes, reason = "two fields of one type are no duplicate")]
 #[graphql(
     field(name = "id", ty = "ID", desc = "The global id."),
     field(name = "platform", ty = "Result<Platform, GraphError>", desc = "Where the profile is."),
@@ -33,7 +34,7 @@ pub enum ProfileCard {
 }
 
 /// A profile on a platform whose owner proved that it is theirs.
-#[derive(Clone)]
+#[derive(Clone, Description)]
 pub struct LinkedProfile {
     graph: Arc<LinkGraph>,
     /// Its place among the graph's profiles.
@@ -66,7 +67,7 @@ impl LinkedProfile {
     }
 }
 
-#[Object]
+#[Object(use_type_description)]
 impl LinkedProfile {
     /// The global id.
     pub async fn id(&self) -> ID {

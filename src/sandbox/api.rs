@@ -99,7 +99,7 @@ fn authorize(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
     let key = headers.get("Idempotency-Key").and_then(|value| value.to_str().ok());
-    key.filter(|key| !key.is_empty())
-        .map(str::to_owned)
-        .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "a POST with an effect bears an Idempotency-Key"))
+    key.filter(|key| !key.is_empty()).map(str::to_owned).ok_or_else(|| {
+        Problem::new(StatusCode::BAD_REQUEST, "a POST with an effect bears an Idempotency-Key")
+    })
 }

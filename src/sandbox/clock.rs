@@ -60,21 +60,41 @@ fn time(sandbox: &Sandbox) -> Time {
     Time { now: sandbox.0.clock.now(), offset_seconds }
 }
 
-/// Lets `clock` follow the sandbox at `url`, for ever.
-pub async fn follow_clock(url: String, clock: Clock) {
-    const PAUSE: Duration = Duration::from_secs(1);
-    let client = reqwest::Client::builder().no_proxy().timeout(OPEN * 2).build();
-    let Ok(client) = client else { return };
-    loop {
-        let known = clock.offset();
-        let asked = client.get(format!("{url}/sandbox/clock?not={known}")).send().await;
-        let told = match asked {
-            Ok(response) => response.json::<Time>().await.ok(),
-            Err(_) => None,
-        };
-        match told {
-            Some(time) => clock.set_offset(time.offset_seconds),
-            None => tokio::time::sleep(PAUSE).await,
+/// Follows the time of a sandbox.
+pub struct ClockFollower {
+    http: reqwest::Client,
+    url: String,
+    clock: Clock,
+}
+
+impl ClockFollower {
+    /// Lets `clock` follow the sandbox at `url`.
+    pub fn new(url: &str, clock: Clock) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().timeout(OPEN * 2).build()?;
+        Ok(Self { http, url: format!("{url}/sandbox/clock"), clock })
+    }
+
+    /// Takes over the sandbox's present time; false if it does not answer within a second.
+    pub async fn catch_up(&self) -> bool {
+        let asked = self.ask(&self.url);
+        matches!(tokio::time::timeout(Duration::from_secs(1), asked).await, Ok(true))
+    }
+
+    /// Takes over every change, for ever.
+    pub async fn follow(self) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        loop {
+            let known = self.clock.offset();
+            if !self.ask(&format!("{}?not={known}", self.url)).await {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
+    }
+
+    async fn ask(&self, url: &str) -> bool {
+        let Ok(response) = self.http.get(url).send().await else { return false };
+        let Ok(time) = response.json::<Time>().await else { return false };
+        self.clock.set_offset(time.offset_seconds);
+        true
     }
 }

@@ -93,7 +93,10 @@ mod tests {
         let mut half = Faults { error_rate: Some(0.5), ..Faults::default() };
         let failed: Vec<_> = (0..4).map(|_| half.failure().is_some()).collect();
         assert_eq!(failed, [false, true, false, true]);
-        assert_eq!(Faults { status: Some(429), ..Faults::default() }.failure(), Some(StatusCode::TOO_MANY_REQUESTS));
+        assert_eq!(
+            Faults { status: Some(429), ..Faults::default() }.failure(),
+            Some(StatusCode::TOO_MANY_REQUESTS)
+        );
         assert_eq!(Faults::default().failure(), None);
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::platform::PlatformKey;
 
-pub use clock::follow_clock;
+pub use clock::ClockFollower;
 pub use state::DEMO_PROFILE;
 use state::PlatformState;
 
@@ -49,8 +49,9 @@ struct Inner {
 impl Sandbox {
     /// Reads its state from `folder`, or begins with demo profiles.
     pub fn open(folder: &Path, keys: impl Iterator<Item = PlatformKey>) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the data folder {} cannot be written; choose another one with --data", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("the data folder {} cannot be written; choose another one with --data", folder.display())
+        })?;
         let file = folder.join("sandbox.json");
         let mut saved: IndexMap<PlatformKey, PlatformState> = match std::fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes)
@@ -60,7 +61,8 @@ impl Sandbox {
         };
         let platforms = keys
             .map(|key| {
-                let state = saved.swap_remove(&key).unwrap_or_else(|| PlatformState::with_demo_profiles(&key));
+                let state =
+                    saved.swap_remove(&key).unwrap_or_else(|| PlatformState::with_demo_profiles(&key));
                 (key, watch::channel(state).0)
             })
             .collect();
@@ -104,10 +106,7 @@ impl Sandbox {
 /// Everything under `/sandbox`, and the task that saves it.
 pub fn router(sandbox: Sandbox, stop: CancellationToken) -> Router {
     tokio::spawn(sandbox.clone().save_changes(stop.clone()));
-    let platform = Router::new()
-        .merge(api::router(&sandbox))
-        .merge(control::router())
-        .merge(phone::router());
+    let platform = Router::new().merge(api::router(&sandbox)).merge(control::router()).merge(phone::router());
     Router::new()
         .nest("/sandbox/{platform}", platform)
         .merge(clock::router(stop))

@@ -99,7 +99,9 @@ impl PlatformState {
     }
 
     pub fn profile_of_handle(&self, handle: &str) -> Option<&Profile> {
-        self.profiles.iter().find(|profile| profile.handle == handle && profile.state != ProfileState::Deleted)
+        self.profiles
+            .iter()
+            .find(|profile| profile.handle == handle && profile.state != ProfileState::Deleted)
     }
 
     pub fn count_call(&mut self, endpoint: &str) {

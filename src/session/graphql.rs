@@ -1,7 +1,7 @@
 //! Sessions in the graph.
 
 use accounts_center_entity::session;
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, Description, ID, Object, SimpleObject};
 use chrono::TimeDelta;
 
 use super::AccessToken;
@@ -10,9 +10,10 @@ use crate::graph::scalars::{DateTime, Secret};
 use crate::ids::{NodeId, NodeKind};
 
 /// A device that is signed in to the account.
+#[derive(Description)]
 pub struct AccountSession(pub session::Model);
 
-#[Object]
+#[Object(use_type_description)]
 impl AccountSession {
     /// The global id.
     pub async fn id(&self) -> ID {

@@ -86,8 +86,5 @@ pub async fn check_fresh(
 
 /// A session of `account`.
 pub async fn find(db: &Database, account: Uuid, id: Uuid) -> Result<Option<session::Model>, Error> {
-    Ok(session::Entity::find_by_id(id)
-        .filter(session::Column::AccountId.eq(account))
-        .one(db.read())
-        .await?)
+    Ok(session::Entity::find_by_id(id).filter(session::Column::AccountId.eq(account)).one(db.read()).await?)
 }

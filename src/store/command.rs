@@ -4,8 +4,8 @@ use accounts_center_entity::{event, job, stream};
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait,
-    QueryFilter, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -182,11 +182,9 @@ impl Command {
     /// Appends an event to `stream`, which is this command's own or one that it brought into being.
     /// Returns the event's number.
     pub fn emit<E: StreamEvent>(&mut self, stream: Uuid, event: &E) -> Result<i64, Error> {
-        let touched = self
-            .streams
-            .iter_mut()
-            .find(|touched| touched.id == stream)
-            .ok_or_else(|| Error::internal(anyhow::anyhow!("a command emitted into a stream it does not hold")))?;
+        let touched = self.streams.iter_mut().find(|touched| touched.id == stream).ok_or_else(|| {
+            Error::internal(anyhow::anyhow!("a command emitted into a stream it does not hold"))
+        })?;
         touched.version += 1;
         if E::CHANGES_GRAPH {
             touched.graph_version = touched.version;

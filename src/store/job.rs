@@ -99,7 +99,11 @@ impl Runner {
             let full = claimed.len() == room;
             for job in claimed {
                 failpoint("store::job-claimed");
-                running.spawn(run_one(self.store.clone(), self.handlers.get(job.kind.as_str()).cloned(), job));
+                running.spawn(run_one(
+                    self.store.clone(),
+                    self.handlers.get(job.kind.as_str()).cloned(),
+                    job,
+                ));
             }
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -27,8 +27,8 @@ use crate::keys::Keys;
 
 pub use command::{Command, Outcome, StreamKind};
 pub use database::Database;
-pub use idempotency::Use as IdempotencyUse;
 pub use event::{Event, StreamEvent};
+pub use idempotency::Use as IdempotencyUse;
 pub use job::{Job, JobError, Runner};
 pub use migrate::{MigrationState, development_secret, down, status, up};
 pub use watch::{Watch, Watches};
@@ -53,13 +53,7 @@ struct Inner {
 }
 
 impl Store {
-    pub async fn new(
-        db: Database,
-        bus: Bus,
-        clock: Clock,
-        ids: Ids,
-        keys: Arc<Keys>,
-    ) -> Result<Self, Error> {
+    pub async fn new(db: Database, bus: Bus, clock: Clock, ids: Ids, keys: Arc<Keys>) -> Result<Self, Error> {
         let epoch = migrate::epoch(&db, &ids).await?;
         Ok(Self(Arc::new(Inner {
             db,

@@ -1,7 +1,7 @@
 //! Verifications in the graph: starting, finishing and looking at proofs.
 
 use accounts_center_entity::verification::{self, Method, Purpose, Status};
-use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject, Union};
+use async_graphql::{Context, Description, Enum, ID, InputObject, Object, OneofObject, SimpleObject, Union};
 
 use super::{Caller, Client, Proven};
 use crate::account::graphql::Account;
@@ -13,13 +13,14 @@ use crate::keys::CODE_LENGTH;
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
-use crate::session::graphql::{AccountSession, SessionTokens};
 use crate::session::Viewer;
+use crate::session::graphql::{AccountSession, SessionTokens};
 
 /// One proof of control; linking and signing in rest on it.
+#[derive(Description)]
 pub struct Verification(pub verification::Model);
 
-#[Object]
+#[Object(use_type_description)]
 impl Verification {
     /// The global id.
     pub async fn id(&self) -> ID {
@@ -283,7 +284,9 @@ impl VerificationQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Its global id.")] id: ID,
-        #[graphql(desc = "For a signed-out device: the secret that its start gave.")] client_secret: Option<Secret>,
+        #[graphql(desc = "For a signed-out device: the secret that its start gave.")] client_secret: Option<
+            Secret,
+        >,
     ) -> Result<Option<Verification>, Error> {
         found(ctx, &id, client_secret.as_ref()).await
     }
@@ -304,9 +307,12 @@ impl VerificationMutation {
         let viewer = require_viewer(ctx)?;
         let ProofStartInput::OneTimeCode(start) = input.proof;
         let key = &input.idempotency_key;
-        let started = super::start_link(app(ctx), viewer, input.platform.as_str(), &start.handle, key).await?;
+        let started =
+            super::start_link(app(ctx), viewer, input.platform.as_str(), &start.handle, key).await?;
         Ok(match started {
-            Ok(row) => StartProfileLinkPayload { verification: Some(Verification(row)), ..Default::default() },
+            Ok(row) => {
+                StartProfileLinkPayload { verification: Some(Verification(row)), ..Default::default() }
+            }
             Err(user_errors) => StartProfileLinkPayload { user_errors, ..Default::default() },
         })
     }

@@ -47,10 +47,12 @@ mod tests {
 
     #[test]
     fn numbers_lose_their_blanks_and_the_rest_is_checked() {
-        let parse = |typed: &str| Handle::parse(typed, &[]).map(|handle| handle.0).map_err(|error| error.code);
+        let parse =
+            |typed: &str| Handle::parse(typed, &[]).map(|handle| handle.0).map_err(|error| error.code);
         assert_eq!(parse(" +49 (171) 392-0042 "), Ok("+491713920042".into()));
         assert_eq!(parse("ada.lovelace"), Ok("ada.lovelace".into()));
-        for bad in ["", "  ", "+", "+49", "+49x1713920042", "+0491713920042", "+4917139200421234567", "a\nb"] {
+        for bad in ["", "  ", "+", "+49", "+49x1713920042", "+0491713920042", "+4917139200421234567", "a\nb"]
+        {
             assert_eq!(parse(bad), Err(AccountsErrorCode::Invalid), "{bad:?}");
         }
         assert_eq!(parse(&"a".repeat(255)), Err(AccountsErrorCode::TooLong));

@@ -7,8 +7,10 @@
 mod delivery;
 pub mod graphql;
 mod handle;
+mod linking;
 mod proof;
 mod service;
+mod signing_in;
 mod start;
 
 use accounts_center_entity::verification;
@@ -29,9 +31,7 @@ impl Caller<'_> {
     fn started(&self, keys: &crate::keys::Keys, row: &verification::Model) -> bool {
         match (row.account_id, &row.client_secret_hash, self.client_secret) {
             (Some(account), _, _) => self.viewer.is_some_and(|viewer| viewer.account == account),
-            (None, Some(stored), Some(secret)) => {
-                keys.hash_matches(CLIENT_SECRET, secret.as_bytes(), stored)
-            }
+            (None, Some(stored), Some(secret)) => keys.hash_matches(CLIENT_SECRET, secret.as_bytes(), stored),
             _ => false,
         }
     }

@@ -9,10 +9,16 @@ use crate::error::{AccountsErrorCode, Error, UserError};
 use crate::platform::{ProfileClaim, ProfileState};
 use crate::store::Command;
 
+/// A verification whose code was right, and whose profile it is.
+pub struct Proof {
+    pub row: verification::Model,
+    pub claim: ProfileClaim,
+}
+
 /// What a submitted code turned out to be.
 pub enum Checked {
     /// It is the good one; the verification is still PENDING, and this transaction holds it.
-    Good { row: verification::Model, claim: ProfileClaim },
+    Good(Box<Proof>),
     /// It is the good one, but the platform has not yet said whose it is.
     Early,
     /// It is not; what that changed is in this transaction and has to be committed.
@@ -45,7 +51,7 @@ pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str)
         close(command, row, Err(AccountsErrorCode::ProfileNotActive)).await?;
         return Ok(Checked::Refused(error));
     }
-    Ok(Checked::Good { row, claim })
+    Ok(Checked::Good(Box::new(Proof { row, claim })))
 }
 
 /// Ends a verification for good, and erases what it knew.

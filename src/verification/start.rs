@@ -17,8 +17,12 @@ use crate::platform::{Platform, mask_handle};
 use crate::session::{self, Viewer};
 use crate::store::{Command, IdempotencyUse, Outcome, StreamKind};
 
-/// Who a new verification belongs to.
-struct Starter {
+/// A verification about to be started, and who it belongs to.
+struct NewVerification<'a> {
+    id: Uuid,
+    purpose: Purpose,
+    platform: &'a Platform,
+    handle: &'a Handle,
     stream: Uuid,
     viewer: Option<Viewer>,
     client_secret_hash: Option<Vec<u8>>,
@@ -42,7 +46,11 @@ pub async fn start_sign_in(
     }
     let client_secret = new_secret(&app.ids);
     let id = app.ids.uuid(app.clock.now());
-    let starter = Starter {
+    let new = NewVerification {
+        id,
+        purpose: Purpose::SignIn,
+        platform: &platform,
+        handle: &handle,
         stream: id,
         viewer: None,
         client_secret_hash: Some(app.keys.hash(CLIENT_SECRET, client_secret.as_bytes()).to_vec()),
@@ -50,8 +58,7 @@ pub async fn start_sign_in(
     let started = app
         .store
         .create(id, StreamKind::Verification, async |command: &mut Command| {
-            let row = insert(app, command, id, Purpose::SignIn, &platform, &handle, &starter).await?;
-            Ok(Outcome::Commit(row))
+            Ok(Outcome::Commit(insert(app, command, new).await?))
         })
         .await?;
     Ok(started.map(|row| (row, client_secret)))
@@ -73,8 +80,8 @@ pub async fn start_link(
         return Ok(Err(vec![error]));
     }
     let input = format!("{}\0{}", platform.key, handle.as_str());
-    let usage = IdempotencyUse { operation: "startProfileLink", key: idempotency_key, input: input.as_bytes() };
-    let starter = Starter { stream: viewer.account, viewer: Some(viewer), client_secret_hash: None };
+    let usage =
+        IdempotencyUse { operation: "startProfileLink", key: idempotency_key, input: input.as_bytes() };
     app.store
         .command(viewer.account, async |command: &mut Command| {
             let session = session::check(command, viewer).await?;
@@ -90,7 +97,16 @@ pub async fn start_link(
                 return Ok(Outcome::reject(error));
             }
             let id = command.new_id();
-            let row = insert(app, command, id, Purpose::Link, &platform, &handle, &starter).await?;
+            let new = NewVerification {
+                id,
+                purpose: Purpose::Link,
+                platform: &platform,
+                handle: &handle,
+                stream: viewer.account,
+                viewer: Some(viewer),
+                client_secret_hash: None,
+            };
+            let row = insert(app, command, new).await?;
             command.remember(&app.keys, &usage, id).await?;
             Ok(Outcome::Commit(row))
         })
@@ -135,28 +151,24 @@ async fn existing(command: &Command, id: Uuid) -> Result<verification::Model, Er
 async fn insert(
     app: &App,
     command: &mut Command,
-    id: Uuid,
-    purpose: Purpose,
-    platform: &Platform,
-    handle: &Handle,
-    starter: &Starter,
+    new: NewVerification<'_>,
 ) -> Result<verification::Model, Error> {
     let now = command.now();
     let settings = &app.config.verification;
-    let sealed = app.keys.seal(&app.ids, id, handle.as_str().as_bytes()).map_err(Error::internal)?;
+    let sealed = app.keys.seal(&app.ids, new.id, new.handle.as_str().as_bytes()).map_err(Error::internal)?;
     let row = verification::ActiveModel {
-        id: Set(id),
-        stream_id: Set(starter.stream),
-        purpose: Set(purpose),
+        id: Set(new.id),
+        stream_id: Set(new.stream),
+        purpose: Set(new.purpose),
         method: Set(Method::OneTimeCode),
-        platform: Set(platform.key.to_string()),
-        account_id: Set(starter.viewer.map(|viewer| viewer.account)),
-        session_id: Set(starter.viewer.map(|viewer| viewer.session)),
-        client_secret_hash: Set(starter.client_secret_hash.clone()),
+        platform: Set(new.platform.key.to_string()),
+        account_id: Set(new.viewer.map(|viewer| viewer.account)),
+        session_id: Set(new.viewer.map(|viewer| viewer.session)),
+        client_secret_hash: Set(new.client_secret_hash),
         status: Set(Status::Pending),
         failure: Set(None),
         profile_id: Set(None),
-        destination: Set(mask_handle(handle.as_str())),
+        destination: Set(mask_handle(new.handle.as_str())),
         sealed_handle: Set(Some(sealed)),
         external_id: Set(None),
         sealed_claim: Set(None),
@@ -171,6 +183,6 @@ async fn insert(
     }
     .insert(command.tx())
     .await?;
-    command.enqueue(&DeliverCode { verification: id, number: 1 })?;
+    command.enqueue(&DeliverCode { verification: new.id, number: 1 })?;
     Ok(row)
 }

@@ -2,7 +2,9 @@
 // brought (`linkVerification`, `signInVerification`, `clientSecret`, `eventCursor`). `select` is the part of
 // the variables that the person has to replace.
 
-const PHONE_NUMBER = '+4917139200042';
+// The sandbox begins with these: a profile that nobody has linked, and that of the demo account.
+const FREE_NUMBER = '+4917139200042';
+const DEMO_NUMBER = '+4917139200001';
 const CODE = '000000';
 
 export const examples = [
@@ -41,7 +43,7 @@ export const examples = [
   },
   {
     title: 'Link WhatsApp: start',
-    hint: 'Sends a code to the sandbox phone',
+    hint: `Sends a code to the sandbox phone ${FREE_NUMBER}`,
     operation: `mutation StartLink($input: StartProfileLinkInput!) {
   startProfileLink(input: $input) {
     verification {
@@ -57,7 +59,7 @@ export const examples = [
     variables: () => ({
       input: {
         platform: 'whatsapp',
-        proof: { oneTimeCode: { handle: PHONE_NUMBER } },
+        proof: { oneTimeCode: { handle: FREE_NUMBER } },
         idempotencyKey: randomKey(),
       },
     }),
@@ -106,7 +108,7 @@ export const examples = [
   },
   {
     title: 'Sign in by code: start',
-    hint: 'With a linked profile; needs no token',
+    hint: `Needs no token; sends a code to ${DEMO_NUMBER}`,
     operation: `mutation StartSignIn($input: StartSignInInput!) {
   startSignIn(input: $input) {
     verification {
@@ -121,7 +123,7 @@ export const examples = [
   }
 }`,
     variables: () => ({
-      input: { platform: 'whatsapp', proof: { oneTimeCode: { handle: PHONE_NUMBER } } },
+      input: { platform: 'whatsapp', proof: { oneTimeCode: { handle: DEMO_NUMBER } } },
     }),
   },
   {

@@ -94,7 +94,7 @@ function idle() {
   stopRunning = () => {};
 }
 
-/// Remembers what a later example needs.
+// Remembers what a later example needs.
 function learn(data) {
   for (const field of Object.values(data ?? {})) {
     const verification = field?.verification?.id;
@@ -109,8 +109,8 @@ function learn(data) {
   }
 }
 
-/// What a document runs: the type of its first operation. Strings and comments may contain anything, so they
-/// are passed over as wholes; a keyword counts only where a definition begins.
+// What a document runs: the type of its first operation. Strings and comments may contain anything, so they
+// are passed over as wholes; a keyword counts only where a definition begins.
 function operationType(query) {
   const tokens = query.match(/"""[^]*?"""|"(?:\\.|[^"\\\n])*"|#.*|[{}()]|[_A-Za-z]\w*/g) ?? [];
   let depth = 0;
@@ -167,7 +167,7 @@ function addEvent(payload) {
   while (eventList.children.length > MOST_EVENTS) eventList.lastChild.remove();
 }
 
-/// Pretty JSON with an element for each key, string and other value; plain text as it is.
+// Pretty JSON with an element for each key, string and other value; plain text as it is.
 function coloured(value) {
   const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2);
   const fragment = document.createDocumentFragment();

@@ -33,10 +33,10 @@ fragment Type on __Type { kind name ofType { kind name ofType { kind name ofType
 const MOST_OPENED = 3;
 
 let loaded = false;
-/// Of each type its introspection, its `details` element, and the text that a search looks at.
+// Of each type its introspection, its `details` element, and the text that a search looks at.
 let entries = [];
 
-/// Loads the schema if it has not been loaded yet.
+// Loads the schema if it has not been loaded yet.
 export async function showSchema() {
   if (loaded) return;
   loaded = true;

@@ -16,9 +16,9 @@ let onAccountChanged = () => {};
 
 export const token = () => localStorage.getItem(TOKEN_KEY);
 
-/// POSTs one operation. Resolves to `{status, milliseconds, body, refused}`: `body` is the parsed answer, or
-/// the text of one that is not JSON; `refused` says that it wants a valid sign-in. Rejects where there was no
-/// answer at all.
+// POSTs one operation. Resolves to `{status, milliseconds, body, refused}`: `body` is the parsed answer, or
+// the text of one that is not JSON; `refused` says that it wants a valid sign-in. Rejects where there was no
+// answer at all.
 export async function request(query, variables, signal) {
   const headers = {
     'Content-Type': 'application/json',
@@ -40,7 +40,7 @@ export async function request(query, variables, signal) {
   return { status: response.status, milliseconds, body, refused };
 }
 
-/// Offers a token that came with an answer or a link; it is used only if the person says so.
+// Offers a token that came with an answer or a link; it is used only if the person says so.
 export function offerToken(candidate, text) {
   if (!candidate || candidate === token()) return;
   offeredToken = candidate;
@@ -48,8 +48,8 @@ export function offerToken(candidate, text) {
   offer.hidden = false;
 }
 
-/// Takes over a token from the address, shows who is signed in, and calls `accountChanged` each time when
-/// that becomes somebody else, or nobody.
+// Takes over a token from the address, shows who is signed in, and calls `accountChanged` each time when
+// that becomes somebody else, or nobody.
 export function startSession(accountChanged) {
   onAccountChanged = accountChanged;
   signInLink.addEventListener('click', () => sessionStorage.setItem(ASKED_KEY, 'yes'));

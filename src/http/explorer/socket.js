@@ -4,9 +4,9 @@
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 15000;
 
-/// Runs one subscription until it completes, is refused, or the function that this returns is called.
-/// `currentToken()` is asked at each connection. `tell` has four functions: `state(text)`, `event(payload)`,
-/// `errors(list)`, and `ended(text)`, which is the last one to be called.
+// Runs one subscription until it completes, is refused, or the function that this returns is called.
+// `currentToken()` is asked at each connection. `tell` has four functions: `state(text)`, `event(payload)`,
+// `errors(list)`, and `ended(text)`, which is the last one to be called.
 export function subscribe({ query, variables, currentToken }, tell) {
   const resumes = /\$after\b/.test(query);
   let socket;

@@ -25,7 +25,7 @@ let inboxOf;
 // What the list shows, so that an unchanged inbox keeps its elements, and with them the focus.
 let shown = null;
 
-/// The parsed answer; a refusal is thrown with the title and detail of its problem+json.
+// The parsed answer; a refusal is thrown with the title and detail of its problem+json.
 async function call(address, options) {
   const response = await fetch(address, options);
   const text = await response.text();
@@ -65,7 +65,7 @@ function choose() {
   if (profile) history.replaceState(null, '', `#${encodeURIComponent(profile.handle)}`);
   const state = profile?.state ?? 'active';
   profileState.hidden = state === 'active';
-  profileState.textContent = `This profile is ${state.replaceAll('_', ' ')}.`;
+  profileState.textContent = `State at the platform: ${state.replaceAll('_', ' ')}`;
   if (profile?.external_id === inboxOf) return;
   inboxOf = profile?.external_id;
   shown = null;

@@ -1,0 +1,57 @@
+//! Load runs against the real server, over loopback.
+//!
+//! `load` is purely a client: it starts the server's binary, speaks HTTP and WebSocket to it, reads
+//! what the kernel says about its process, and stops it. It never links the server's library, so
+//! that what it measures is what a client gets, and the server's memory holds nothing of the client.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run prints is its result")]
+#![allow(clippy::disallowed_methods, reason = "a load run measures against the machine's own clock")]
+
+mod client;
+mod commits;
+mod constant;
+mod drive;
+mod hub;
+mod person;
+mod report;
+mod server;
+mod sockets;
+mod subscription;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about = "Load runs against the accounts-center server")]
+struct Cli {
+    #[command(subcommand)]
+    run: Run,
+}
+
+#[derive(Subcommand)]
+enum Run {
+    /// CPU per warm hub query, beside the same bytes as a constant from axum
+    Hub(hub::Options),
+    /// Memory per idle subscription, and the delay from a commit to its event at the clients
+    Sockets(sockets::Options),
+    /// The peer of `hub`: answers every POST /graphql with the content of one file
+    #[command(hide = true)]
+    Constant(constant::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().run {
+        Run::Hub(options) => hub::run(options).await,
+        Run::Sockets(options) => sockets::run(options).await,
+        Run::Constant(options) => constant::serve(options).await,
+    };
+    // One line with the causes, and never a backtrace, whatever the environment says.
+    done.map_or_else(
+        |error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}

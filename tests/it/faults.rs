@@ -1,0 +1,297 @@
+//! Faults: processes that are killed, platforms that misbehave, a database that goes away.
+
+use std::time::Duration;
+
+use accounts_center::store::failpoint;
+use accounts_center_entity::{account, event, job, linked_profile, session, stream, verification};
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Fault, Place, Proxy, ServerProcess, Stack, eventually, on_both_stacks};
+
+const ADA: &str = "+4917139200042";
+const GRACE: &str = "+4917139200043";
+
+on_both_stacks! {
+    /// Kills the server at every passing of every failpoint while somebody signs in and links a profile. After
+    /// the restart everything is as before the command or as after it, and the path can be finished.
+    async fn s37_kill_9_at_each_failpoint_of_linking(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters");
+        let (mut deaths, mut number) = (0, 0);
+        for name in failpoint::ALL {
+            for passing in 0.. {
+                let more = [("FAILPOINTS", format!("{name}={passing}*off->return"))];
+                number += 1;
+                let (ada, grace) = (format!("+491713921{number:03}"), format!("+491713922{number:03}"));
+                place.sandbox.add_profile(&format!("wa_a{number}"), &ada).await;
+                place.sandbox.add_profile(&format!("wa_b{number}"), &grace).await;
+                let mut server = ServerProcess::start_with(&place, &more).await;
+                let progress = walk(&place, server.client(), &ada, &grace, Progress::default()).await;
+                let died = progress.is_err();
+                server.kill_if_alive().await;
+                assert_sound(&place).await;
+                if !died {
+                    assert!(passing > 0, "{name} is not on the path");
+                    break;
+                }
+                deaths += 1;
+                // A new process finishes what the killed one had begun.
+                let mut server = ServerProcess::start(&place).await;
+                // What the killed one had claimed is free once its lease is over.
+                place.sandbox.advance(61).await;
+                let progress = progress.unwrap_err();
+                let finished = walk(&place, server.client(), &ada, &grace, progress).await;
+                let finished = finished.unwrap_or_else(|_| panic!("not finished after {name} {passing}"));
+                assert_eq!(finished.events, [1, 2], "each event once, after {name} {passing}");
+                server.kill_if_alive().await;
+                assert_sound(&place).await;
+            }
+        }
+        assert!(deaths >= failpoint::ALL.len() * 2, "only {deaths} deaths");
+    }
+
+    async fn s40_a_platform_that_misbehaves_delays_and_never_doubles(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let (_, effects) = place.sandbox.requests("POST /codes").await;
+        for (n, faults) in [
+            json!({ "status": 500 }),
+            json!({ "status": 429 }),
+            json!({ "garbage": true }),
+            json!({ "drop_before": true }),
+            json!({ "drop_after_effect": true }),
+        ].into_iter().enumerate() {
+            let handle = format!("+49171392003{n:02}");
+            place.sandbox.add_profile(&format!("wa_fault_{n}"), &handle).await;
+            let calls = place.sandbox.requests("POST /codes").await.0;
+            place.sandbox.faults(faults.clone()).await;
+            let started = ada.start_link(&handle).await;
+            let verification = started.field()["verification"]["id"].clone();
+            let db = place.database().await;
+            eventually("a try has failed", async || {
+                let jobs = job::Entity::find().all(&db).await.unwrap();
+                jobs.iter().any(|job| job.last_error.is_some() && job.leased_until.is_none()).then_some(())
+            }).await;
+            place.sandbox.faults(json!({})).await;
+            app.advance(&place, 5).await;
+            let code = place.sandbox.nth_code(&handle, 1).await;
+            assert_eq!(ada.submit(&verification, &Value::Null, &code).await.user_errors(), [""; 0], "{faults}");
+            assert_eq!(place.sandbox.codes(&handle).await.len(), 1, "one code, whatever {faults} did");
+            assert!(place.sandbox.requests("POST /codes").await.0 > calls);
+        }
+        assert_eq!(place.sandbox.requests("POST /codes").await.1, effects + 5);
+    }
+
+    async fn a_code_that_is_typed_before_the_platform_has_answered_waits_for_it(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        // The code arrives, and the platform takes its time to say so.
+        place.sandbox.faults(json!({ "drop_after_effect": true })).await;
+        let verification = ada.start_link(GRACE).await.field()["verification"]["id"].clone();
+        let code = place.sandbox.nth_code(GRACE, 1).await;
+        let early = ada.submit(&verification, &Value::Null, &code).await;
+        assert_eq!(early.user_errors(), ["PLATFORM_UNAVAILABLE"]);
+        assert_eq!(early.field()["verification"]["challenge"]["attemptsLeft"], 5, "a good code is no failed try");
+        place.sandbox.faults(json!({})).await;
+        app.advance(&place, 60).await;
+        eventually("the code is confirmed", async || {
+            ada.submit(&verification, &Value::Null, &code).await.user_errors().is_empty().then_some(())
+        }).await;
+    }
+}
+
+/// S39: with the database gone, requests fail at once and with a code; when it is back, they work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s39_without_the_database_requests_fail_at_once_and_heal() {
+    let mut place = Place::new(Stack::Production).await;
+    let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
+    let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
+    place.set("ACCOUNTS__DATABASE__URL", through);
+    let app = place.app().await;
+    let ada = app.client().sign_in(&place, ADA).await.client;
+    let mut tab = ada.socket().await;
+    tab.follow_links(None).await;
+    postgres.set(Fault::Cut);
+    let ready =
+        |url: String| async move { reqwest::get(format!("{url}/ready")).await.unwrap().status().as_u16() };
+    let answer = tokio::time::timeout(Duration::from_secs(8), ada.start_link(GRACE)).await.expect("a hang");
+    assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
+    assert_eq!(ready(app.url.clone()).await, 503);
+    // What needs no database is served.
+    app.client().query("{ platforms { key } }").await.field();
+    postgres.set(Fault::None);
+    eventually("the server has healed", async || (ready(app.url.clone()).await == 200).then_some(())).await;
+    ada.link(&place, GRACE).await.field();
+    assert_eq!(tab.link_event().await["graphVersion"], 2);
+}
+
+/// How far somebody has come.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    token: Option<String>,
+    verification: Option<Value>,
+    /// Numbers of the events that the account has, once it is done.
+    events: Vec<i64>,
+}
+
+/// Signs in and links a profile, going on from `progress` with what a client knows. `Err` has how far it came
+/// when the server died.
+async fn walk(
+    place: &Place,
+    client: Client,
+    ada: &str,
+    grace: &str,
+    progress: Progress,
+) -> Result<Progress, Progress> {
+    let mut progress = progress;
+    if progress.token.is_none() {
+        progress.token = Some(sign_in(place, &client, ada).await.ok_or_else(|| progress.clone())?);
+    }
+    let client = client.with_token(progress.token.as_deref().unwrap());
+    let key = format!("link {grace}");
+    let input = json!({ "platform": "whatsapp", "idempotencyKey": key, "proof": { "oneTimeCode": { "handle": grace } } });
+    let start = "mutation($input: StartProfileLinkInput!) {
+        startProfileLink(input: $input) { verification { id status } userErrors { code } } }";
+    // The same key as before: it gives the verification that there is, or a new one.
+    let started = client.try_run(start, json!({ "input": input })).await.map_err(|_| progress.clone())?;
+    let id = started.field()["verification"]["id"].clone();
+    if let Some(known) = &progress.verification {
+        assert_eq!(&id, known, "the idempotency key lost its verification");
+    }
+    progress.verification = Some(id.clone());
+    if started.field()["verification"]["status"] == "PENDING" {
+        let code = code_or_death(place, &client, grace).await.ok_or_else(|| progress.clone())?;
+        submit(&client, &id, &Value::Null, &code).await.ok_or_else(|| progress.clone())?;
+    }
+    let hub = client
+        .try_run("{ viewer { version profiles { id } } }", json!({}))
+        .await
+        .map_err(|_| progress.clone())?;
+    assert_eq!(hub.field()["version"], 2);
+    assert_eq!(hub.field()["profiles"].as_array().unwrap().len(), 2);
+    // Job failpoints pass once more when the last job is settled: give it the time to die.
+    if !idle(place, &client).await {
+        return Err(progress);
+    }
+    let db = place.database().await;
+    let account = hub_account(&client).await.ok_or_else(|| progress.clone())?;
+    let rows = event::Entity::find().order_by_asc(event::Column::Number).all(&db).await.unwrap();
+    progress.events = rows.iter().filter(|row| row.stream_id == account).map(|row| row.number).collect();
+    Ok(progress)
+}
+
+/// An access token; `None` if the server died. Begins anew until it works, as a person would.
+async fn sign_in(place: &Place, client: &Client, handle: &str) -> Option<String> {
+    let before = place.sandbox.codes(handle).await.len();
+    let start = "mutation($input: StartSignInInput!) {
+        startSignIn(input: $input) { verification { id } clientSecret userErrors { code } } }";
+    let input = json!({ "platform": "whatsapp", "proof": { "oneTimeCode": { "handle": handle } } });
+    let started = client.try_run(start, json!({ "input": input })).await.ok()?;
+    let (id, secret) = (&started.field()["verification"]["id"], &started.field()["clientSecret"]);
+    // The code of an attempt before the death may come as well, earlier or later than ours: try each one once.
+    let mut tried = Vec::new();
+    loop {
+        let code = untried_code_or_death(place, client, handle, before, &tried).await?;
+        let done = submit(client, id, secret, &code).await?;
+        tried.push(code);
+        if done["userErrors"][0]["code"] != "CODE_INCORRECT" {
+            let token = done["outcome"]["tokens"]["accessToken"].as_str();
+            return Some(token.unwrap_or_else(|| panic!("{done:#}")).to_owned());
+        }
+    }
+}
+
+async fn submit(client: &Client, id: &Value, secret: &Value, code: &str) -> Option<Value> {
+    let submit = "mutation($input: SubmitVerificationInput!) { submitVerification(input: $input) {
+        outcome { ... on SignedIn { tokens { accessToken } } } userErrors { code } } }";
+    let input = json!({ "verificationId": id, "clientSecret": secret, "proof": { "oneTimeCode": code } });
+    Some(client.try_run(submit, json!({ "input": input })).await.ok()?.field().clone())
+}
+
+async fn code_or_death(place: &Place, client: &Client, handle: &str) -> Option<String> {
+    untried_code_or_death(place, client, handle, 0, &[]).await
+}
+
+/// A code behind the first `before` ones that is not among `tried`; `None` if the server dies first.
+async fn untried_code_or_death(
+    place: &Place,
+    client: &Client,
+    handle: &str,
+    before: usize,
+    tried: &[String],
+) -> Option<String> {
+    eventually("a code or a death", async || {
+        let codes = place.sandbox.codes(handle).await;
+        let new = &codes[..codes.len() - before];
+        if let Some(code) = new.iter().find(|code| !tried.contains(code)) {
+            return Some(Some(code.clone()));
+        }
+        let alive = client.try_run("{ platforms { key } }", json!({})).await.is_ok();
+        (!alive).then_some(None)
+    })
+    .await
+}
+
+/// Waits until no job is left; false if the server dies first.
+async fn idle(place: &Place, client: &Client) -> bool {
+    let db = place.database().await;
+    eventually("no job is left, or a death", async || {
+        if client.try_run("{ platforms { key } }", json!({})).await.is_err() {
+            return Some(false);
+        }
+        job::Entity::find().all(&db).await.unwrap().is_empty().then_some(true)
+    })
+    .await
+}
+
+async fn hub_account(client: &Client) -> Option<uuid::Uuid> {
+    let answer = client.try_run("{ viewer { id } }", json!({})).await.ok()?;
+    answer.field()["id"].as_str()?.split_once('_')?.1.parse().ok()
+}
+
+/// Nothing in the database is between two states.
+async fn assert_sound(place: &Place) {
+    let db = place.database().await;
+    let streams = stream::Entity::find().all(&db).await.unwrap();
+    let events = event::Entity::find().order_by_asc(event::Column::Number).all(&db).await.unwrap();
+    for stream in &streams {
+        let numbers: Vec<_> =
+            events.iter().filter(|event| event.stream_id == stream.id).map(|event| event.number).collect();
+        assert_eq!(
+            numbers,
+            (1..=stream.version).collect::<Vec<_>>(),
+            "numbers without gaps up to the version"
+        );
+    }
+    let accounts = account::Entity::find().all(&db).await.unwrap();
+    let profiles = linked_profile::Entity::find().all(&db).await.unwrap();
+    for profile in &profiles {
+        assert!(accounts.iter().any(|account| account.id == profile.account_id));
+        let linked = events.iter().filter(|event| event.payload["profile"] == json!(profile.id)).count();
+        assert_eq!(linked, 1, "each link has its one event");
+    }
+    for account in &accounts {
+        assert!(
+            profiles.iter().any(|profile| profile.account_id == account.id),
+            "no account without a profile"
+        );
+    }
+    let sessions = session::Entity::find().all(&db).await.unwrap();
+    for row in verification::Entity::find().all(&db).await.unwrap() {
+        let succeeded = row.status == verification::Status::Succeeded;
+        assert_eq!(
+            succeeded,
+            row.profile_id.is_some(),
+            "a proof succeeded if and only if it proved a profile"
+        );
+        if succeeded && row.purpose == verification::Purpose::SignIn {
+            assert!(sessions.iter().any(|session| session.opened_by_profile_id == row.profile_id));
+        }
+        if !succeeded && row.purpose == verification::Purpose::Link {
+            let linked =
+                profiles.iter().any(|profile| Some(&profile.external_id) == row.external_id.as_ref());
+            assert!(!linked, "a link without its proof");
+        }
+    }
+}

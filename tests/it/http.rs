@@ -1,0 +1,137 @@
+//! GraphQL over HTTP, and what is not quite that.
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::support::on_both_stacks;
+
+const QUERY: &str = r#"{"query": "{ platforms { key } }"}"#;
+
+on_both_stacks! {
+    async fn only_json_by_post_runs(place: Place) {
+        let app = place.app().await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/graphql", app.url);
+        let send = |method: Method, content_type: &str, body: Vec<u8>| {
+            let request = http.request(method, &url).header(header::CONTENT_TYPE, content_type).body(body);
+            async move { request.send().await.unwrap() }
+        };
+        let json = "application/json";
+        let good = send(Method::POST, "application/json; charset=utf-8", QUERY.into()).await;
+        assert_eq!(good.status(), 200);
+        assert_eq!(good.headers()[header::CONTENT_TYPE], "application/graphql-response+json");
+        assert_eq!(good.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(good.text().await.unwrap(), r#"{"data":{"platforms":[{"key":"whatsapp"}]}}"#);
+        // What a foreign page's form can send without asking (S33).
+        for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+            let refused = send(Method::POST, content_type, QUERY.into()).await;
+            assert_eq!(refused.status(), 415, "{content_type}");
+        }
+        for (body, status) in [
+            (b"".to_vec(), 400),
+            (b"{".to_vec(), 400),
+            (b"\xff\xfe".to_vec(), 400),
+            (format!("[{QUERY},{QUERY}]").into_bytes(), 400),
+            (b"{\"query\": 1}".to_vec(), 400),
+            (vec![b' '; 1 << 20], 413),
+            (format!("{{\"query\": \"{}\"}}", "a ".repeat(600_000)).into_bytes(), 413),
+        ] {
+            let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+            let refused = send(Method::POST, json, body).await;
+            assert_eq!(refused.status(), status, "{shown}");
+            let error: Value = refused.json().await.unwrap();
+            assert_eq!(error["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{shown}");
+            assert_eq!(error.get("data"), None);
+        }
+        let got = http.get(&url).query(&[("query", "{ platforms { key } }")]).send().await.unwrap();
+        assert_eq!(got.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(got.headers()[header::ALLOW], "POST");
+    }
+
+    async fn the_answer_has_the_media_type_that_was_asked_for(place: Place) {
+        let app = place.app().await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let ask = |accept: &'static str, body: &'static str| {
+            let request = http.post(format!("{}/graphql", app.url)).header(header::ACCEPT, accept);
+            let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+            async move { request.send().await.unwrap() }
+        };
+        let invalid = r#"{"query": "{ nope }"}"#;
+        for (accept, media_type, status) in [
+            ("*/*", "application/graphql-response+json", 400),
+            ("application/json", "application/json", 200),
+            ("application/json, application/graphql-response+json;q=0.9", "application/graphql-response+json", 400),
+        ] {
+            let answer = ask(accept, invalid).await;
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], media_type, "{accept}");
+            assert_eq!(answer.status(), status, "{accept}");
+            let body: Value = answer.json().await.unwrap();
+            assert_eq!(body.get("data"), None, "a request that was not executed has no data");
+            assert_eq!(body["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+        }
+        assert_eq!(ask("text/html", invalid).await.status(), StatusCode::NOT_ACCEPTABLE);
+    }
+
+    async fn what_is_too_large_to_execute_is_refused_with_a_code(place: Place) {
+        let app = place.app().await;
+        let client = app.client();
+        let deep = (0..20).fold("{ name }".to_owned(), |inner, _| format!("{{ fields {{ type {inner} }} }}"));
+        let deep = format!("{{ __schema {{ types {deep} }} }}");
+        let wide: String = (0..60).map(|n| format!("a{n}: platforms {{ id }} ")).collect();
+        let directives = "@include(if: true) ".repeat(30);
+        for operation in [
+            deep,
+            format!("{{ {wide} }}"),
+            format!("{{ platforms {directives} {{ id }} }}"),
+        ] {
+            let answer = client.query(&operation).await;
+            assert_eq!(answer.error_code(), "QUERY_TOO_COMPLEX", "{:#}", answer.body);
+            assert_eq!(answer.status, 400);
+        }
+        let circular = client.query("{ platforms { ...a } } fragment a on Platform { ...b } fragment b on Platform { ...a }").await;
+        assert!(circular.body["errors"][0]["extensions"]["code"].is_string(), "{:#}", circular.body);
+        let nested = client.query(&format!("{}{}", "{ a ".repeat(10_000), "}".repeat(10_000))).await;
+        assert!(nested.body["errors"][0]["extensions"]["code"].is_string());
+        // And the server lives.
+        client.query("{ platforms { id } }").await.field();
+    }
+
+    async fn answers_are_in_the_order_of_the_operation_and_nulls_go_up(place: Place) {
+        let app = place.app().await;
+        let client = app.client();
+        let answer = client.query("{ b: platforms { key id } a: platform(key: \"whatsapp\") { displayName key } }").await;
+        assert_eq!(
+            answer.body.to_string(),
+            json!({ "data": { "b": [{ "key": "whatsapp", "id": "platform_whatsapp" }],
+                "a": { "displayName": "WhatsApp", "key": "whatsapp" } } }).to_string(),
+        );
+        // A root field that may be null fails alone.
+        let partly = client.query("{ platforms { key } verification(id: \"x\", clientSecret: 5) { id } }").await;
+        assert!(partly.body["errors"].is_array(), "{:#}", partly.body);
+    }
+
+    async fn development_mode_answers_to_this_machine_only(place: Place) {
+        let app = place.app().await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        for (host, status) in [("127.0.0.1", 200), ("localhost:80", 200), ("evil.example", 421), ("127.0.0.1.evil.example", 421)] {
+            let answer = http.get(format!("{}/live", app.url)).header(header::HOST, host).send().await.unwrap();
+            assert_eq!(answer.status(), status, "{host}");
+        }
+    }
+
+    async fn the_explorer_needs_no_internet(place: Place) {
+        let app = place.app().await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let page = http.get(&app.url).send().await.unwrap();
+        let policy = page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'self'"), "{policy}");
+        let text = page.text().await.unwrap();
+        for part in text.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css")) {
+            let file = http.get(format!("{}/{}", app.url, part.trim_start_matches('/'))).send().await.unwrap();
+            assert_eq!(file.status(), 200, "{part}");
+        }
+        assert!(!text.contains("http://") && !text.contains("https://"), "the page names another server");
+        // Without a demo account there is no sign-in by one click.
+        assert_eq!(http.get(format!("{}/dev/sign-in", app.url)).send().await.unwrap().status(), 404);
+    }
+}

@@ -1,0 +1,159 @@
+//! Linking a profile: what may go wrong, and what the person is told.
+
+use serde_json::{Value, json};
+
+use crate::support::on_both_stacks;
+
+const ADA: &str = "+4917139200042";
+const GRACE: &str = "+4917139200043";
+const UNKNOWN: &str = "+4917139200099";
+
+on_both_stacks! {
+    async fn what_a_person_mistypes_is_a_user_error_with_its_path(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        for (handle, code) in [("+49", "INVALID"), ("", "INVALID"), (&"x".repeat(300), "TOO_LONG")] {
+            let answer = ada.start_link(handle).await;
+            assert_eq!(answer.user_errors(), [code]);
+            assert_eq!(answer.field()["userErrors"][0]["path"], json!(["proof", "oneTimeCode", "handle"]));
+            assert_eq!(answer.field()["verification"], Value::Null);
+        }
+        let link = |platform: &str, key: &str| {
+            let input = json!({ "platform": platform, "idempotencyKey": key,
+                "proof": { "oneTimeCode": { "handle": GRACE } } });
+            let ada = ada.clone();
+            async move {
+                let query = "mutation($input: StartProfileLinkInput!) {
+                    startProfileLink(input: $input) { userErrors { code message path } } }";
+                ada.mutate(query, input).await
+            }
+        };
+        let unknown = link("myspace", "k").await;
+        assert_eq!(unknown.user_errors(), ["UNKNOWN_PLATFORM"]);
+        assert!(unknown.field()["userErrors"][0]["message"].as_str().unwrap().contains("whatsapp"));
+        assert_eq!(link("whatsapp", "").await.user_errors(), ["INVALID"]);
+        // Nobody was sent anything.
+        assert_eq!(place.sandbox.codes(GRACE).await, Vec::<String>::new());
+    }
+
+    async fn s02_a_profile_is_linked_once(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
+        let eve = app.client().sign_in(&place, "+4917139200050").await.client;
+
+        let first = ada.link(&place, GRACE).await;
+        let profile = first.field()["outcome"]["profile"]["id"].clone();
+        let elsewhere = eve.link(&place, GRACE).await;
+        assert_eq!(elsewhere.user_errors(), ["PROFILE_LINKED_ELSEWHERE"]);
+        assert_eq!(elsewhere.field()["verification"]["status"], "FAILED");
+        assert_eq!(elsewhere.field()["verification"]["failure"], "PROFILE_LINKED_ELSEWHERE");
+        assert_eq!(elsewhere.field()["account"], Value::Null);
+        // The same account doing it twice gets its profile back, and nothing happens.
+        let again = ada.link(&place, GRACE).await;
+        assert_eq!(again.field()["outcome"]["profile"]["id"], profile);
+        assert_eq!(again.field()["account"]["version"], 2);
+    }
+
+    async fn s02_two_accounts_race_for_one_profile(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
+        let eve = app.client().sign_in(&place, "+4917139200050").await.client;
+        let mut proofs = Vec::new();
+        for (nth, person) in [&ada, &eve].into_iter().enumerate() {
+            let verification = person.start_link(GRACE).await.field()["verification"]["id"].clone();
+            proofs.push((verification, place.sandbox.nth_code(GRACE, nth + 1).await));
+        }
+        let (first, second) = tokio::join!(
+            ada.submit(&proofs[0].0, &Value::Null, &proofs[0].1),
+            eve.submit(&proofs[1].0, &Value::Null, &proofs[1].1),
+        );
+        let mut errors = [first.user_errors().concat(), second.user_errors().concat()];
+        errors.sort();
+        assert_eq!(errors, ["", "PROFILE_LINKED_ELSEWHERE"]);
+    }
+
+    async fn an_idempotency_key_makes_one_verification(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let first = ada.start_link_with_key(GRACE, "one").await;
+        let (again, at_once) = tokio::join!(
+            ada.start_link_with_key("+49 171 392-000-43", "one"),
+            ada.start_link_with_key(GRACE, "one"),
+        );
+        let id = &first.field()["verification"]["id"];
+        assert_eq!(&again.field()["verification"]["id"], id);
+        assert_eq!(&at_once.field()["verification"]["id"], id);
+        assert_eq!(ada.start_link_with_key(UNKNOWN, "one").await.user_errors(), ["IDEMPOTENCY_KEY_REUSED"]);
+        assert_ne!(&ada.start_link_with_key(GRACE, "two").await.field()["verification"]["id"], id);
+        // A day later the key is forgotten.
+        app.advance(&place, 24 * 3600).await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        assert_ne!(&ada.start_link_with_key(GRACE, "one").await.field()["verification"]["id"], id);
+    }
+
+    async fn linking_needs_a_step_up_unless_the_account_is_new(place: Place) {
+        let app = place.app().await;
+        app.client().sign_in(&place, ADA).await;
+        app.advance(&place, 50 * 60).await;
+        // A session of 9 minutes, an account of 59: allowed twice over.
+        let session = app.client().sign_in(&place, ADA).await.client;
+        app.advance(&place, 9 * 60).await;
+        session.start_link(GRACE).await.field();
+        let fresh = app.client().sign_in(&place, ADA).await.client;
+        app.advance(&place, 2 * 60).await;
+        // Now the account is over an hour old, and only the proof of 2 minutes ago counts.
+        fresh.start_link(GRACE).await.field();
+        // The other session's proof is 11 minutes old; its token is too, so take a new one by the same session.
+        let old = app.app().tokens.sign(viewer(&session), &app.app().ids).unwrap();
+        let stale = session.with_token(&old.token).start_link(GRACE).await;
+        assert_eq!(stale.error_code(), "STEP_UP_REQUIRED");
+    }
+
+    async fn an_account_links_at_most_twenty_profiles(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        for n in 0..19 {
+            let handle = format!("+49171392001{n:02}");
+            place.sandbox.add_profile(&format!("wa_{n}"), &handle).await;
+            ada.link(&place, &handle).await.field();
+        }
+        assert_eq!(ada.start_link(GRACE).await.user_errors(), ["LIMIT_REACHED"]);
+    }
+
+    async fn a_profile_that_is_not_active_cannot_be_linked(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        place.sandbox.set_state("wa_grace", "deactivated").await;
+        let refused = ada.link(&place, GRACE).await;
+        assert_eq!(refused.user_errors(), ["VERIFICATION_FAILED"]);
+        assert_eq!(refused.field()["verification"]["failure"], "PROFILE_NOT_ACTIVE");
+    }
+
+    async fn a_new_code_voids_the_one_before(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let started = ada.start_link(GRACE).await;
+        let verification = &started.field()["verification"]["id"];
+        let first = place.sandbox.nth_code(GRACE, 1).await;
+        assert_eq!(ada.resend(verification, &Value::Null).await.user_errors(), ["RESEND_TOO_EARLY"]);
+        app.advance(&place, 60).await;
+        ada.resend(verification, &Value::Null).await.field();
+        let second = place.sandbox.nth_code(GRACE, 2).await;
+        assert_ne!(first, second);
+        assert_eq!(ada.submit(verification, &Value::Null, &first).await.user_errors(), ["CODE_INCORRECT"]);
+        assert_eq!(ada.submit(verification, &Value::Null, &second).await.user_errors(), [""; 0]);
+        assert_eq!(ada.resend(verification, &Value::Null).await.user_errors(), ["VERIFICATION_CLOSED"]);
+    }
+}
+
+/// Whom a client's token speaks for.
+fn viewer(client: &crate::support::Client) -> accounts_center::session::Viewer {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let claims = client.token.as_deref().unwrap().split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    let uuid = |claim: &str| claims[claim].as_str().unwrap().split_once('_').unwrap().1.parse().unwrap();
+    accounts_center::session::Viewer { account: uuid("sub"), session: uuid("sid") }
+}

@@ -1,0 +1,19 @@
+//! Tests that speak to the running server from outside. Run them by `cargo xtask test`, which starts the
+//! PostgreSQL and the Redis that half of them need.
+
+#[cfg(not(feature = "failpoints"))]
+compile_error!("run the tests by `cargo xtask test`, or with `--features accounts-center/failpoints`");
+
+mod support;
+
+mod command_line;
+mod faults;
+mod http;
+mod linking;
+mod node_client;
+mod path;
+mod schema;
+mod security;
+mod signing_in;
+mod subscriptions;
+mod websocket;

@@ -1,0 +1,49 @@
+//! The client that people use: Node's `graphql-ws`, in a process of its own.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::support::{ServerProcess, needed, on_both_stacks};
+
+const ADA: &str = "+4917139200042";
+const GRACE: &str = "+4917139200043";
+
+on_both_stacks! {
+    async fn graphql_ws_follows_links_through_a_restart(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters");
+        let mut server = ServerProcess::start(&place).await;
+        let port = server.url.rsplit_once(':').unwrap().1.to_owned();
+        let ada = server.client().sign_in(&place, ADA).await.client;
+        let mut node = Command::new("node")
+            .arg("follow_links.mjs")
+            .current_dir(needed("ACCOUNTS_TEST_NODE_DIR"))
+            .env("URL", server.url.replacen("http", "ws", 1) + "/graphql")
+            .env("TOKEN", ada.token.as_deref().unwrap())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node is not installed");
+        let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
+        let mut next = async || {
+            let line = tokio::time::timeout(std::time::Duration::from_secs(20), lines.next_line());
+            line.await.expect("the client said nothing for 20 s").unwrap().expect("the client ended")
+        };
+        assert_eq!(next().await, "connected");
+        ada.link(&place, GRACE).await.field();
+        assert_eq!(next().await, "ACTIVE VERIFIED 2 +49 ··· ·· 43");
+
+        // The server says 1012 and goes; the client comes back by itself, behind its last event.
+        assert!(server.interrupt().await.success());
+        assert_eq!(next().await, "closed 1012");
+        place.set("ACCOUNTS__HTTP__LISTEN", format!("127.0.0.1:{port}"));
+        let server = ServerProcess::start(&place).await;
+        assert_eq!(next().await, "connected");
+        let ada = ada.at(&server.url);
+        place.sandbox.add_profile("wa_more", "+4917139200055").await;
+        ada.link(&place, "+4917139200055").await.field();
+        assert_eq!(next().await, "ACTIVE VERIFIED 3 +49 ··· ·· 55");
+    }
+}

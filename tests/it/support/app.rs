@@ -1,0 +1,51 @@
+//! The application in this process, on port 0, with a clock that stands still and seeded ids.
+
+use std::sync::Arc;
+
+use accounts_center::app::{self, App, Running};
+use accounts_center::clock::Clock;
+use accounts_center::config::Config;
+use accounts_center::ids::Ids;
+use chrono::{DateTime, Utc};
+
+use super::{Client, Place, eventually};
+
+/// When every test happens: 2027-01-15 08:00:00 UTC.
+pub const START: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+
+pub struct TestApp {
+    pub url: String,
+    running: Running,
+}
+
+impl TestApp {
+    pub async fn start(place: &Place, seed: u64) -> Self {
+        let settings = place.settings.iter().map(|(key, value)| (*key, value.clone()));
+        let config = Config::from_pairs(settings).unwrap().checked().unwrap();
+        let running = app::start(config, Clock::fixed(START), Ids::seeded(seed)).await.unwrap();
+        Self { url: format!("http://{}", running.address), running }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    pub fn app(&self) -> &Arc<App> {
+        &self.running.app
+    }
+
+    /// Moves the time of the sandbox, and waits until this server has followed.
+    pub async fn advance(&self, place: &Place, seconds: i64) {
+        let clock = self.app().clock.clone();
+        let target = clock.offset() + seconds;
+        place.sandbox.advance(seconds).await;
+        eventually("the server follows the sandbox's clock", async || {
+            (clock.offset() == target).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}

@@ -1,0 +1,56 @@
+//! The harness: servers, clients and faults for tests.
+
+mod app;
+mod graphql;
+mod process;
+mod proxy;
+mod sandbox;
+mod stack;
+mod websocket;
+
+pub use app::TestApp;
+pub use graphql::{Client, Person};
+pub use process::ServerProcess;
+pub use proxy::{Fault, Proxy};
+pub use sandbox::SandboxProcess;
+pub use stack::{Place, Stack, needed};
+pub use websocket::{Socket, SocketMessage};
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` gives something, up to 15 seconds.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(15), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Makes a test for each stack of `async fn name(place: Place)`, which begins on an empty database.
+macro_rules! on_both_stacks {
+    ($($(#[$attribute:meta])* async fn $name:ident($place:ident: Place) $body:block)+) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "what a test of this file imports, another may not")]
+            use super::*;
+
+            async fn test($place: $crate::support::Place) $body
+
+            $(#[$attribute])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn embedded() {
+                test($crate::support::Place::new($crate::support::Stack::Embedded).await).await;
+            }
+
+            $(#[$attribute])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn production() {
+                test($crate::support::Place::new($crate::support::Stack::Production).await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_both_stacks;

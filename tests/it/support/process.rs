@@ -1,0 +1,83 @@
+//! The server as a process, which can be killed.
+
+use std::process::{ExitStatus, Stdio};
+
+use tokio::process::{Child, Command};
+
+use super::sandbox::announced_url;
+use super::{Client, Place};
+
+pub struct ServerProcess {
+    pub url: String,
+    child: Child,
+}
+
+impl ServerProcess {
+    /// Starts a server in `place`.
+    pub async fn start(place: &Place) -> Self {
+        Self::start_with(place, &[]).await
+    }
+
+    /// Starts a server with more environment variables.
+    pub async fn start_with(place: &Place, more: &[(&str, String)]) -> Self {
+        let mut child = Self::command(place, more).stderr(Stdio::inherit()).spawn().unwrap();
+        let url = announced_url(&mut child).await;
+        Self { url, child }
+    }
+
+    /// Starts a server whose log goes to `log`.
+    pub async fn start_logging(place: &Place, more: &[(&str, String)], log: Stdio) -> Self {
+        let mut child = Self::command(place, more).stderr(log).spawn().unwrap();
+        let url = announced_url(&mut child).await;
+        Self { url, child }
+    }
+
+    /// The command that would start a server in `place`.
+    fn command(place: &Place, more: &[(&str, String)]) -> Command {
+        let mut command = Self::bare(place);
+        command.arg("serve").envs(more.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// The program with the settings of `place` and without arguments.
+    pub fn bare(place: &Place) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_accounts-center"));
+        command
+            .envs(place.settings.iter().map(|(key, value)| (key, value)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// What `kill -9` does.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// What Ctrl-C does. Gives how the process ended.
+    pub async fn interrupt(&mut self) -> ExitStatus {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
+        self.ended().await
+    }
+
+    /// Waits for it to end by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        tokio::time::timeout(std::time::Duration::from_secs(20), self.child.wait())
+            .await
+            .expect("the server did not end within 20 s")
+            .unwrap()
+    }
+
+    /// Ends it if it has not ended by itself.
+    pub async fn kill_if_alive(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            self.kill().await;
+        }
+    }
+}

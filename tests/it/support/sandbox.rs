@@ -1,0 +1,104 @@
+//! The sandbox as its own process, so that it outlives a server that is killed.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::eventually;
+
+pub struct SandboxProcess {
+    pub url: String,
+    http: reqwest::Client,
+    _child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl SandboxProcess {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_accounts-center"))
+            .args(["sandbox", "--listen", "127.0.0.1:0", "--data"])
+            .arg(folder.path())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let url = announced_url(&mut child).await;
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        Self { url, http, _child: child, _folder: folder }
+    }
+
+    /// Adds a WhatsApp profile with this phone number.
+    pub async fn add_profile(&self, external_id: &str, handle: &str) {
+        let body = json!({ "external_id": external_id, "handle": handle, "display_name": external_id });
+        self.post("whatsapp/profiles", &body).await;
+    }
+
+    /// Waits for the code number `nth` (from 1) that the phone of `handle` has got.
+    pub async fn nth_code(&self, handle: &str, nth: usize) -> String {
+        eventually("the phone has the code", async || {
+            let codes = self.codes(handle).await;
+            (codes.len() >= nth).then(|| codes[codes.len() - nth].clone())
+        })
+        .await
+    }
+
+    /// The codes that the phone of `handle` has got, newest first.
+    pub async fn codes(&self, handle: &str) -> Vec<String> {
+        let query = [("handle", handle)];
+        let url = format!("{}/sandbox/whatsapp/inbox", self.url);
+        let inbox: Value = self.http.get(url).query(&query).send().await.unwrap().json().await.unwrap();
+        let codes = inbox["codes"].as_array().unwrap();
+        codes.iter().map(|code| code["code"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How often an endpoint was called, and how often that had an effect.
+    pub async fn requests(&self, endpoint: &str) -> (u64, u64) {
+        let url = format!("{}/sandbox/whatsapp/state", self.url);
+        let state: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
+        let counts = &state["requests"][endpoint];
+        (counts["calls"].as_u64().unwrap_or(0), counts["effects"].as_u64().unwrap_or(0))
+    }
+
+    /// Makes WhatsApp misbehave from now on; `{}` ends it.
+    pub async fn faults(&self, faults: Value) {
+        let url = format!("{}/sandbox/whatsapp/faults", self.url);
+        self.http.put(url).json(&faults).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Sets the state of a WhatsApp profile.
+    pub async fn set_state(&self, external_id: &str, state: &str) {
+        self.post(&format!("whatsapp/profiles/{external_id}/state"), &json!({ "state": state })).await;
+    }
+
+    /// Moves the time of all servers that follow this sandbox.
+    pub async fn advance(&self, seconds: i64) {
+        self.post("clock", &json!({ "advance_seconds": seconds })).await;
+    }
+
+    async fn post(&self, path: &str, body: &Value) {
+        let url = format!("{}/sandbox/{path}", self.url);
+        self.http.post(url).json(body).send().await.unwrap().error_for_status().unwrap();
+    }
+}
+
+/// The URL that a process prints behind "listens on".
+pub async fn announced_url(child: &mut Child) -> String {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the process ended before it listened");
+            if let Some((_, url)) = line.split_once("listens on ") {
+                return url.to_owned();
+            }
+        }
+    })
+    .await
+    .expect("the process did not listen within 20 s");
+    // Nobody reads the rest, and a full pipe must not block it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    url
+}

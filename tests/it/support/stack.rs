@@ -1,0 +1,108 @@
+//! Where a test happens: a stack, an empty database, and a sandbox of its own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+
+use super::{SandboxProcess, TestApp};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    /// SQLite, and everything in the process.
+    Embedded,
+    /// PostgreSQL and Redis.
+    Production,
+}
+
+/// A stack with an empty database, a data folder and a sandbox process.
+pub struct Place {
+    pub stack: Stack,
+    pub sandbox: SandboxProcess,
+    pub folder: tempfile::TempDir,
+    /// Settings for servers here, as environment variables; a test may change them.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    pub async fn new(stack: Stack) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = SandboxProcess::start().await;
+        let mut settings = vec![
+            ("ACCOUNTS__HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+            ("ACCOUNTS__DATA__DIR", folder.path().join("data").display().to_string()),
+            ("ACCOUNTS__SANDBOX__URL", sandbox.url.clone()),
+            ("ACCOUNTS__DEMO__ENABLED", "false".to_owned()),
+            // Short, so that a test of lost hints is short; the poll is what heals, and has its own period.
+            ("ACCOUNTS__HTTP__DRAIN_SECONDS", "3".to_owned()),
+        ];
+        if stack == Stack::Production {
+            let name = fresh_name();
+            let admin =
+                Database::connect(postgres_url()).await.expect("PostgreSQL of the tests is not there");
+            admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+            admin.close().await.unwrap();
+            settings.push(("ACCOUNTS__DATABASE__URL", replace_database(&postgres_url(), &name)));
+            settings.push(("ACCOUNTS__DATABASE__MAX_CONNECTIONS", "8".to_owned()));
+            settings.push(("ACCOUNTS__REDIS__URL", redis_url()));
+            settings.push(("ACCOUNTS__REDIS__PREFIX", name));
+        }
+        Self { stack, sandbox, folder, settings }
+    }
+
+    /// An application in this process, with a clock that stands still and seeded ids.
+    pub async fn app(&self) -> TestApp {
+        TestApp::start(self, 1).await
+    }
+
+    /// A second replica of it, with ids of its own.
+    pub async fn replica(&self) -> TestApp {
+        assert_eq!(self.stack, Stack::Production, "the embedded stack is one process");
+        TestApp::start(self, 2).await
+    }
+
+    /// Sets a setting for servers that are started from now on.
+    pub fn set(&mut self, key: &'static str, value: impl ToString) {
+        self.settings.retain(|(known, _)| *known != key);
+        self.settings.push((key, value.to_string()));
+    }
+
+    pub fn setting(&self, key: &str) -> &str {
+        &self.settings.iter().find(|(known, _)| *known == key).expect(key).1
+    }
+
+    /// A connection to the database past all servers, to look at what is stored and to plant what is wrong.
+    pub async fn database(&self) -> DatabaseConnection {
+        let url = match self.stack {
+            Stack::Embedded => {
+                format!("sqlite://{}/data/accounts.sqlite?mode=rw", self.folder.path().display())
+            }
+            Stack::Production => self.setting("ACCOUNTS__DATABASE__URL").to_owned(),
+        };
+        Database::connect(url).await.unwrap()
+    }
+}
+
+fn fresh_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn replace_database(url: &str, name: &str) -> String {
+    let mut url: url::Url = url.parse().unwrap();
+    url.set_path(name);
+    url.to_string()
+}
+
+fn postgres_url() -> String {
+    needed("ACCOUNTS_TEST_POSTGRES_URL")
+}
+
+fn redis_url() -> String {
+    needed("ACCOUNTS_TEST_REDIS_URL")
+}
+
+/// A server that the test command starts. Without it a test fails and says so: skipped is not passed.
+pub fn needed(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run the tests by `cargo xtask test`"))
+}

@@ -1,0 +1,114 @@
+//! A client that speaks `graphql-transport-ws`, and can be as rude as a test needs.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+/// What came over the socket.
+#[derive(Debug, PartialEq)]
+pub enum SocketMessage {
+    Json(Value),
+    /// The close code; 1006 if the connection ended without one.
+    Closed(u16),
+}
+
+impl Socket {
+    /// Opens a socket without a word.
+    pub async fn connect(
+        url: &str,
+        origin: Option<&str>,
+    ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
+        let address = url.replacen("http", "ws", 1) + "/graphql";
+        let mut request = address.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
+        if let Some(origin) = origin {
+            headers.insert("Origin", HeaderValue::from_str(origin).unwrap());
+        }
+        let (stream, response) = connect_async(request).await?;
+        assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
+        Ok(Self { stream })
+    }
+
+    /// Opens a socket, and is acknowledged.
+    pub async fn open(url: &str, token: Option<&str>) -> Self {
+        let mut socket = Self::connect(url, None).await.unwrap();
+        let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
+        socket.send(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "connection_ack" })));
+        socket
+    }
+
+    pub async fn send(&mut self, message: Value) {
+        self.send_raw(Message::text(message.to_string())).await;
+    }
+
+    pub async fn send_raw(&mut self, message: Message) {
+        self.stream.send(message).await.unwrap();
+    }
+
+    pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
+        let payload = json!({ "query": query, "variables": variables });
+        self.send(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+    }
+
+    /// Subscribes to link status, from now on or behind a cursor, and waits until that is in place.
+    pub async fn follow_links(&mut self, after: Option<&str>) {
+        let query = "subscription($after: String) { linkStatusChanged(after: $after) {
+            cursor occurredAt previousLinkStatus linkStatus reason graphVersion profile { id handle status } } }";
+        self.subscribe("links", query, json!({ "after": after })).await;
+        // Operations of a socket begin in their order: once this one is answered, that one is in place.
+        self.subscribe("probe", "{ viewer { version } }", json!({})).await;
+        loop {
+            match self.next().await {
+                SocketMessage::Json(message) if message["id"] == "probe" && message["type"] == "complete" => {
+                    return;
+                }
+                SocketMessage::Json(message) if message["id"] == "probe" => {}
+                other => panic!("before the probe was answered: {other:?}"),
+            }
+        }
+    }
+
+    /// The next `linkStatusChanged`.
+    pub async fn link_event(&mut self) -> Value {
+        match self.next().await {
+            SocketMessage::Json(message) if message["type"] == "next" && message["id"] == "links" => {
+                message["payload"]["data"]["linkStatusChanged"].clone()
+            }
+            other => panic!("no event but {other:?}"),
+        }
+    }
+
+    /// The next message, within 15 seconds; control frames are passed over.
+    pub async fn next(&mut self) -> SocketMessage {
+        self.next_within(Duration::from_secs(15)).await.expect("nothing came within 15 s")
+    }
+
+    /// The next message; `None` if none comes in time.
+    pub async fn next_within(&mut self, time: Duration) -> Option<SocketMessage> {
+        let read = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return SocketMessage::Json(serde_json::from_str(&text).unwrap());
+                    }
+                    Some(Ok(Message::Close(Some(frame)))) => return SocketMessage::Closed(frame.code.into()),
+                    Some(Ok(Message::Close(None)) | Err(_)) | None => return SocketMessage::Closed(1006),
+                    Some(Ok(_)) => {}
+                }
+            }
+        };
+        tokio::time::timeout(time, read).await.ok()
+    }
+}

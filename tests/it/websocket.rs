@@ -1,0 +1,131 @@
+//! The protocol `graphql-transport-ws`, and clients that do not keep it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::support::{Socket, SocketMessage, on_both_stacks};
+
+const ADA: &str = "+4917139200042";
+
+on_both_stacks! {
+    async fn each_breach_has_its_close_code(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__HTTP__INIT_TIMEOUT_SECONDS", 1);
+        let app = place.app().await;
+        let query = json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ platforms { id } }" } });
+        let follow = json!({ "type": "subscribe", "id": "1",
+            "payload": { "query": "subscription { linkStatusChanged { cursor } }" } });
+        let init = json!({ "type": "connection_init" });
+        let forged = json!({ "type": "connection_init", "payload": { "authorization": "Bearer x.y.z" } });
+        let basic = json!({ "type": "connection_init", "payload": { "authorization": "Basic eDp5" } });
+        let text = |value: &Value| Message::text(value.to_string());
+        for (messages, code) in [
+            (vec![], 4408),
+            (vec![text(&query)], 4401),
+            (vec![text(&forged)], 4403),
+            (vec![text(&basic)], 4403),
+            (vec![text(&init), text(&init)], 4429),
+            (vec![Message::text("no JSON")], 4400),
+            (vec![Message::text("{\"type\":\"begin\"}")], 4400),
+            (vec![Message::binary(vec![1, 2])], 4400),
+            (vec![text(&init), Message::text("{\"type\":\"subscribe\",\"id\":1}")], 4400),
+        ] {
+            let mut socket = Socket::connect(&app.url, None).await.unwrap();
+            for message in messages.clone() {
+                socket.send_raw(message).await;
+            }
+            assert_eq!(closed(&mut socket).await, code, "{messages:?}");
+        }
+        // A second operation of one id, while the first is open.
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let mut socket = ada.socket().await;
+        socket.send(follow.clone()).await;
+        socket.send(follow).await;
+        assert_eq!(closed(&mut socket).await, 4409);
+    }
+
+    async fn an_id_is_free_again_once_its_operation_has_ended(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let mut socket = ada.socket().await;
+        for _ in 0..3 {
+            socket.follow_links(None).await;
+            socket.send(json!({ "type": "complete", "id": "links" })).await;
+        }
+        socket.send(json!({ "type": "ping", "payload": { "n": 1 } })).await;
+        assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "pong", "payload": { "n": 1 } })));
+        socket.send(json!({ "type": "pong" })).await;
+        // What is not valid ends with an error, and the socket stays.
+        socket.subscribe("links", "{ nope }", json!({})).await;
+        let SocketMessage::Json(error) = socket.next().await else { panic!("closed") };
+        assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("links")));
+        assert_eq!(error["payload"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+        socket.subscribe("links", "{", json!({})).await;
+        let SocketMessage::Json(error) = socket.next().await else { panic!("closed") };
+        assert_eq!(error["payload"][0]["extensions"]["code"], "GRAPHQL_PARSE_FAILED");
+        socket.follow_links(None).await;
+    }
+
+    async fn a_socket_has_a_bounded_number_of_operations(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let mut socket = ada.socket().await;
+        for n in 0..101 {
+            socket.subscribe(&n.to_string(), "subscription { linkStatusChanged { cursor } }", json!({})).await;
+        }
+        let SocketMessage::Json(refused) = socket.next().await else { panic!("closed") };
+        assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("100")));
+        assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        let huge = Message::text("x".repeat(70_000));
+        socket.send_raw(huge).await;
+        assert!(matches!(socket.next().await, SocketMessage::Closed(_)));
+    }
+
+    async fn only_our_own_pages_may_open_a_socket(place: Place) {
+        let app = place.app().await;
+        let own = app.url.clone();
+        let localhost = own.replace("127.0.0.1", "localhost");
+        for good in [None, Some(own.as_str()), Some(localhost.as_str())] {
+            assert!(Socket::connect(&app.url, good).await.is_ok(), "{good:?}");
+        }
+        for bad in ["https://evil.example", "null", "http://127.0.0.1:1", "file://"] {
+            match Socket::connect(&app.url, Some(bad)).await {
+                Err(Error::Http(response)) => assert_eq!(response.status(), 403, "{bad}"),
+                _ => panic!("{bad} was let in"),
+            }
+        }
+    }
+
+    async fn a_stopping_server_tells_sockets_to_come_back(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let mut socket = ada.socket().await;
+        socket.follow_links(None).await;
+        let (code, ()) = tokio::join!(closed(&mut socket), app.stop());
+        assert_eq!(code, 1012);
+    }
+
+    async fn a_silent_peer_is_pinged_and_let_go(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__HTTP__PING_SECONDS", 1);
+        let app = place.app().await;
+        // This one answers pings, as the library does by itself while it reads.
+        let mut alive = app.client().socket().await;
+        // This one does not: nobody reads it.
+        let mut silent = app.client().socket().await;
+        assert_eq!(alive.next_within(Duration::from_secs(5)).await, None);
+        assert!(matches!(silent.next().await, SocketMessage::Closed(_)));
+        alive.send(json!({ "type": "ping" })).await;
+        assert_eq!(alive.next().await, SocketMessage::Json(json!({ "type": "pong" })));
+    }
+}
+
+async fn closed(socket: &mut Socket) -> u16 {
+    loop {
+        if let SocketMessage::Closed(code) = socket.next().await {
+            return code;
+        }
+    }
+}
