@@ -15,7 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::bus::{self, Bus, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http;
+use crate::graph::Operations;
+use crate::http::{self, Service};
 use crate::ids::Ids;
 use crate::keys::Keys;
 use crate::link_graph::LinkGraphs;
@@ -23,7 +24,7 @@ use crate::platform::Platforms;
 use crate::sandbox::{self, ClockFollower};
 use crate::session::Tokens;
 use crate::store::{self, Database, Runner, Store};
-use crate::verification::{self, DeliverCode};
+use crate::verification::{self, DeliverCode, EraseExpired};
 
 /// How often lost hints are made up for.
 const POLL: Duration = Duration::from_secs(2);
@@ -67,7 +68,7 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     let redis = redis_client(&config)?;
     let channel = format!("{}:hints", config.redis.prefix);
     let bus = match &redis {
-        Some(client) => Bus::Redis(RedisBus::start(client.clone(), channel.clone(), stop.clone())),
+        Some(client) => Bus::Redis(RedisBus::start(client.clone(), channel.clone())),
         None => Bus::InProcess,
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
@@ -79,7 +80,7 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     let time = follow_time(&config, &sandbox_url, &clock).await?;
     let app = Arc::new(App {
         graphs: LinkGraphs::new(store.clone(), &config.graph),
-        platforms: Platforms::new(&config.platforms, &sandbox_url)?,
+        platforms: Platforms::new(&config.platforms, &sandbox_url, clock.clone(), ids.clone())?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         config,
         clock,
@@ -92,7 +93,8 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     if app.config.is_development() && app.config.demo.enabled {
         crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
     }
-    tasks.spawn(http::serve(listener, app.clone(), sandbox, stop.clone()));
+    let operations = Operations::new(app.clone())?;
+    tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
     spawn_background(&app, redis.map(|client| (client, channel)), time, &stop, &tasks);
     tasks.close();
     Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
@@ -218,8 +220,11 @@ fn spawn_background(
     tasks.spawn(until(stop.clone(), async move {
         loop {
             tokio::time::sleep(POLL).await;
-            if let Err(error) = store.poll_watched().await {
-                error.log();
+            // A statement that never comes back must not end all polling.
+            match tokio::time::timeout(POLL * 5, store.poll_watched()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => error.log(),
+                Err(_) => tracing::warn!("polling the versions took over {} s", POLL.as_secs() * 5),
             }
         }
     }));
@@ -236,11 +241,17 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
 }
 
 fn job_runner(app: &Arc<App>) -> Runner {
-    let mut runner = Runner::new(app.store.clone(), app.config.jobs.concurrency);
+    let drain = Duration::from_secs(app.config.http.drain_seconds);
+    let mut runner = Runner::new(app.store.clone(), app.config.jobs.concurrency, drain);
     let deliverer = app.clone();
     runner.handle(move |job: DeliverCode| {
         let app = deliverer.clone();
         async move { verification::deliver(&app, job).await }
+    });
+    let eraser = app.clone();
+    runner.handle(move |job: EraseExpired| {
+        let app = eraser.clone();
+        async move { verification::erase(&app, job).await }
     });
     runner
 }

@@ -107,7 +107,7 @@ pub struct Graph {
     pub max_complexity: usize,
     pub max_aliases: usize,
     pub max_directives: usize,
-    pub documents: usize,
+    pub document_bytes: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -272,12 +272,14 @@ impl Config {
             ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes)),
             ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days)),
             ("graph.near_entries", self.graph.near_entries as u64),
-            ("graph.documents", self.graph.documents as u64),
-            ("database.max_connections", u64::from(self.database.max_connections)),
+            ("graph.document_bytes", self.graph.document_bytes as u64),
         ] {
             if value == 0 {
                 bail!("{name} is 0; it must be at least 1");
             }
+        }
+        if self.database.max_connections < 2 {
+            bail!("database.max_connections is {}; it must be at least 2", self.database.max_connections);
         }
         match self.mode {
             Mode::Development if !self.http.listen.ip().is_loopback() => bail!(
@@ -307,8 +309,8 @@ impl Config {
             bail!("sandbox.url is set: production mode has no sandbox; leave it empty");
         }
         for (key, platform) in &self.platforms {
-            if platform.base_url.is_empty() {
-                bail!("platforms.{key}.base_url is empty: production mode needs the platform's https:// URL");
+            if !platform.base_url.starts_with("https://") {
+                bail!("platforms.{key}.base_url must be the platform's https:// URL in production mode");
             }
             if ["", "sandbox"].contains(&platform.credential.expose_secret()) {
                 bail!(

@@ -121,10 +121,17 @@ fn is_unreachable(cause: &sea_orm::sqlx::Error) -> bool {
     use sea_orm::sqlx::Error as Sqlx;
     match cause {
         Sqlx::Io(_) | Sqlx::Tls(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::Protocol(_) => true,
-        // PostgreSQL classes 08 (connection), 57P (shutdown) and 53 (resources); SQLite's "database is locked".
-        Sqlx::Database(error) => error.code().is_some_and(|code| {
-            code.starts_with("08") || code.starts_with("57P") || code.starts_with("53") || code == "5"
-        }),
+        Sqlx::Database(error) => error.code().is_some_and(|code| passes(&code)),
         _ => false,
     }
+}
+
+/// Whether a database's error passes by itself. PostgreSQL: connection (08), resources (53), shutdown (57P), a
+/// standby (25006), a lock, statement or transaction that took too long (55P03, 57014, 25P03), and conflicts of
+/// transactions (40001, 40P01). SQLite: busy (5), with its extended codes.
+fn passes(code: &str) -> bool {
+    const CLASSES: [&str; 3] = ["08", "53", "57P"];
+    const CODES: [&str; 6] = ["25006", "55P03", "57014", "25P03", "40001", "40P01"];
+    let is_busy = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == 5);
+    CLASSES.iter().any(|class| code.starts_with(class)) || CODES.contains(&code) || is_busy
 }

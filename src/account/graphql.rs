@@ -76,8 +76,8 @@ pub struct AccountQuery;
 #[Object]
 impl AccountQuery {
     /// The signed-in account; null for an anonymous caller.
-    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Account>, Error> {
-        let Some(viewer) = viewer(ctx) else { return Ok(None) };
-        Ok(app(ctx).graphs.get(viewer.account, 0).await?.map(Account))
+    async fn viewer(&self, ctx: &Context<'_>) -> Option<Result<Account, Error>> {
+        let graph = app(ctx).graphs.get(viewer(ctx)?.account, 0).await.transpose()?;
+        Some(graph.map(Account))
     }
 }

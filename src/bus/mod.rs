@@ -12,6 +12,8 @@ pub use self::redis::{RedisBus, listen};
 /// What is said after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint {
+    /// Of the database that it is about: deployments may share a Redis by mistake, and backups come back.
+    pub epoch: u64,
     pub stream: Uuid,
     /// The number of the stream's latest event.
     pub version: i64,
@@ -38,20 +40,22 @@ impl Bus {
 }
 
 impl Hint {
-    fn to_bytes(self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        bytes[..16].copy_from_slice(self.stream.as_bytes());
-        bytes[16..24].copy_from_slice(&self.version.to_be_bytes());
-        bytes[24..].copy_from_slice(&self.graph_version.to_be_bytes());
+    fn to_bytes(self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        bytes[..8].copy_from_slice(&self.epoch.to_be_bytes());
+        bytes[8..24].copy_from_slice(self.stream.as_bytes());
+        bytes[24..32].copy_from_slice(&self.version.to_be_bytes());
+        bytes[32..].copy_from_slice(&self.graph_version.to_be_bytes());
         bytes
     }
 
     /// `None` for what is no hint: another release may say more, or something else.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Some(Self {
-            stream: Uuid::from_slice(bytes.get(..16)?).ok()?,
-            version: i64::from_be_bytes(bytes.get(16..24)?.try_into().ok()?),
-            graph_version: i64::from_be_bytes(bytes.get(24..32)?.try_into().ok()?),
+            epoch: u64::from_be_bytes(bytes.get(..8)?.try_into().ok()?),
+            stream: Uuid::from_slice(bytes.get(8..24)?).ok()?,
+            version: i64::from_be_bytes(bytes.get(24..32)?.try_into().ok()?),
+            graph_version: i64::from_be_bytes(bytes.get(32..40)?.try_into().ok()?),
         })
     }
 }
@@ -62,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_hint_survives_the_wire_and_garbage_is_ignored() {
-        let hint = Hint { stream: Uuid::from_u128(7), version: 12, graph_version: 9 };
+        let hint = Hint { epoch: 3, stream: Uuid::from_u128(7), version: 12, graph_version: 9 };
         assert_eq!(Hint::from_bytes(&hint.to_bytes()), Some(hint));
         let longer = [hint.to_bytes().as_slice(), b"more"].concat();
         assert_eq!(Hint::from_bytes(&longer), Some(hint));

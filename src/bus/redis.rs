@@ -21,15 +21,11 @@ pub struct RedisBus {
 }
 
 impl RedisBus {
-    /// Starts to send to `channel`, now and whenever Redis is there.
-    pub fn start(client: redis::Client, channel: String, stop: CancellationToken) -> Self {
+    /// Starts to send to `channel`, whenever Redis is there, for as long as anybody holds the sending end: also
+    /// while the server drains, because what commits then concerns the replicas that stay.
+    pub fn start(client: redis::Client, channel: String) -> Self {
         let (queue, hints) = mpsc::channel(QUEUE);
-        tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = send(client, channel, hints) => {}
-            }
-        });
+        tokio::spawn(send(client, channel, hints));
         Self { queue }
     }
 
@@ -78,7 +74,7 @@ async fn hear(client: &redis::Client, channel: &str, store: &Store) -> redis::Re
     let mut messages = subscription.on_message();
     while let Some(message) = messages.next().await {
         if let Some(hint) = Hint::from_bytes(message.get_payload_bytes()) {
-            store.hear(hint);
+            store.hear_remote(hint);
         }
     }
     Ok(())

@@ -7,7 +7,10 @@ use futures_util::StreamExt;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::store::{Event, Store, StreamEvent, Watch};
+use crate::store::{Batch, Event, Store, StreamEvent, Watch};
+
+/// How long a reader waits that could not read on.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 struct Reader<E> {
     store: Store,
@@ -38,10 +41,8 @@ pub async fn follow<E: StreamEvent + Send + 'static>(
         Some(cursor) => store.read_cursor(stream, version, &cursor)?,
         None => version,
     };
-    let mut reader = Reader { store, stream, watch, position, read: Vec::new() };
-    if position < version {
-        reader.fill().await?;
-    }
+    store.note_version(stream, version);
+    let reader = Reader { store, stream, watch, position, read: Vec::new() };
     Ok(stream::unfold(reader, |mut reader| async {
         let event = reader.next().await;
         Some((event, reader))
@@ -64,21 +65,45 @@ impl<E: StreamEvent> Reader<E> {
                 return Ok(event);
             }
             self.watch.past(self.position).await;
-            let known = self.watch.version();
-            if let Err(error) = self.fill().await {
-                // The database is away: the reader waits with it and loses nothing.
-                error.log();
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            } else if self.read.is_empty() {
-                // Only events of other kinds up to here.
-                self.position = self.position.max(known);
+            match self.advance().await {
+                Ok(true) => {}
+                // Woken by a hint of what the database does not have: a hint is not the truth.
+                Ok(false) => tokio::time::sleep(RETRY).await,
+                Err(Error::Unavailable(cause)) => {
+                    // The database is away: the reader waits with it and loses nothing.
+                    Error::Unavailable(cause).log();
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    async fn fill(&mut self) -> Result<(), Error> {
-        self.read = self.store.events_after(self.stream, self.position).await?;
+    /// Reads on; false if there was nothing to read on to.
+    async fn advance(&mut self) -> Result<bool, Error> {
+        if self.fill().await? {
+            return Ok(true);
+        }
+        // The version before the events: what is committed in between is then not passed over.
+        let version = self.store.version(self.stream).await?.unwrap_or_default();
+        if self.fill().await? {
+            return Ok(true);
+        }
+        let moved = version > self.position;
+        // Only events of other kinds up to here.
+        self.position = self.position.max(version);
+        Ok(moved)
+    }
+
+    /// Reads a batch; false if there was none.
+    async fn fill(&mut self) -> Result<bool, Error> {
+        let Batch { events, last } = self.store.events_after(self.stream, self.position).await?;
+        self.read = events;
         self.read.reverse();
-        Ok(())
+        match last {
+            Some(last) if self.read.is_empty() => self.position = last,
+            _ => {}
+        }
+        Ok(last.is_some())
     }
 }

@@ -1,18 +1,20 @@
 //! The graph: Query, Mutation and Subscription merged from the slices, and what surrounds their execution.
 
 pub mod context;
-pub mod documents;
+mod documents;
 pub mod event_stream;
 mod export;
 mod node;
 pub mod outcome;
 pub mod scalars;
+mod secrets;
 mod subgraph;
 pub mod user_error;
 
 use std::sync::Arc;
 
-use async_graphql::{MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder};
+use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
+use async_graphql::{MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder};
 
 use crate::account::graphql::AccountQuery;
 use crate::app::App;
@@ -22,7 +24,9 @@ use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::ProfileCard;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
+use documents::{Documents, Unknown};
 use node::NodeQuery;
+use outcome::Outcome;
 use subgraph::SubgraphQuery;
 
 /// Everything that can be asked.
@@ -50,9 +54,53 @@ pub type AccountsSchema = Schema<Query, Mutation, Subscription>;
 pub type AccountsSubgraph = Schema<RouterQuery, Mutation, Subscription>;
 
 /// The graph that clients get.
-pub fn schema(app: Arc<App>) -> AccountsSchema {
+fn schema(app: Arc<App>) -> AccountsSchema {
     let limits = app.config.graph.clone();
     limited(builder(Query::default()), &limits).data(app).finish()
+}
+
+/// The graph, and the documents that it has been asked: what a transport executes with. Cheap to clone.
+#[derive(Clone)]
+pub struct Operations {
+    schema: AccountsSchema,
+    documents: Arc<Documents>,
+}
+
+impl Operations {
+    pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
+        let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
+        Ok(Self { schema: schema(app), documents })
+    }
+
+    /// Executes a query or a mutation.
+    pub async fn execute(&self, request: Request) -> (Response, Outcome) {
+        let (request, mut unknown) = match self.documents.prepare(request) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return (*refusal, Outcome::Refused),
+        };
+        let response = self.schema.execute(request).await;
+        self.settle(response, &mut unknown)
+    }
+
+    /// Executes any operation; a query or a mutation has one answer.
+    pub fn execute_stream(&self, request: Request) -> BoxStream<'static, (Response, Outcome)> {
+        let (request, mut unknown) = match self.documents.prepare(request) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return stream::once(async { (*refusal, Outcome::Refused) }).boxed(),
+        };
+        let operations = self.clone();
+        let answers = self.schema.execute_stream(request);
+        answers.map(move |response| operations.settle(response, &mut unknown)).boxed()
+    }
+
+    fn settle(&self, mut response: Response, unknown: &mut Option<Unknown>) -> (Response, Outcome) {
+        let outcome = outcome::settle(&mut response);
+        let unknown = unknown.take();
+        if let (Outcome::Executed, Some(unknown)) = (outcome, unknown) {
+            self.documents.keep(unknown);
+        }
+        (response, outcome)
+    }
 }
 
 /// The graph that a federation router gets.

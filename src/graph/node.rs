@@ -34,35 +34,33 @@ impl NodeQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "A global id.")] id: ID,
-    ) -> Result<Option<Node>, Error> {
-        if let Some(key) = id.strip_prefix(Platform::ID_PREFIX) {
-            return Ok(app(ctx)
-                .platforms
-                .get(key)
-                .cloned()
-                .map(|platform| Node::Platform(Platform(platform))));
+    ) -> Option<Result<Node, Error>> {
+        find(ctx, &id).await.transpose()
+    }
+}
+
+async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
+    if let Some(key) = id.strip_prefix(Platform::ID_PREFIX) {
+        return Ok(app(ctx).platforms.get(key).cloned().map(|platform| Node::Platform(Platform(platform))));
+    }
+    let (Ok(id), Some(viewer)) = (id.parse::<NodeId>(), viewer(ctx)) else { return Ok(None) };
+    let app = app(ctx);
+    // Each of these begins with its owner: what is somebody else's is not found.
+    match id.kind {
+        NodeKind::Account if id.uuid != viewer.account => Ok(None),
+        NodeKind::Account => Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g)))),
+        NodeKind::LinkedProfile => {
+            let graph = app.graphs.get(viewer.account, 0).await?;
+            Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
         }
-        let (Ok(id), Some(viewer)) = (id.parse::<NodeId>(), viewer(ctx)) else { return Ok(None) };
-        let app = app(ctx);
-        // Each of these begins with its owner: what is somebody else's is not found.
-        match id.kind {
-            NodeKind::Account if id.uuid != viewer.account => Ok(None),
-            NodeKind::Account => {
-                Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g))))
-            }
-            NodeKind::LinkedProfile => {
-                let graph = app.graphs.get(viewer.account, 0).await?;
-                Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
-            }
-            NodeKind::AccountSession => {
-                let row = session::find(app.store.db(), viewer.account, id.uuid).await?;
-                Ok(row.map(|row| Node::AccountSession(AccountSession(row))))
-            }
-            NodeKind::Verification => {
-                let caller = Caller { viewer: Some(viewer), client_secret: None };
-                let row = verification::find(app, caller, id.uuid).await?;
-                Ok(row.map(|row| Node::Verification(Verification(row))))
-            }
+        NodeKind::AccountSession => {
+            let row = session::find(app.store.db(), viewer.account, id.uuid).await?;
+            Ok(row.map(|row| Node::AccountSession(AccountSession(row))))
+        }
+        NodeKind::Verification => {
+            let caller = Caller { viewer: Some(viewer), client_secret: None };
+            let row = verification::find(app, caller, id.uuid).await?;
+            Ok(row.map(|row| Node::Verification(Verification(row))))
         }
     }
 }

@@ -58,20 +58,15 @@ pub(super) async fn post(
             return response;
         }
     };
-    let operation = match read(&wire, request).await {
+    let mut operation = match read(&wire, request).await {
         Ok(operation) => operation,
         Err(refused) => return refused,
-    };
-    let mut operation = match wire.documents.prepare(operation) {
-        Ok(operation) => operation,
-        Err(refused) => return write(&refused, Outcome::Refused, media_type),
     };
     if let Some(viewer) = viewer {
         operation = operation.data(viewer);
     }
     let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
-    let mut response = wire.schema.execute(operation).await;
-    let outcome = outcome::settle(&mut response);
+    let (response, outcome) = wire.operations.execute(operation).await;
     write(&response, outcome, media_type)
 }
 

@@ -17,13 +17,13 @@ use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::app::App;
-use crate::graph::documents::Documents;
-use crate::graph::{self, AccountsSchema};
+use crate::graph::Operations;
 use crate::sandbox::{self, Sandbox};
 use crate::verification::Client;
 
@@ -31,18 +31,30 @@ use crate::verification::Client;
 #[derive(Clone)]
 pub(crate) struct Wire {
     app: Arc<App>,
-    schema: AccountsSchema,
-    documents: Arc<Documents>,
+    operations: Operations,
     /// Origins of browsers that may open a WebSocket.
     origins: Arc<[String]>,
+    /// The open sockets, which the HTTP server itself has let go of.
+    sockets: TaskTracker,
     stop: CancellationToken,
 }
 
-/// Serves until `stop`, then lets requests under way end.
-pub async fn serve(listener: TcpListener, app: Arc<App>, sandbox: Option<Sandbox>, stop: CancellationToken) {
+/// What is served, beside the graph, and until when.
+pub struct Service {
+    pub app: Arc<App>,
+    pub operations: Operations,
+    /// The sandbox that runs in this process, if one does.
+    pub sandbox: Option<Sandbox>,
+    pub stop: CancellationToken,
+}
+
+/// Serves until told to stop, then lets requests under way end.
+pub async fn serve(listener: TcpListener, service: Service) {
+    let stop = service.stop.clone();
+    let drain = Duration::from_secs(service.app.config.http.drain_seconds);
     let Ok(address) = listener.local_addr() else { return };
-    let drain = Duration::from_secs(app.config.http.drain_seconds);
-    let router = router(app, address, sandbox, &stop);
+    let sockets = TaskTracker::new();
+    let router = router(service, address, &sockets);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let stopping = stop.clone();
     // Small frames go out at once: Nagle's algorithm would hold an event back for some 40 ms.
@@ -51,9 +63,14 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, sandbox: Option<Sandbox
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
     });
-    let serving = axum::serve(listener, service)
-        .with_graceful_shutdown(async move { stopping.cancelled().await })
-        .into_future();
+    let serving = async move {
+        let served = axum::serve(listener, service)
+            .with_graceful_shutdown(async move { stopping.cancelled().await })
+            .await;
+        sockets.close();
+        sockets.wait().await;
+        served
+    };
     let out_of_time = async {
         stop.cancelled().await;
         tokio::time::sleep(drain).await;
@@ -64,11 +81,12 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, sandbox: Option<Sandbox
     }
 }
 
-fn router(app: Arc<App>, address: SocketAddr, sandbox: Option<Sandbox>, stop: &CancellationToken) -> Router {
+fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Router {
+    let Service { app, operations, sandbox, stop } = service;
     let wire = Wire {
-        schema: graph::schema(app.clone()),
-        documents: Arc::new(Documents::new(app.config.graph.documents)),
+        operations,
         origins: allowed_origins(&app, address),
+        sockets: sockets.clone(),
         stop: stop.clone(),
         app: app.clone(),
     };

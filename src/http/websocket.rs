@@ -105,7 +105,7 @@ enum ToClient<'a> {
 }
 
 /// An operation's answers; `None` once at its end.
-type Operation = Pin<Box<dyn Stream<Item = Option<GraphResponse>> + Send>>;
+type Operation = Pin<Box<dyn Stream<Item = Option<(GraphResponse, Outcome)>> + Send>>;
 
 /// Opens a socket, if the browser's page may.
 pub(super) async fn upgrade(
@@ -143,7 +143,11 @@ pub(super) async fn upgrade(
         .max_write_buffer_size(256 * 1024)
         .max_message_size(limit)
         .max_frame_size(limit)
-        .on_upgrade(move |socket| Connection::new(wire, client).run(socket))
+        .on_upgrade(move |socket| {
+            // Counted, so that a stopping server waits until it has said farewell.
+            let sockets = wire.sockets.clone();
+            sockets.track_future(Connection::new(wire, client).run(socket))
+        })
 }
 
 struct Connection {
@@ -245,20 +249,17 @@ impl Connection {
         bearer(&self.wire, &authorization).map(Some).map_err(|_| End::Close(Close::Forbidden))
     }
 
-    fn open(&self, viewer: Option<Viewer>, operation: async_graphql::Request) -> Operation {
+    fn open(&self, viewer: Option<Viewer>, mut operation: async_graphql::Request) -> Operation {
         if self.operations.len() >= MAX_OPERATIONS {
             let message = format!("A socket has at most {MAX_OPERATIONS} operations; complete one first.");
-            return single(outcome::refuse(&Error::client(Code::BadUserInput, message)));
+            let refusal = outcome::refuse(&Error::client(Code::BadUserInput, message));
+            return Box::pin(stream::iter([Some((refusal, Outcome::Refused)), None]));
         }
-        let mut operation = match self.wire.documents.prepare(operation) {
-            Ok(operation) => operation,
-            Err(refused) => return single(*refused),
-        };
         if let Some(viewer) = viewer {
             operation = operation.data(viewer);
         }
         let operation = operation.data(self.client.clone()).data(OneSubmission::default());
-        let answers = self.wire.schema.execute_stream(operation);
+        let answers = self.wire.operations.execute_stream(operation);
         Box::pin(answers.map(Some).chain(stream::once(async { None })))
     }
 
@@ -266,13 +267,13 @@ impl Connection {
         &mut self,
         socket: &mut WebSocket,
         id: &Arc<str>,
-        answer: Option<GraphResponse>,
+        answer: Option<(GraphResponse, Outcome)>,
     ) -> Result<(), End> {
-        let Some(mut answer) = answer else {
+        let Some((answer, outcome)) = answer else {
             self.operations.remove(id);
             return say(socket, &ToClient::Complete { id }).await;
         };
-        match outcome::settle(&mut answer) {
+        match outcome {
             Outcome::Executed => {
                 let payload = Answer::new(&answer, Outcome::Executed);
                 say(socket, &ToClient::Next { id, payload }).await
@@ -284,10 +285,6 @@ impl Connection {
             }
         }
     }
-}
-
-fn single(answer: GraphResponse) -> Operation {
-    Box::pin(stream::iter([Some(answer), None]))
 }
 
 async fn say(socket: &mut WebSocket, message: &ToClient<'_>) -> Result<(), End> {

@@ -114,10 +114,11 @@ impl LinkStatusChange {
     }
 
     /// As it is now; null once erased.
-    async fn profile(&self, ctx: &Context<'_>) -> Result<Option<LinkedProfile>, Error> {
+    async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         // At this event's version or later, or a fast reader could be shown what was before.
-        let graph = app(ctx).graphs.get(self.account, self.event.number).await?;
-        Ok(graph.and_then(|graph| LinkedProfile::find(&graph, self.event.payload.profile)))
+        let graph = app(ctx).graphs.get(self.account, self.event.number).await;
+        let profile = self.event.payload.profile;
+        graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
     }
 
     /// Null where the profile was just linked.

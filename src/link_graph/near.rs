@@ -1,6 +1,6 @@
 //! The near cache: graphs in this process, with floors that rise by hints.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,9 @@ use super::{LinkGraph, load::load};
 use crate::config;
 use crate::error::Error;
 use crate::store::Store;
+
+/// How often a graph is read that changes while it is read.
+const MAX_LOADS: usize = 5;
 
 /// Reads link graphs, from this process if it has them. Cheap to clone.
 #[derive(Clone)]
@@ -28,8 +31,11 @@ struct Slot {
     /// The highest version that was heard of; whatever is older is not served.
     floor: AtomicI64,
     entry: Mutex<Option<Entry>>,
-    /// Held while the graph is read, so that a thousand misses make one load.
+    /// Held while the graph is read, so that a thousand misses make one load. How often that failed, and how
+    /// it did the last time: those who waited for a load that failed do not each wait for one of their own.
     filling: tokio::sync::Mutex<()>,
+    failures: AtomicU64,
+    failure: Mutex<Option<Error>>,
 }
 
 #[derive(Clone)]
@@ -56,19 +62,53 @@ impl LinkGraphs {
         if let Some(graph) = self.fresh(&slot, at_least) {
             return Ok(Some(graph));
         }
+        let failures = slot.failures.load(Ordering::Acquire);
         let _filling = slot.filling.lock().await;
         if let Some(graph) = self.fresh(&slot, at_least) {
             return Ok(Some(graph));
         }
-        let read_at = Instant::now();
-        let Some(graph) = load(self.0.store.db(), account).await?.map(Arc::new) else {
-            self.0.near.remove(&account);
-            return Ok(None);
-        };
-        // A hint that came meanwhile makes this entry a miss by itself: `fresh` compares it to the floor.
-        *slot.entry.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Entry { graph: graph.clone(), read_at });
-        Ok(Some(graph))
+        if slot.failures.load(Ordering::Acquire) != failures
+            && let Some(error) = slot.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        {
+            return Err(error);
+        }
+        let filled = self.fill(&slot, account, at_least).await;
+        if let Err(error) = &filled {
+            *slot.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            slot.failures.fetch_add(1, Ordering::AcqRel);
+        }
+        filled
+    }
+
+    async fn fill(&self, slot: &Slot, account: Uuid, at_least: i64) -> Result<Option<Arc<LinkGraph>>, Error> {
+        for _ in 0..MAX_LOADS {
+            let read_at = Instant::now();
+            let floor_before = slot.floor.load(Ordering::Acquire);
+            let Some(graph) = load(self.0.store.db(), account).await?.map(Arc::new) else {
+                self.0.near.remove(&account);
+                return Ok(None);
+            };
+            *slot.entry.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Entry { graph: graph.clone(), read_at });
+            // A hint that came meanwhile has raised the floor, and what was read may be from before.
+            let floor = slot.floor.load(Ordering::Acquire);
+            if graph.version >= floor.max(at_least) {
+                return Ok(Some(graph));
+            }
+            if floor == floor_before && graph.version >= at_least {
+                // It was there before we read: the database does not have what the hint spoke of, and the
+                // database is right.
+                let _ =
+                    slot.floor.compare_exchange(floor, graph.version, Ordering::AcqRel, Ordering::Acquire);
+                return Ok(Some(graph));
+            }
+        }
+        Err(Error::Unavailable(Arc::new(anyhow::anyhow!("the database is behind what was heard of it"))))
+    }
+
+    /// Empties the cache, as a restart would.
+    pub fn forget(&self) {
+        self.0.near.clear();
     }
 
     fn slot(&self, account: Uuid) -> Arc<Slot> {

@@ -10,9 +10,16 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
 use super::PlatformKey;
+use crate::clock::Clock;
+use crate::ids::Ids;
 
 /// Bytes of an answer that we read; a platform's answers are small.
 const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// Bytes of an external id or handle, characters of a name, bytes of a URL that are kept.
+const MAX_ID: usize = 255;
+const MAX_NAME: usize = 200;
+const MAX_URL: usize = 2000;
 
 /// Speaks to one platform.
 #[derive(Clone)]
@@ -20,6 +27,8 @@ pub struct PlatformClient {
     http: reqwest::Client,
     base_url: Url,
     credential: SecretString,
+    clock: Clock,
+    ids: Ids,
 }
 
 /// How a call failed. Its text names the platform's status and never what was sent.
@@ -56,6 +65,21 @@ pub struct ProfileClaim {
     pub state: ProfileState,
 }
 
+impl ProfileClaim {
+    /// The claim if it can be kept: ids and handles as they are, names without what is no text.
+    fn checked(mut self) -> Option<Self> {
+        let is_kept = |text: &str| (1..=MAX_ID).contains(&text.len()) && !text.contains(char::is_control);
+        if !is_kept(&self.external_id) || !is_kept(&self.handle) {
+            return None;
+        }
+        let name = self.display_name.chars().filter(|c| !c.is_control());
+        self.display_name = name.take(MAX_NAME).collect();
+        self.avatar_url =
+            self.avatar_url.filter(|url| url.len() <= MAX_URL && !url.contains(char::is_control));
+        Some(self)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProfileState {
@@ -70,32 +94,43 @@ struct Delivered {
     external_id: String,
 }
 
-/// One connection pool for all platforms.
-pub(super) fn http_client() -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent("accounts-center")
-        .build()
-        .context("no HTTP client")
+/// What calls to all platforms share.
+#[derive(Clone)]
+pub(super) struct Calls {
+    http: reqwest::Client,
+    clock: Clock,
+    ids: Ids,
+}
+
+impl Calls {
+    pub(super) fn new(clock: Clock, ids: Ids) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent("accounts-center")
+            .build()
+            .context("no HTTP client")?;
+        Ok(Self { http, clock, ids })
+    }
 }
 
 impl PlatformClient {
     pub(super) fn new(
-        http: reqwest::Client,
+        calls: &Calls,
         key: &PlatformKey,
         base_url: &str,
         credential: SecretString,
     ) -> anyhow::Result<Self> {
+        let Calls { http, clock, ids } = calls.clone();
         let base_url: Url = base_url
             .parse()
             .with_context(|| format!("platforms.{key}.base_url is {base_url:?}, which is no URL"))?;
         if base_url.cannot_be_a_base() || !matches!(base_url.scheme(), "http" | "https") {
             anyhow::bail!("platforms.{key}.base_url must begin with https:// or http://");
         }
-        Ok(Self { http, base_url, credential })
+        Ok(Self { http, base_url, credential, clock, ids })
     }
 
     /// Delivers a code to the profile behind a handle, and tells that profile's external id. The same
@@ -112,7 +147,10 @@ impl PlatformClient {
 
     /// What the platform knows of a profile.
     pub async fn profile(&self, external_id: &str) -> Result<ProfileClaim, PlatformError> {
-        answer(self.request(Method::GET, &["profiles", external_id])).await
+        let claim: ProfileClaim = answer(self.request(Method::GET, &["profiles", external_id])).await?;
+        claim
+            .checked()
+            .ok_or_else(|| PlatformError::Unavailable("a profile that is not of the contract".into()))
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
@@ -121,7 +159,8 @@ impl PlatformClient {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        self.http.request(method, url).bearer_auth(self.credential.expose_secret())
+        let request = self.http.request(method, url).bearer_auth(self.credential.expose_secret());
+        request.header("X-Request-Id", self.ids.uuid(self.clock.now()).to_string())
     }
 }
 
@@ -131,7 +170,11 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Platf
     let status = response.status();
     match status {
         StatusCode::NOT_FOUND => return Err(PlatformError::NotFound),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+        // A credential that is being changed is refused for a while.
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::REQUEST_TIMEOUT => {
             return Err(PlatformError::Unavailable(format!("status {status}")));
         }
         _ if status.is_server_error() => {

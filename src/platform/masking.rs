@@ -3,13 +3,15 @@
 /// What anybody but the platform gets to see: a phone number keeps its country's first digits and its last
 /// two (`+49 ··· ·· 42`), an e-mail address its first letter and its domain (`a···@example.com`), any other
 /// handle is public and stays.
+///
+/// Whatever is mostly digits counts as a phone number, however it is written.
 pub fn mask_handle(handle: &str) -> String {
-    let digits: String = handle.chars().filter(char::is_ascii_digit).collect();
-    let looks_like_phone = digits.len() >= 5
-        && handle.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.' | '/'));
-    if looks_like_phone {
-        let plus = if handle.trim_start().starts_with('+') { "+" } else { "" };
-        return format!("{plus}{} ··· ·· {}", &digits[..2], &digits[digits.len() - 2..]);
+    let digits: Vec<char> = handle.chars().filter(|c| c.is_numeric()).collect();
+    let letters = handle.chars().filter(|c| c.is_alphabetic()).count();
+    if digits.len() >= 7 && letters <= 3 || digits.len() >= 5 && letters == 0 {
+        let plus = if handle.contains('+') { "+" } else { "" };
+        let (first, last) = (&digits[..2], &digits[digits.len() - 2..]);
+        return format!("{plus}{} ··· ·· {}", String::from_iter(first), String::from_iter(last));
     }
     if let Some((name, domain)) = handle.rsplit_once('@')
         && let Some(first) = name.chars().next()
@@ -28,6 +30,9 @@ mod tests {
         assert_eq!(mask_handle("+4917139200042"), "+49 ··· ·· 42");
         assert_eq!(mask_handle("+1 (555) 010-0199"), "+15 ··· ·· 99");
         assert_eq!(mask_handle("017139200042"), "01 ··· ·· 42");
+        assert_eq!(mask_handle("tel:+4917139200042"), "+49 ··· ·· 42");
+        assert_eq!(mask_handle("49_171_39200042"), "49 ··· ·· 42");
+        assert_eq!(mask_handle("+49\u{a0}171\u{a0}39200042"), "+49 ··· ·· 42");
         assert_eq!(mask_handle("ada@example.com"), "a···@example.com");
         assert_eq!(mask_handle("ada.lovelace"), "ada.lovelace");
         assert_eq!(mask_handle("@ada"), "@ada");

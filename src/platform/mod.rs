@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::clock::Clock;
 use crate::config;
+use crate::ids::Ids;
 
 pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState};
 pub use key::PlatformKey;
@@ -34,8 +36,13 @@ pub struct Platforms(Arc<IndexMap<PlatformKey, Arc<Platform>>>);
 
 impl Platforms {
     /// `sandbox` is the base URL of the sandbox, for platforms without one of their own.
-    pub fn new(configured: &IndexMap<PlatformKey, config::Platform>, sandbox: &str) -> anyhow::Result<Self> {
-        let http = client::http_client()?;
+    pub fn new(
+        configured: &IndexMap<PlatformKey, config::Platform>,
+        sandbox: &str,
+        clock: Clock,
+        ids: Ids,
+    ) -> anyhow::Result<Self> {
+        let calls = client::Calls::new(clock, ids)?;
         let platforms = configured.iter().map(|(key, platform)| {
             let base_url = if platform.base_url.is_empty() {
                 format!("{sandbox}/sandbox/{key}")
@@ -47,7 +54,7 @@ impl Platforms {
                 display_name: platform.display_name.clone(),
                 sign_in: platform.sign_in,
                 end_to_end_encrypted: platform.end_to_end_encrypted,
-                client: PlatformClient::new(http.clone(), key, &base_url, platform.credential.clone())?,
+                client: PlatformClient::new(&calls, key, &base_url, platform.credential.clone())?,
             };
             anyhow::Ok((key.clone(), Arc::new(platform)))
         });

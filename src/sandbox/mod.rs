@@ -19,6 +19,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +47,14 @@ struct Inner {
     offset: watch::Sender<i64>,
 }
 
+/// What the file holds.
+#[derive(Default, Serialize, Deserialize)]
+struct Saved {
+    /// How far tests have moved the time: it must not jump back at a restart.
+    offset_seconds: i64,
+    platforms: IndexMap<PlatformKey, PlatformState>,
+}
+
 impl Sandbox {
     /// Reads its state from `folder`, or begins with demo profiles.
     pub fn open(folder: &Path, keys: impl Iterator<Item = PlatformKey>) -> anyhow::Result<Self> {
@@ -53,20 +62,25 @@ impl Sandbox {
             format!("the data folder {} cannot be written; choose another one with --data", folder.display())
         })?;
         let file = folder.join("sandbox.json");
-        let mut saved: IndexMap<PlatformKey, PlatformState> = match std::fs::read(&file) {
+        let mut saved: Saved = match std::fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .with_context(|| format!("{} is damaged; delete it to begin anew", file.display()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => IndexMap::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Saved::default(),
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
         };
         let platforms = keys
             .map(|key| {
-                let state =
-                    saved.swap_remove(&key).unwrap_or_else(|| PlatformState::with_demo_profiles(&key));
+                let state = saved
+                    .platforms
+                    .swap_remove(&key)
+                    .unwrap_or_else(|| PlatformState::with_demo_profiles(&key));
                 (key, watch::channel(state).0)
             })
             .collect();
-        Ok(Self(Arc::new(Inner { file, platforms, clock: Clock::system(), offset: watch::channel(0).0 })))
+        let clock = Clock::system();
+        clock.set_offset(saved.offset_seconds);
+        let offset = watch::channel(saved.offset_seconds).0;
+        Ok(Self(Arc::new(Inner { file, platforms, clock, offset })))
     }
 
     fn platform(&self, key: &str) -> Option<&watch::Sender<PlatformState>> {
@@ -76,6 +90,7 @@ impl Sandbox {
     /// Writes the state at every change, at most every [`SAVE_EVERY`], and once more at the end.
     async fn save_changes(self, stop: CancellationToken) {
         let mut changes: Vec<_> = self.0.platforms.values().map(watch::Sender::subscribe).collect();
+        let mut moves = self.0.offset.subscribe();
         while !stop.is_cancelled() {
             let changed = futures_util::future::select_all(
                 changes.iter_mut().map(|changes| Box::pin(changes.changed())),
@@ -83,6 +98,7 @@ impl Sandbox {
             tokio::select! {
                 () = stop.cancelled() => {}
                 _ = changed => {}
+                _ = moves.changed() => {}
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -95,8 +111,8 @@ impl Sandbox {
     }
 
     fn save(&self) -> anyhow::Result<()> {
-        let state: IndexMap<_, _> =
-            self.0.platforms.iter().map(|(key, state)| (key, state.borrow().clone())).collect();
+        let platforms = self.0.platforms.iter().map(|(key, state)| (key.clone(), state.borrow().clone()));
+        let state = Saved { offset_seconds: *self.0.offset.borrow(), platforms: platforms.collect() };
         let draft = self.0.file.with_extension("json.new");
         std::fs::write(&draft, serde_json::to_vec_pretty(&state)?)?;
         Ok(std::fs::rename(draft, &self.0.file)?)

@@ -24,6 +24,14 @@ pub enum Outcome<T> {
 }
 
 impl<T> Outcome<T> {
+    /// The same with what stays turned into something else.
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Commit(value) => Outcome::Commit(turn(value)),
+            Self::CommitAndReject(errors) => Outcome::CommitAndReject(errors),
+        }
+    }
+
     /// Rejects with one error.
     pub fn reject(error: UserError) -> Self {
         Self::CommitAndReject(vec![error])
@@ -109,8 +117,20 @@ impl Store {
             Outcome::CommitAndReject(errors) => Err(errors),
         };
         failpoint("store::command-applied");
+        // In a task of its own: a client that goes away now must not take the hints with it.
+        let store = self.clone();
+        tokio::spawn(async move { store.finish(command).await }).await.map_err(Error::internal)??;
+        Ok(result)
+    }
+
+    async fn finish(&self, command: Command) -> Result<(), Error> {
         let has_jobs = !command.jobs.is_empty();
-        let hints = command.write().await?;
+        let hints = command.hints(self.0.epoch);
+        if let Err(error) = command.write().await {
+            // Whether it was committed is not known if the answer was lost: what is cached is not believed.
+            hints.into_iter().for_each(|hint| self.hear(hint));
+            return Err(error);
+        }
         failpoint("store::command-committed");
         for hint in hints {
             self.hear(hint);
@@ -119,7 +139,7 @@ impl Store {
         if has_jobs {
             self.0.jobs.notify_one();
         }
-        Ok(result)
+        Ok(())
     }
 
     async fn begin(&self, target: Target) -> Result<Command, Error> {
@@ -157,6 +177,11 @@ impl Command {
     /// A new id of this moment.
     pub fn new_id(&self) -> Uuid {
         self.ids.uuid(self.now)
+    }
+
+    /// The version of `stream`, with the events that this command has emitted so far.
+    pub fn version(&self, stream: Uuid) -> i64 {
+        self.streams.iter().find(|touched| touched.id == stream).map_or(0, |touched| touched.version)
     }
 
     /// The stream that this command is on.
@@ -201,12 +226,17 @@ impl Command {
 
     /// Leaves a job to be run as soon as this has committed.
     pub fn enqueue<J: Job>(&mut self, job: &J) -> Result<(), Error> {
+        self.enqueue_at(job, self.now)
+    }
+
+    /// Leaves a job to be run at an instant.
+    pub fn enqueue_at<J: Job>(&mut self, job: &J, run_at: DateTime<Utc>) -> Result<(), Error> {
         self.jobs.push(job::ActiveModel {
             id: Set(self.new_id()),
             kind: Set(J::KIND.to_owned()),
             payload: Set(serde_json::to_value(job).map_err(Error::internal)?),
             stream_id: Set(self.stream()),
-            run_at: Set(self.now),
+            run_at: Set(run_at),
             attempts: Set(0),
             leased_until: Set(None),
             dead_at: Set(None),
@@ -232,9 +262,21 @@ impl Command {
         Ok(())
     }
 
-    /// Writes events, versions and jobs, and commits. Returns what to tell the bus.
-    async fn write(self) -> Result<Vec<Hint>, Error> {
-        let mut hints = Vec::new();
+    /// What to tell the bus once this has committed.
+    fn hints(&self, epoch: u64) -> Vec<Hint> {
+        let changed = self.streams.iter().filter(|touched| !touched.events.is_empty());
+        changed
+            .map(|touched| Hint {
+                epoch,
+                stream: touched.id,
+                version: touched.version,
+                graph_version: touched.graph_version,
+            })
+            .collect()
+    }
+
+    /// Writes events, versions and jobs, and commits.
+    async fn write(self) -> Result<(), Error> {
         for touched in self.streams {
             if touched.events.is_empty() {
                 continue;
@@ -246,17 +288,12 @@ impl Command {
                 .filter(stream::Column::Id.eq(touched.id))
                 .exec(&self.tx)
                 .await?;
-            hints.push(Hint {
-                stream: touched.id,
-                version: touched.version,
-                graph_version: touched.graph_version,
-            });
         }
         if !self.jobs.is_empty() {
             job::Entity::insert_many(self.jobs).exec_without_returning(&self.tx).await?;
         }
         failpoint("store::command-written");
         self.tx.commit().await?;
-        Ok(hints)
+        Ok(())
     }
 }

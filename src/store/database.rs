@@ -62,7 +62,16 @@ impl Database {
             .max_connections(max_connections)
             .connect_timeout(Duration::from_secs(5))
             .acquire_timeout(Duration::from_secs(3))
-            .sqlx_logging(false);
+            .sqlx_logging(false)
+            // What hangs lets go: a replica that lost its power must not hold a stream's lock, nor a slow
+            // statement a connection, for longer than a client waits.
+            .map_sqlx_postgres_opts(|postgres| {
+                postgres.application_name("accounts-center").options([
+                    ("lock_timeout", "5s"),
+                    ("statement_timeout", "10s"),
+                    ("idle_in_transaction_session_timeout", "15s"),
+                ])
+            });
         let pool = sea_orm::Database::connect(options)
             .await
             .context("PostgreSQL at database.url cannot be reached")?;

@@ -27,6 +27,14 @@ pub struct Event<E> {
     pub payload: E,
 }
 
+/// Events that were read together.
+#[derive(Debug)]
+pub struct Batch<E> {
+    pub events: Vec<Event<E>>,
+    /// The number of the last one that was looked at; absent if there was none.
+    pub last: Option<i64>,
+}
+
 /// At most this many events are read at once, so that a reader far behind costs no more than others.
 const BATCH: u64 = 100;
 
@@ -53,12 +61,9 @@ impl Store {
         Ok(versions(self.db(), &[stream]).await?.remove(&stream))
     }
 
-    /// The first events of kind `E` behind number `after`, in order.
-    pub async fn events_after<E: StreamEvent>(
-        &self,
-        stream: Uuid,
-        after: i64,
-    ) -> Result<Vec<Event<E>>, Error> {
+    /// The first events of kind `E` behind number `after`, in order. What does not parse was written by a newer
+    /// release, and is passed over.
+    pub async fn events_after<E: StreamEvent>(&self, stream: Uuid, after: i64) -> Result<Batch<E>, Error> {
         let rows = event::Entity::find()
             .filter(event::Column::StreamId.eq(stream))
             .filter(event::Column::Number.gt(after))
@@ -67,17 +72,14 @@ impl Store {
             .limit(BATCH)
             .all(self.db().read())
             .await?;
-        rows.into_iter()
-            .map(|row| {
-                let payload = serde_json::from_value(row.payload).map_err(|cause| {
-                    Error::internal(anyhow::Error::new(cause).context(format!(
-                        "event {} of stream {stream} is no {}",
-                        row.number,
-                        E::KIND
-                    )))
-                })?;
-                Ok(Event { number: row.number, occurred_at: row.occurred_at, payload })
-            })
-            .collect()
+        let last = rows.last().map(|row| row.number);
+        let parsed = rows.into_iter().filter_map(|row| match serde_json::from_value(row.payload) {
+            Ok(payload) => Some(Event { number: row.number, occurred_at: row.occurred_at, payload }),
+            Err(error) => {
+                tracing::warn!(kind = E::KIND, number = row.number, %error, "an event is passed over");
+                None
+            }
+        });
+        Ok(Batch { events: parsed.collect(), last })
     }
 }

@@ -5,13 +5,15 @@
 //! is still its own, so a worker that was taken for dead changes nothing any more.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accounts_center_entity::job;
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, Query};
+use sea_orm::sea_query::{CommonTableExpression, Expr, LockBehavior, LockType, Query, WithClause};
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, QueryFilter, Statement, StatementBuilder,
 };
@@ -36,6 +38,8 @@ pub enum JobError {
     Retry(String),
     /// No further try can help.
     GiveUp(String),
+    /// This process stops; the job goes on elsewhere, at once.
+    Interrupted,
 }
 
 impl From<Error> for JobError {
@@ -61,11 +65,13 @@ pub struct Runner {
     store: Store,
     handlers: HashMap<&'static str, Handler>,
     concurrency: usize,
+    /// How long jobs under way get to end once the runner stops.
+    drain: Duration,
 }
 
 impl Runner {
-    pub fn new(store: Store, concurrency: usize) -> Self {
-        Self { store, handlers: HashMap::new(), concurrency }
+    pub fn new(store: Store, concurrency: usize, drain: Duration) -> Self {
+        Self { store, handlers: HashMap::new(), concurrency, drain }
     }
 
     /// Lets `handler` run the jobs of kind `J`.
@@ -77,33 +83,37 @@ impl Runner {
         let parse_and_run = move |payload| -> BoxFuture<'static, Result<(), JobError>> {
             match serde_json::from_value::<J>(payload) {
                 Ok(job) => Box::pin(handler(job)),
-                Err(_) => Box::pin(async { Err(JobError::GiveUp("its payload does not parse".into())) }),
+                Err(_) => Box::pin(async { Err(JobError::Retry("its payload does not parse here".into())) }),
             }
         };
         self.handlers.insert(J::KIND, Arc::new(parse_and_run));
     }
 
-    /// Runs jobs until `stop`; then those under way finish, and no further one begins.
+    /// Runs jobs until `stop`; then no further one begins, and those under way finish in time or return to the
+    /// queue.
     pub async fn run(self, stop: CancellationToken) {
         let mut running = JoinSet::new();
+        let give_back = CancellationToken::new();
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
             let room = self.concurrency.saturating_sub(running.len());
-            let claimed = match self.claim(room).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
+            // A statement that never comes back must not end all work.
+            let claimed = match tokio::time::timeout(TRY, self.claim(room)).await {
+                Ok(Ok(claimed)) => claimed,
+                Ok(Err(error)) => {
                     error.log();
+                    Vec::new()
+                }
+                Err(_) => {
+                    tracing::warn!("claiming jobs took over {} s", TRY.as_secs());
                     Vec::new()
                 }
             };
             let full = claimed.len() == room;
             for job in claimed {
                 failpoint("store::job-claimed");
-                running.spawn(run_one(
-                    self.store.clone(),
-                    self.handlers.get(job.kind.as_str()).cloned(),
-                    job,
-                ));
+                let handler = self.handlers.get(job.kind.as_str()).cloned();
+                running.spawn(run_one(self.store.clone(), handler, job, give_back.clone()));
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -112,7 +122,11 @@ impl Runner {
                 () = tokio::time::sleep(IDLE) => {}
             }
         }
-        while running.join_next().await.is_some() {}
+        let drained = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain, drained).await.is_err() {
+            give_back.cancel();
+            while running.join_next().await.is_some() {}
+        }
     }
 
     async fn claim(&self, room: usize) -> Result<Vec<job::Model>, Error> {
@@ -140,23 +154,34 @@ impl Runner {
         if backend == DbBackend::Postgres {
             due.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         }
+        // Chosen once, before the update: left to itself PostgreSQL may choose anew for each row that it
+        // updates, and then the limit limits nothing.
+        let chosen = CommonTableExpression::new()
+            .query(due)
+            .table_name("due")
+            .column("id")
+            .materialized(true)
+            .to_owned();
         let mut claim = Query::update();
         claim
             .table(job::Entity)
             .value(job::Column::LeasedUntil, now + LEASE)
             .value(job::Column::Attempts, Expr::col(job::Column::Attempts).add(1))
-            .and_where(Expr::col(job::Column::Id).in_subquery(due))
+            .and_where(
+                Expr::col(job::Column::Id).in_subquery(Query::select().column("id").from("due").to_owned()),
+            )
             .returning_all();
+        let claim = claim.with(WithClause::new().cte(chosen).to_owned());
         let statement: Statement = StatementBuilder::build(&claim, &backend);
         Ok(job::Entity::find().from_raw_sql(statement).all(self.store.db().write()).await?)
     }
 }
 
-async fn run_one(store: Store, handler: Option<Handler>, job: job::Model) {
+async fn run_one(store: Store, handler: Option<Handler>, job: job::Model, give_back: CancellationToken) {
     let Some(handler) = handler else { return };
-    let result = match tokio::time::timeout(TRY, handler(job.payload.clone())).await {
-        Ok(result) => result,
-        Err(_) => Err(JobError::Retry(format!("no end after {} s", TRY.as_secs()))),
+    let result = tokio::select! {
+        result = attempt(handler, &job) => result,
+        () = give_back.cancelled() => Err(JobError::Interrupted),
     };
     failpoint("store::job-ran");
     if let Err(error) = settle(&store, &job, result).await {
@@ -165,11 +190,32 @@ async fn run_one(store: Store, handler: Option<Handler>, job: job::Model) {
     }
 }
 
+async fn attempt(handler: Handler, job: &job::Model) -> Result<(), JobError> {
+    if job.attempts > MAX_ATTEMPTS {
+        // No try ever came to its end: each one took its worker with it.
+        return Err(JobError::GiveUp(format!("its workers died, {MAX_ATTEMPTS} times")));
+    }
+    let work = AssertUnwindSafe(handler(job.payload.clone())).catch_unwind();
+    match tokio::time::timeout(TRY, work).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(JobError::Retry("it panicked".into())),
+        Err(_) => Err(JobError::Retry(format!("no end after {} s", TRY.as_secs()))),
+    }
+}
+
 async fn settle(store: &Store, job: &job::Model, result: Result<(), JobError>) -> Result<(), Error> {
     let mine = Condition::all().add(job::Column::Id.eq(job.id)).add(job::Column::Attempts.eq(job.attempts));
     let (reason, gives_up) = match result {
         Ok(()) => {
             job::Entity::delete_many().filter(mine).exec(store.db().write()).await?;
+            return Ok(());
+        }
+        Err(JobError::Interrupted) => {
+            job::Entity::update_many()
+                .col_expr(job::Column::LeasedUntil, Expr::val(None::<sea_orm::prelude::DateTimeUtc>))
+                .filter(mine)
+                .exec(store.db().write())
+                .await?;
             return Ok(());
         }
         Err(JobError::Retry(reason)) => (reason, job.attempts >= MAX_ATTEMPTS),

@@ -20,6 +20,11 @@ pub struct MigrationState {
 pub async fn up(db: &Database) -> Result<(), Error> {
     if db.backend() == DbBackend::Postgres {
         let turn = db.write().begin().await?;
+        turn.execute_unprepared(
+            "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; \
+             SET LOCAL idle_in_transaction_session_timeout = 0",
+        )
+        .await?;
         turn.execute_unprepared("SELECT pg_advisory_xact_lock(4711000001)").await?;
         Migrator::up(db.write(), None).await?;
         turn.commit().await?;

@@ -27,7 +27,7 @@ use crate::keys::Keys;
 
 pub use command::{Command, Outcome, StreamKind};
 pub use database::Database;
-pub use event::{Event, StreamEvent};
+pub use event::{Batch, Event, StreamEvent};
 pub use idempotency::Use as IdempotencyUse;
 pub use job::{Job, JobError, Runner};
 pub use migrate::{MigrationState, development_secret, down, status, up};
@@ -81,6 +81,13 @@ impl Store {
         }
     }
 
+    /// Takes note of what another replica said, if it is a replica on this database.
+    pub fn hear_remote(&self, hint: Hint) {
+        if hint.epoch == self.0.epoch {
+            self.hear(hint);
+        }
+    }
+
     /// Lets the one cache of this process hear every hint from now on.
     pub fn tell_cache(&self, listener: impl Fn(Hint) + Send + Sync + 'static) {
         let told = self.0.cache.set(Box::new(listener));
@@ -92,12 +99,18 @@ impl Store {
         self.0.watches.watch(stream)
     }
 
+    /// Lets the readers of a stream know a version that was read from the database.
+    pub fn note_version(&self, stream: Uuid, version: i64) {
+        self.0.watches.advance(stream, version);
+    }
+
     /// Asks the database for the versions of all streams that are watched here, in one statement: this
     /// heals every hint that was lost.
     pub async fn poll_watched(&self) -> Result<(), Error> {
         let watched = self.0.watches.streams();
         for (stream, version) in event::versions(&self.0.db, &watched).await? {
-            self.0.watches.advance(stream, version);
+            // The cache as well: whoever is woken by this must not be shown what was before.
+            self.hear(Hint { epoch: self.0.epoch, stream, version, graph_version: version });
         }
         Ok(())
     }

@@ -13,14 +13,15 @@ pub struct Watches(Arc<Mutex<HashMap<Uuid, watch::Sender<i64>>>>);
 /// A reader's view of a stream's latest version, for as long as it is held.
 pub struct Watch {
     stream: Uuid,
-    version: watch::Receiver<i64>,
+    /// Absent only while it is dropped.
+    version: Option<watch::Receiver<i64>>,
     watches: Watches,
 }
 
 impl Watches {
     pub fn watch(&self, stream: Uuid) -> Watch {
         let version = self.lock().entry(stream).or_insert_with(|| watch::channel(0).0).subscribe();
-        Watch { stream, version, watches: self.clone() }
+        Watch { stream, version: Some(version), watches: self.clone() }
     }
 
     /// Raises what is known of a stream, if anybody here wants to know.
@@ -48,20 +49,24 @@ impl Watches {
 impl Watch {
     /// What is known of the stream now.
     pub fn version(&self) -> i64 {
-        *self.version.borrow()
+        self.version.as_ref().map_or(0, |version| *version.borrow())
     }
 
     /// Returns once the stream is known to be past `number`.
     pub async fn past(&mut self, number: i64) {
         // The sender lives in the map for as long as this receiver does, so this cannot fail.
-        let _ = self.version.wait_for(|version| *version > number).await;
+        if let Some(version) = &mut self.version {
+            let _ = version.wait_for(|version| *version > number).await;
+        }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut streams = self.watches.lock();
-        if streams.get(&self.stream).is_some_and(|sender| sender.receiver_count() <= 1) {
+        // Under the lock, so that of two that leave together the second one sees that it is the last.
+        self.version = None;
+        if streams.get(&self.stream).is_some_and(|sender| sender.receiver_count() == 0) {
             streams.remove(&self.stream);
         }
     }

@@ -38,15 +38,15 @@ impl Verification {
     }
 
     /// Where the profile is.
-    async fn platform(&self, ctx: &Context<'_>) -> Result<Option<Platform>, Error> {
-        Platform::configured(app(ctx), &self.0.platform).map(Some)
+    async fn platform(&self, ctx: &Context<'_>) -> Option<Result<Platform, Error>> {
+        Some(Platform::configured(app(ctx), &self.0.platform))
     }
 
     /// The profile that was proved; null while it is not known who it is.
-    async fn profile(&self, ctx: &Context<'_>) -> Result<Option<LinkedProfile>, Error> {
-        let (Some(profile), Some(viewer)) = (self.0.profile_id, viewer(ctx)) else { return Ok(None) };
-        let graph = app(ctx).graphs.get(viewer.account, 0).await?;
-        Ok(graph.and_then(|graph| LinkedProfile::find(&graph, profile)))
+    async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
+        let (profile, viewer) = (self.0.profile_id?, viewer(ctx)?);
+        let graph = app(ctx).graphs.get(viewer.account, 0).await;
+        graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
     }
 
     /// How far it is.
@@ -287,8 +287,8 @@ impl VerificationQuery {
         #[graphql(desc = "For a signed-out device: the secret that its start gave.")] client_secret: Option<
             Secret,
         >,
-    ) -> Result<Option<Verification>, Error> {
-        found(ctx, &id, client_secret.as_ref()).await
+    ) -> Option<Result<Verification, Error>> {
+        found(ctx, &id, client_secret.as_ref()).await.transpose()
     }
 }
 
@@ -419,9 +419,9 @@ async fn proven_payload(
     proven: Proven,
 ) -> Result<SubmitVerificationPayload, Error> {
     let app = app(ctx);
-    let (Proven::Linked { account, .. } | Proven::SignedIn { account, .. }) = proven;
+    let (Proven::Linked { account, version, .. } | Proven::SignedIn { account, version, .. }) = proven;
     let gone = || Error::internal(anyhow::anyhow!("an account is gone right after its proof"));
-    let graph = app.graphs.get(account, 0).await?.ok_or_else(gone)?;
+    let graph = app.graphs.get(account, version).await?.ok_or_else(gone)?;
     let outcome = match proven {
         Proven::Linked { profile, .. } => VerificationOutcome::ProfileLinked(ProfileLinked {
             profile: LinkedProfile::find(&graph, profile).ok_or_else(gone)?,

@@ -70,7 +70,8 @@ async fn link(
         }
     };
     proof::close(command, row, Ok(profile.id)).await?;
-    Ok(Outcome::Commit(Attempt::Done(Proven::Linked { account, profile: profile.id })))
+    let version = command.version(account);
+    Ok(Outcome::Commit(Attempt::Done(Proven::Linked { account, version, profile: profile.id })))
 }
 
 /// A proof that is finished in another session than its own may have been stolen on the way: it ends.

@@ -5,6 +5,7 @@
 //! handle get is the same, and no platform is called before the answer has gone out.
 
 mod delivery;
+mod expiry;
 pub mod graphql;
 mod handle;
 mod linking;
@@ -16,6 +17,7 @@ mod start;
 use accounts_center_entity::verification;
 
 pub use delivery::{DeliverCode, deliver};
+pub use expiry::{EraseExpired, erase};
 pub use service::{Client, Proven, find, resend, submit};
 pub use start::{start_link, start_sign_in};
 

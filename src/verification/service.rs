@@ -24,8 +24,18 @@ pub struct Client {
 
 /// What a proof brought about.
 pub enum Proven {
-    Linked { account: Uuid, profile: Uuid },
-    SignedIn { account: Uuid, created: bool, session: session_row::Model },
+    /// The account's version is at least that.
+    Linked {
+        account: Uuid,
+        version: i64,
+        profile: Uuid,
+    },
+    SignedIn {
+        account: Uuid,
+        version: i64,
+        created: bool,
+        session: session_row::Model,
+    },
 }
 
 /// A command's view of a submission.
@@ -119,6 +129,9 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             let mut next = locked.into_active_model();
             next.code_number = Set(number);
             next.code_hash = Set(None);
+            // The handle may have a new owner by now: who it is, the new code's delivery says.
+            next.external_id = Set(None);
+            next.sealed_claim = Set(None);
             next.resend_available_at = Set((number < i32::from(settings.codes))
                 .then(|| command.now() + TimeDelta::seconds(settings.resend_seconds.into())));
             let updated = next.update(command.tx()).await?;

@@ -8,7 +8,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Pagi
 use uuid::Uuid;
 
 use super::handle::Handle;
-use super::{CLIENT_SECRET, DeliverCode};
+use super::{CLIENT_SECRET, DeliverCode, EraseExpired};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::keys::new_secret;
@@ -184,5 +184,6 @@ async fn insert(
     .insert(command.tx())
     .await?;
     command.enqueue(&DeliverCode { verification: new.id, number: 1 })?;
+    command.enqueue_at(&EraseExpired { verification: new.id }, row.expires_at)?;
     Ok(row)
 }

@@ -105,9 +105,25 @@ on_both_stacks! {
             json!({ "data": { "b": [{ "key": "whatsapp", "id": "platform_whatsapp" }],
                 "a": { "displayName": "WhatsApp", "key": "whatsapp" } } }).to_string(),
         );
-        // A root field that may be null fails alone.
-        let partly = client.query("{ platforms { key } verification(id: \"x\", clientSecret: 5) { id } }").await;
-        assert!(partly.body["errors"].is_array(), "{:#}", partly.body);
+    }
+
+    async fn secrets_come_from_variables_only(place: Place) {
+        let app = place.app().await;
+        let client = app.client();
+        for document in [
+            "{ verification(id: \"x\", clientSecret: \"hush\") { id } }",
+            "query($s: Secret = \"hush\") { verification(id: \"x\", clientSecret: $s) { id } }",
+        ] {
+            let refused = client.query(document).await;
+            assert_eq!(refused.error_code(), "BAD_USER_INPUT");
+            assert_eq!(refused.status, 400);
+            assert!(!refused.body.to_string().contains("hush"), "{}", refused.body);
+        }
+        // Of the wrong type it is not quoted either.
+        let document = "query($s: Secret) { verification(id: \"x\", clientSecret: $s) { id } }";
+        let refused = client.run(document, json!({ "s": ["hush"] })).await;
+        assert!(!refused.body.to_string().contains("hush"), "{}", refused.body);
+        assert!(refused.body["errors"].is_array());
     }
 
     async fn development_mode_answers_to_this_machine_only(place: Place) {

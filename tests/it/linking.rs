@@ -131,6 +131,35 @@ on_both_stacks! {
         assert_eq!(refused.field()["verification"]["failure"], "PROFILE_NOT_ACTIVE");
     }
 
+    async fn a_number_that_changes_hands_between_two_codes_is_its_new_owners(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let verification = ada.start_link(GRACE).await.field()["verification"]["id"].clone();
+        place.sandbox.nth_code(GRACE, 1).await;
+        place.sandbox.set_state("wa_grace", "deleted").await;
+        place.sandbox.add_profile("wa_new_owner", GRACE).await;
+        app.advance(&place, 60).await;
+        ada.resend(&verification, &Value::Null).await.field();
+        let code = place.sandbox.nth_code(GRACE, 1).await;
+        assert_eq!(ada.submit(&verification, &Value::Null, &code).await.user_errors(), [""; 0]);
+        let profiles = ada.query("{ viewer { profiles { externalId } } }").await;
+        assert_eq!(profiles.field()["profiles"][1]["externalId"], "wa_new_owner");
+    }
+
+    async fn an_expired_verification_forgets_the_handle(place: Place) {
+        use accounts_center_entity::verification;
+        use sea_orm::EntityTrait;
+        let app = place.app().await;
+        app.client().start_sign_in(ADA).await.field();
+        place.sandbox.nth_code(ADA, 1).await;
+        app.advance(&place, 601).await;
+        let db = place.database().await;
+        crate::support::eventually("the handle is erased", async || {
+            let row = verification::Entity::find().one(&db).await.unwrap().unwrap();
+            (row.sealed_handle.is_none() && row.sealed_claim.is_none() && row.code_hash.is_none()).then_some(())
+        }).await;
+    }
+
     async fn a_new_code_voids_the_one_before(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await.client;

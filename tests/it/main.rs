@@ -9,6 +9,7 @@ mod support;
 mod command_line;
 mod faults;
 mod http;
+mod jobs;
 mod linking;
 mod node_client;
 mod path;
