@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +26,6 @@ use crate::sandbox::{self, ClockFollower};
 use crate::session::Tokens;
 use crate::store::{self, Database, Runner, Store};
 use crate::verification::{self, DeliverCode, EraseExpired};
-
-/// How often lost hints are made up for.
-const POLL: Duration = Duration::from_secs(2);
 
 /// What resolvers and jobs work with.
 pub struct App {
@@ -57,6 +55,8 @@ pub struct Running {
 /// # Errors
 /// One clear sentence: what cannot be opened, and what would help.
 pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Running> {
+    // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
@@ -132,6 +132,8 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
     let unwritable =
         || format!("the data folder {} cannot be written; choose another one with --data", folder.display());
     std::fs::create_dir_all(folder).with_context(unwritable)?;
+    // It holds personal data, and the secret of a development deployment.
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).with_context(unwritable)?;
     let lock = File::options()
         .create(true)
         .write(true)
@@ -217,14 +219,13 @@ fn spawn_background(
         tasks.spawn(bus::listen(client, channel, app.store.clone(), stop.clone()));
     }
     let store = app.store.clone();
+    let poll = Duration::from_secs(app.config.events.poll_seconds);
     tasks.spawn(until(stop.clone(), async move {
         loop {
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(poll).await;
             // A statement that never comes back must not end all polling.
-            match tokio::time::timeout(POLL * 5, store.poll_watched()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => error.log(),
-                Err(_) => tracing::warn!("polling the versions took over {} s", POLL.as_secs() * 5),
+            if let Err(error) = store::bounded(store.poll_watched()).await {
+                error.log();
             }
         }
     }));

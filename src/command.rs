@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -14,7 +15,10 @@ use crate::config::Config;
 use crate::ids::Ids;
 use crate::schema_check::{self, Severity};
 use crate::store;
-use crate::{app, graph, sandbox, shutdown, telemetry};
+use crate::{app, graph, http, sandbox, shutdown, telemetry};
+
+/// How long requests to a sandbox get to end when it stops.
+const SANDBOX_DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves everything until it is asked to stop.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
@@ -51,18 +55,18 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let stop = CancellationToken::new();
     println!("Sandbox listens on http://{}", listener.local_addr()?);
-    let router = sandbox::router(sandbox, stop.clone());
+    let router = sandbox::router(sandbox.clone(), stop.clone())
+        .layer(axum::middleware::from_fn(http::development::require_loopback_host));
     let stopping = stop.clone();
     let serving =
         axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
-    tokio::select! {
-        served = serving => served?,
-        requested = shutdown::requested() => {
-            requested?;
-            stop.cancel();
-        }
+    let serving = tokio::spawn(serving.into_future());
+    shutdown::requested().await?;
+    stop.cancel();
+    if let Ok(served) = tokio::time::timeout(SANDBOX_DRAIN, serving).await {
+        served??;
     }
-    Ok(())
+    sandbox.save()
 }
 
 /// Brings the database to the newest schema.

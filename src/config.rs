@@ -27,6 +27,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub verification: Verification,
     pub graph: Graph,
+    pub events: Events,
     pub jobs: Jobs,
     pub platforms: IndexMap<PlatformKey, Platform>,
     pub sandbox: Sandbox,
@@ -45,6 +46,7 @@ pub enum Mode {
 #[serde(deny_unknown_fields)]
 pub struct Http {
     pub listen: SocketAddr,
+    #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
     pub body_limit: usize,
     pub init_timeout_seconds: u64,
@@ -112,6 +114,12 @@ pub struct Graph {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Events {
+    pub poll_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Jobs {
     pub concurrency: usize,
 }
@@ -119,12 +127,42 @@ pub struct Jobs {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Platform {
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    #[serde(default)]
     pub display_name: String,
     pub base_url: String,
     pub credential: SecretString,
+    #[serde(default = "one_time_code")]
     pub proof: Proof,
+    #[serde(default = "yes")]
     pub sign_in: bool,
+    #[serde(default)]
     pub end_to_end_encrypted: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one_time_code() -> Proof {
+    Proof::OneTimeCode
+}
+
+/// From a file a list, from the environment its items with commas between them.
+fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum List {
+        Items(Vec<String>),
+        Text(String),
+    }
+    Ok(match List::deserialize(deserializer)? {
+        List::Items(items) => items,
+        List::Text(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+    })
 }
 
 /// How a platform proves who owns a profile.
@@ -204,18 +242,13 @@ impl Config {
             }
             sources = sources.add_source(File::from(path).format(FileFormat::Toml));
         }
-        let environment = environment
-            .prefix(PREFIX)
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("http.allowed_origins");
-        let raw = sources.add_source(environment).build().context("configuration")?;
-        let config: Self = serde_path_to_error::deserialize(raw).map_err(|error| {
+        let environment = environment.prefix(PREFIX).prefix_separator("__").separator("__");
+        let raw = sources.add_source(environment).build().map_err(|error| unreadable(&error))?;
+        let mut config: Self = serde_path_to_error::deserialize(raw).map_err(|error| {
             let key = error.path().to_string();
-            anyhow::anyhow!("configuration: {key}: {}", error.into_inner())
+            anyhow::anyhow!("configuration: {key}: {}", without_value(error.inner()))
         })?;
+        config.platforms.retain(|_, platform| platform.enabled);
         Ok(config)
     }
 
@@ -263,19 +296,32 @@ impl Config {
         if database.is_empty() != self.redis.url.expose_secret().is_empty() {
             bail!("database.url and redis.url go together: give both, or neither for the embedded stack");
         }
-        for (name, value) in [
-            ("http.init_timeout_seconds", self.http.init_timeout_seconds),
-            ("http.ping_seconds", self.http.ping_seconds),
-            ("verification.attempts", u64::from(self.verification.attempts)),
-            ("verification.codes", u64::from(self.verification.codes)),
-            ("verification.code_minutes", u64::from(self.verification.code_minutes)),
-            ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes)),
-            ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days)),
-            ("graph.near_entries", self.graph.near_entries as u64),
-            ("graph.document_bytes", self.graph.document_bytes as u64),
+        // Bounds that no sum of an instant and a setting can overflow.
+        const DAY: u64 = 24 * 3600;
+        for (name, value, most) in [
+            ("http.init_timeout_seconds", self.http.init_timeout_seconds, 3600),
+            ("http.ping_seconds", self.http.ping_seconds, DAY),
+            ("http.drain_seconds", self.http.drain_seconds, DAY),
+            ("verification.attempts", u64::from(self.verification.attempts), 100),
+            ("verification.codes", u64::from(self.verification.codes), 100),
+            ("verification.code_minutes", u64::from(self.verification.code_minutes), 24 * 60),
+            ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes), 24 * 60),
+            ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days), 3650),
+            ("events.poll_seconds", self.events.poll_seconds, DAY),
+            ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
+            ("graph.near_seconds", self.graph.near_seconds, DAY),
+            ("graph.document_bytes", self.graph.document_bytes as u64, 1 << 32),
         ] {
-            if value == 0 {
-                bail!("{name} is 0; it must be at least 1");
+            if !(1..=most).contains(&value) {
+                bail!("{name} is {value}; it must be from 1 to {most}");
+            }
+        }
+        for origin in &self.http.allowed_origins {
+            let parsed = origin.parse::<url::Url>().ok().map(|url| url.origin().ascii_serialization());
+            if parsed.as_ref() != Some(origin) {
+                bail!(
+                    "http.allowed_origins has {origin:?}; an origin is https://www.example.com, without a path"
+                );
             }
         }
         if self.database.max_connections < 2 {
@@ -322,6 +368,28 @@ impl Config {
     }
 }
 
+/// Which file does not parse and where, without the line itself: it could be that of a secret.
+fn unreadable(error: &config::ConfigError) -> anyhow::Error {
+    let config::ConfigError::FileParse { uri, cause } = error else {
+        return anyhow::anyhow!("configuration: {}", without_value(error));
+    };
+    let cause = cause.to_string();
+    let place = cause.lines().next().unwrap_or_default();
+    anyhow::anyhow!("configuration: {}: {place}", uri.as_deref().unwrap_or("a file"))
+}
+
+/// What would be right, without what was given: it could be a secret that stands a level too high.
+fn without_value(error: &config::ConfigError) -> String {
+    let text = error.to_string();
+    match text.split_once(", expected ") {
+        Some((given, expected)) if given.starts_with("invalid") => {
+            let expected = expected.split(" for key").next().unwrap_or(expected);
+            format!("it must be {}", expected.replace("struct ", "a section: "))
+        }
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,7 +416,7 @@ mod tests {
         let address = error(&[("ACCOUNTS__HTTP__LISTEN", "nowhere")]);
         assert!(address.contains("http.listen"), "{address}");
         let number = error(&[("ACCOUNTS__VERIFICATION__ATTEMPTS", "many")]);
-        assert!(number.contains("verification.attempts") && number.contains("many"), "{number}");
+        assert!(number.contains("verification.attempts") && number.contains("it must be"), "{number}");
         let mode = error(&[("ACCOUNTS__MODE", "staging")]);
         assert!(mode.contains("mode") && mode.contains("development"), "{mode}");
         assert!(error(&[("ACCOUNTS__HTTP__LISTEN", "0.0.0.0:4000")]).contains("loopback"));
@@ -395,5 +463,39 @@ mod tests {
         let config =
             Config::from_pairs([("ACCOUNTS__KEYS__SECRET", "0123456789abcdef-very-secret-0123".into())]);
         assert!(!format!("{config:?}").contains("very-secret"));
+        for key in
+            ["ACCOUNTS__KEYS", "ACCOUNTS__DATABASE", "ACCOUNTS__REDIS", "ACCOUNTS__PLATFORMS__WHATSAPP"]
+        {
+            let text = error(&[(key, "very-secret")]);
+            assert!(!text.contains("very-secret") && text.contains("must be"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_number_stays_text_where_text_is_wanted() {
+        let secret = "0000000000000000000000000000000000000017";
+        let config = Config::from_pairs([
+            ("ACCOUNTS__KEYS__SECRET", secret.to_owned()),
+            ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "00123".to_owned()),
+            ("ACCOUNTS__HTTP__BODY_LIMIT", "1000".to_owned()),
+            ("ACCOUNTS__DEMO__ENABLED", "false".to_owned()),
+            ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://a.example, https://b.example".to_owned()),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(config.keys.secret.expose_secret(), secret);
+        assert_eq!(config.platforms["whatsapp"].credential.expose_secret(), "00123");
+        assert_eq!((config.http.body_limit, config.demo.enabled), (1000, false));
+        assert_eq!(config.http.allowed_origins, ["https://a.example", "https://b.example"]);
+    }
+
+    #[test]
+    fn a_platform_needs_only_its_address_and_credential() {
+        let config = Config::from_pairs([
+            ("ACCOUNTS__PLATFORMS__MASTODON__BASE_URL", "https://mastodon.example".to_owned()),
+            ("ACCOUNTS__PLATFORMS__MASTODON__CREDENTIAL", "c".to_owned()),
+            ("ACCOUNTS__PLATFORMS__WHATSAPP__ENABLED", "false".to_owned()),
+        ]);
+        let keys: Vec<_> = config.unwrap().platforms.keys().map(ToString::to_string).collect();
+        assert_eq!(keys, ["mastodon"]);
     }
 }

@@ -1,7 +1,9 @@
 //! What another schema would change for clients, by the rules of the GraphQL ecosystem.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use graphql_schema_diff::{Change, ChangeKind, diff, resolve_source_spans, resolve_spans};
 
 /// How much a change hurts.
@@ -42,14 +44,16 @@ pub fn compare(before: &str, after: &str) -> anyhow::Result<Vec<SchemaChange>> {
     let changes = diff(before, after).map_err(|error| anyhow::anyhow!("{error}"))?;
     let texts: Vec<_> = resolve_spans(before, after, &changes).map(str::to_owned).collect();
     let olds: Vec<_> = resolve_source_spans(before, &changes).map(|old| old.map(str::to_owned)).collect();
-    let inputs = input_types(before).chain(input_types(after)).collect::<std::collections::HashSet<_>>();
+    let (inputs_before, inputs_after) = (input_types(before)?, input_types(after)?);
     let mut judged: Vec<_> = changes
         .into_iter()
         .zip(texts)
         .zip(olds)
         .map(|((change, text), old)| {
             let old = old.unwrap_or_default();
-            let severity = judge(&change, &text, &old, &|name| inputs.contains(name));
+            let severity = judge(&change, &text, &old, &|name| {
+                inputs_before.contains_key(name) || inputs_after.contains_key(name)
+            });
             let what = match (old.trim(), text.trim()) {
                 ("", _) => format!("{:?}", change.kind),
                 (old, new) if old != new && old.len() + new.len() < 120 => {
@@ -60,15 +64,42 @@ pub fn compare(before: &str, after: &str) -> anyhow::Result<Vec<SchemaChange>> {
             SchemaChange { severity, path: change.path, what }
         })
         .collect();
+    judged.extend(lost_defaults(&inputs_before, &inputs_after));
     judged.sort_by(|a, b| a.severity.cmp(&b.severity).then_with(|| a.path.cmp(&b.path)));
     Ok(judged)
 }
 
-/// Names of the input types of a schema.
-fn input_types(sdl: &str) -> impl Iterator<Item = &str> {
-    sdl.lines()
-        .filter_map(|line| line.strip_prefix("input "))
-        .filter_map(|rest| rest.split([' ', '{', '@']).next())
+/// The input types of a schema, with the fields that have a default.
+fn input_types(sdl: &str) -> anyhow::Result<HashMap<String, HashSet<String>>> {
+    let schema = async_graphql::parser::parse_schema(sdl)?;
+    let types = schema.definitions.into_iter().filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(definition) => Some(definition.node),
+        _ => None,
+    });
+    let inputs = types.filter_map(|definition| match definition.kind {
+        TypeKind::InputObject(input) => {
+            let defaults = input.fields.into_iter().filter(|field| field.node.default_value.is_some());
+            let defaults = defaults.map(|field| field.node.name.node.to_string()).collect();
+            Some((definition.name.node.to_string(), defaults))
+        }
+        _ => None,
+    });
+    Ok(inputs.collect())
+}
+
+/// Input fields that lost their default, which the differences do not tell.
+fn lost_defaults(
+    before: &HashMap<String, HashSet<String>>,
+    after: &HashMap<String, HashSet<String>>,
+) -> Vec<SchemaChange> {
+    let lost = before.iter().flat_map(|(name, defaults)| {
+        let still = after.get(name);
+        let lost = defaults.iter().filter(move |field| still.is_some_and(|still| !still.contains(*field)));
+        lost.map(move |field| format!("{name}.{field}"))
+    });
+    let change =
+        |path| SchemaChange { severity: Severity::Breaking, path, what: "RemoveInputFieldDefault".into() };
+    lost.map(change).collect()
 }
 
 fn judge(change: &Change, text: &str, old: &str, is_input: &dyn Fn(&str) -> bool) -> Severity {
@@ -139,7 +170,7 @@ mod tests {
     use super::*;
 
     const BEFORE: &str = "type Query { a(x: Int = 1, y: [Int!]): Int! b: String c: U }\n\
-         input I { f: Int! g: Int }\nenum E { A B }\ntype T { x: Int }\ntype V { x: Int }\nunion U = T | V\n";
+         input  I { f: Int! g: Int d: Int! = 1 }\nenum E { A B }\ntype T { x: Int }\ntype V { x: Int }\nunion U = T | V\n";
 
     fn breaking(from: &str, to: &str) -> Vec<String> {
         compare(BEFORE, &BEFORE.replace(from, to))
@@ -160,6 +191,7 @@ mod tests {
         assert_eq!(breaking("y: [Int!]", "y: [Int!], z: Int!"), ["Query.a.z"]);
         assert_eq!(breaking("g: Int ", "g: Int! "), ["I.g"]);
         assert_eq!(breaking("g: Int ", "g: Int h: Int! "), ["I.h"]);
+        assert_eq!(breaking("d: Int! = 1", "d: Int!"), ["I.d"]);
         assert_eq!(breaking("A B", "A"), ["E.B"]);
         assert_eq!(breaking("T | V", "T"), ["U.V"]);
         assert_eq!(breaking(", y: [Int!]", ""), ["Query.a.y"]);

@@ -1,5 +1,7 @@
 //! Logs: readable lines on a terminal, one line of JSON for each event in production.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -20,7 +22,8 @@ pub fn init(config: &Config) -> anyhow::Result<()> {
         LogFormat::Auto => !config.is_development(),
     };
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(says_no_content));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
     if json { registry.with(lines.json()).try_init() } else { registry.with(lines).try_init() }
         .context("logging was set up twice")
 }

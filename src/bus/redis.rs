@@ -14,6 +14,9 @@ use crate::store::Store;
 /// Hints that wait to be sent; beyond that they are dropped, and the poll heals it.
 const QUEUE: usize = 4096;
 
+/// How long Redis may take to accept a subscription.
+const CONNECT: Duration = Duration::from_secs(3);
+
 /// The sending end.
 #[derive(Clone)]
 pub struct RedisBus {
@@ -65,8 +68,14 @@ pub async fn listen(client: redis::Client, channel: String, store: Store, stop: 
 }
 
 async fn hear(client: &redis::Client, channel: &str, store: &Store) -> redis::RedisResult<()> {
-    let mut subscription = client.get_async_pubsub().await?;
-    subscription.subscribe(channel).await?;
+    let subscribe = async {
+        let mut subscription = client.get_async_pubsub().await?;
+        subscription.subscribe(channel).await?;
+        Ok::<_, redis::RedisError>(subscription)
+    };
+    // What does not answer, because it is half-open or speaks something else, is not waited for.
+    let silent = |_| redis::RedisError::from((redis::ErrorKind::Io, "no answer in time"));
+    let mut subscription = tokio::time::timeout(CONNECT, subscribe).await.map_err(silent)??;
     tracing::debug!("the bus is here");
     if let Err(error) = store.poll_watched().await {
         error.log();

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::parser::{parse_query, parse_schema};
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Request, Response, ServerError, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::outcome;
 use super::secrets::SecretNames;
+use super::{introspection, outcome};
 use crate::error::{Code, Error};
 
 /// A longer text is parsed each time: a parsed document is many times its text.
@@ -52,17 +52,23 @@ impl Documents {
     /// The answer to give where it cannot be parsed (GRAPHQL_PARSE_FAILED) or holds a secret (BAD_USER_INPUT).
     pub fn prepare(&self, mut request: Request) -> Result<(Request, Option<Unknown>), Box<Response>> {
         if let Some(document) = self.known.get(request.query.as_str()) {
+            check(&document, &request)?;
             request.set_parsed_query(ExecutableDocument::clone(&document));
             return Ok((request, None));
         }
-        let document = parse_query(&request.query).map_err(refuse)?;
+        let document = ExecutableDocument::clone(request.parsed_query().map_err(refuse)?);
         if let Some(name) = self.secrets.literal_in(&document) {
             let message = format!("{name} is a Secret: give it by a variable, not in the document.");
             return Err(Box::new(outcome::refuse(&Error::client(Code::BadUserInput, message))));
         }
+        if introspection::is_too_deep(&document) {
+            let message =
+                "Introspection nests `fields`, `inputFields`, `interfaces` or `possibleTypes` too deep.";
+            return Err(Box::new(outcome::refuse(&Error::client(Code::QueryTooComplex, message))));
+        }
+        check(&document, &request)?;
         let unknown = (request.query.len() <= MAX_KEPT)
-            .then(|| Unknown { text: request.query.as_str().into(), document: Arc::new(document.clone()) });
-        request.set_parsed_query(document);
+            .then(|| Unknown { text: request.query.as_str().into(), document: Arc::new(document) });
         Ok((request, unknown))
     }
 
@@ -72,8 +78,42 @@ impl Documents {
     }
 }
 
-fn refuse(error: async_graphql::parser::Error) -> Box<Response> {
-    let mut error = ServerError::from(error);
+/// Whether the operation that `request` asks for is a subscription; false also where it does not parse.
+pub fn is_subscription(request: &mut Request) -> bool {
+    let name = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else { return false };
+    operation(document, name.as_deref()).is_some_and(|operation| operation.ty == OperationType::Subscription)
+}
+
+/// The operation that is asked for, if it is clear which one that is.
+fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
+    let mut named = document.operations.iter().filter(|(own, _)| match (name, own) {
+        (Some(name), Some(own)) => own.as_str() == name,
+        (Some(_), None) => false,
+        (None, _) => true,
+    });
+    let (_, first) = named.next()?;
+    named.next().is_none().then_some(&first.node)
+}
+
+/// The first variable that the operation needs and that is not given. The library takes it for null and goes on,
+/// past mutations that come before the one that misses it.
+fn missing_variable(document: &ExecutableDocument, request: &Request) -> Option<String> {
+    let operation = operation(document, request.operation_name.as_deref())?;
+    let needed = operation.variable_definitions.iter().map(|variable| &variable.node);
+    needed
+        .filter(|variable| !variable.var_type.node.nullable && variable.default_value.is_none())
+        .find(|variable| matches!(request.variables.get(&variable.name.node), None | Some(Value::Null)))
+        .map(|variable| format!("${}: {}", variable.name.node, variable.var_type.node))
+}
+
+fn check(document: &ExecutableDocument, request: &Request) -> Result<(), Box<Response>> {
+    let Some(variable) = missing_variable(document, request) else { return Ok(()) };
+    let message = format!("The variable {variable} is not given, and it must not be null.");
+    Err(Box::new(outcome::refuse(&Error::client(Code::ValidationFailed, message))))
+}
+
+fn refuse(mut error: ServerError) -> Box<Response> {
     error.extensions.get_or_insert_default().set("code", Value::from(Code::ParseFailed.as_str()));
     Box::new(Response::from_errors(vec![error]))
 }

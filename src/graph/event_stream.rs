@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::store::{Batch, Event, Store, StreamEvent, Watch};
+use crate::store::{Batch, Event, Store, StreamEvent, Watch, bounded};
 
 /// How long a reader waits that could not read on.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub fn map<E, T>(
     events.map(move |event| event.map(show))
 }
 
-impl<E: StreamEvent> Reader<E> {
+impl<E: StreamEvent + Send + 'static> Reader<E> {
     async fn next(&mut self) -> Result<Event<E>, Error> {
         loop {
             if let Some(event) = self.read.pop() {
@@ -81,29 +81,37 @@ impl<E: StreamEvent> Reader<E> {
 
     /// Reads on; false if there was nothing to read on to.
     async fn advance(&mut self) -> Result<bool, Error> {
-        if self.fill().await? {
-            return Ok(true);
-        }
-        // The version before the events: what is committed in between is then not passed over.
-        let version = self.store.version(self.stream).await?.unwrap_or_default();
-        if self.fill().await? {
-            return Ok(true);
-        }
-        let moved = version > self.position;
-        // Only events of other kinds up to here.
-        self.position = self.position.max(version);
+        let (store, stream, position) = (self.store.clone(), self.stream, self.position);
+        // In a task of its own: a socket that nobody reads is not polled, and its reader must not stand still with
+        // a connection.
+        let read = tokio::spawn(async move { bounded(read_on(&store, stream, position)).await });
+        let (batch, position) = read.await.map_err(Error::internal)??;
+        let moved = position > self.position || !batch.is_empty();
+        self.position = position;
+        self.read = batch;
+        self.read.reverse();
         Ok(moved)
     }
+}
 
-    /// Reads a batch; false if there was none.
-    async fn fill(&mut self) -> Result<bool, Error> {
-        let Batch { events, last } = self.store.events_after(self.stream, self.position).await?;
-        self.read = events;
-        self.read.reverse();
-        match last {
-            Some(last) if self.read.is_empty() => self.position = last,
-            _ => {}
-        }
-        Ok(last.is_some())
+/// The next events behind `position`, and the position that a reader has without them.
+async fn read_on<E: StreamEvent>(
+    store: &Store,
+    stream: Uuid,
+    position: i64,
+) -> Result<(Vec<Event<E>>, i64), Error> {
+    let Batch { events, last } = store.events_after(stream, position).await?;
+    if let Some(last) = last {
+        let passed = if events.is_empty() { last } else { position };
+        return Ok((events, passed));
     }
+    // The version before the events: what is committed in between is then not passed over.
+    let version = store.version(stream).await?.unwrap_or_default();
+    let Batch { events, last } = store.events_after(stream, position).await?;
+    // Without events there are only ones of other kinds up to here.
+    let passed = match (events.is_empty(), last) {
+        (true, last) => position.max(last.unwrap_or(version)),
+        (false, _) => position,
+    };
+    Ok((events, passed))
 }

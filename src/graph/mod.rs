@@ -4,6 +4,7 @@ pub mod context;
 mod documents;
 pub mod event_stream;
 mod export;
+mod introspection;
 mod node;
 pub mod outcome;
 pub mod scalars;
@@ -15,15 +16,18 @@ use std::sync::Arc;
 
 use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
 use async_graphql::{MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::graphql::AccountQuery;
 use crate::app::App;
 use crate::config;
+use crate::error::Error;
 use crate::link_graph::graphql::{AccountEvent, LinkGraphSubscription};
 use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::ProfileCard;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
+pub use documents::is_subscription;
 use documents::{Documents, Unknown};
 use node::NodeQuery;
 use outcome::Outcome;
@@ -82,8 +86,15 @@ impl Operations {
         self.settle(response, &mut unknown)
     }
 
-    /// Executes any operation; a query or a mutation has one answer.
-    pub fn execute_stream(&self, request: Request) -> BoxStream<'static, (Response, Outcome)> {
+    /// Executes any operation; a query or a mutation has one answer. It goes on also while nobody asks for the
+    /// answer: an operation that stands still could hold a lock or a connection.
+    pub fn execute_stream(&self, mut request: Request) -> BoxStream<'static, (Response, Outcome)> {
+        if !documents::is_subscription(&mut request) {
+            let operations = self.clone();
+            let task = tokio::spawn(async move { operations.execute(request).await });
+            let task = AbortOnDropHandle::new(task);
+            return stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) }).boxed();
+        }
         let (request, mut unknown) = match self.documents.prepare(request) {
             Ok(prepared) => prepared,
             Err(refusal) => return stream::once(async { (*refusal, Outcome::Refused) }).boxed(),
@@ -101,6 +112,11 @@ impl Operations {
         }
         (response, outcome)
     }
+}
+
+fn panicked(error: &tokio::task::JoinError) -> (Response, Outcome) {
+    let error = Error::internal(anyhow::anyhow!("an operation ended without an answer: {error}"));
+    (outcome::refuse(&error), Outcome::Refused)
 }
 
 /// The graph that a federation router gets.

@@ -30,7 +30,7 @@ pub(super) async fn sign_in(
 
 /// Refuses requests under any name but this machine's: a page of somebody else that lets its own name point
 /// here (DNS rebinding) must not reach the demo account or the sandbox.
-pub(super) async fn require_loopback_host(request: Request, next: Next) -> Response {
+pub(crate) async fn require_loopback_host(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let name = host.or_else(|| request.uri().authority().map(Authority::as_str));
     if name.is_some_and(is_loopback) {

@@ -47,12 +47,13 @@ pub(super) async fn post(
     };
     if !is_json(&headers) {
         let error = bad_input("Send the operation as `Content-Type: application/json`.");
-        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
+        return refusal_as(media_type, StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
     }
     let viewer = match authenticate(&wire, &headers) {
         Ok(viewer) => viewer,
         Err(error) => {
-            let mut response = refusal(StatusCode::UNAUTHORIZED, &Error::unauthenticated(error.to_string()));
+            let error = Error::unauthenticated(error.to_string());
+            let mut response = refusal_as(media_type, StatusCode::UNAUTHORIZED, &error);
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
             return response;
@@ -60,7 +61,7 @@ pub(super) async fn post(
     };
     let mut operation = match read(&wire, request).await {
         Ok(operation) => operation,
-        Err(refused) => return refused,
+        Err(error) => return unreadable(&wire, media_type, &error),
     };
     if let Some(viewer) = viewer {
         operation = operation.data(viewer);
@@ -86,14 +87,14 @@ pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenEr
     wire.app.tokens.verify(token.trim())
 }
 
-async fn read(wire: &Wire, mut request: Request) -> Result<async_graphql::Request, Response> {
+async fn read(wire: &Wire, mut request: Request) -> Result<async_graphql::Request, ParseRequestError> {
     DefaultBodyLimit::max(wire.app.config.http.body_limit).apply(&mut request);
     let limited = request.map(|body| {
         axum::body::Body::new(http_body_util::Limited::new(body, wire.app.config.http.body_limit))
     });
     match GraphQLRequest::<Unreadable>::from_request(limited, &()).await {
         Ok(operation) => Ok(operation.into_inner()),
-        Err(Unreadable(error)) => Err(unreadable(wire, &error)),
+        Err(Unreadable(error)) => Err(error),
     }
 }
 
@@ -112,23 +113,29 @@ impl IntoResponse for Unreadable {
     }
 }
 
-fn unreadable(wire: &Wire, error: &ParseRequestError) -> Response {
+fn unreadable(wire: &Wire, media_type: &'static str, error: &ParseRequestError) -> Response {
     let limit = wire.app.config.http.body_limit;
     if error.to_string().contains("length limit exceeded") {
         let error = bad_input(format!("The body is over {limit} bytes."));
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, &error);
+        return refusal_as(media_type, StatusCode::PAYLOAD_TOO_LARGE, &error);
     }
     let message = match error {
         ParseRequestError::UnsupportedBatch => "Send one operation a request; batches are not supported.",
         _ => "The body is not {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"} in JSON.",
     };
-    refusal(StatusCode::BAD_REQUEST, &bad_input(message))
+    refusal_as(media_type, StatusCode::BAD_REQUEST, &bad_input(message))
 }
 
 /// An answer to what was not executed.
 pub(super) fn refusal(status: StatusCode, error: &Error) -> Response {
+    refusal_as(GRAPHQL_JSON, status, error)
+}
+
+/// The same in the media type that the client takes. The status says what the protocol has to say of it, also
+/// where the media type would allow 200.
+fn refusal_as(media_type: &'static str, status: StatusCode, error: &Error) -> Response {
     let response = outcome::refuse(error);
-    let mut answer = write(&response, Outcome::Refused, GRAPHQL_JSON);
+    let mut answer = write(&response, Outcome::Refused, media_type);
     *answer.status_mut() = status;
     answer
 }
@@ -142,17 +149,36 @@ fn write(response: &GraphResponse, outcome: Outcome, media_type: &'static str) -
     (status, [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-store")], body).into_response()
 }
 
-/// The media type to answer with; `None` if the client takes neither.
+/// The media type to answer with, by the weights of `Accept` (RFC 9110, section 12.5.1); `None` if the client takes
+/// neither. Of two that it likes as much it gets the one that was made for this.
 fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
-    let Some(accept) = headers.get(header::ACCEPT) else { return Some(GRAPHQL_JSON) };
-    let accept = accept.to_str().ok()?;
-    let ranges = || accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-    let takes =
-        |names: [&str; 3]| ranges().any(|range| names.iter().any(|name| range.eq_ignore_ascii_case(name)));
-    if takes([GRAPHQL_JSON, "application/*", "*/*"]) {
+    let accepts: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    if accepts.is_empty() {
         return Some(GRAPHQL_JSON);
     }
-    takes([JSON, "text/json", JSON]).then_some(JSON)
+    let ranges: Vec<(&str, f32)> = accepts.iter().flat_map(|accept| accept.split(',')).map(range).collect();
+    // The most specific range that covers a type says how much it is liked.
+    let weight = |media_type: &str| {
+        [media_type, "application/*", "*/*"]
+            .iter()
+            .find_map(|name| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)))
+            .map_or(0.0, |(_, weight)| *weight)
+    };
+    let (graphql, json) = (weight(GRAPHQL_JSON), weight(JSON));
+    match graphql.max(json) {
+        best if best <= 0.0 => None,
+        best if best <= graphql => Some(GRAPHQL_JSON),
+        _ => Some(JSON),
+    }
+}
+
+/// `type/subtype;q=0.5` as the range and its weight.
+fn range(text: &str) -> (&str, f32) {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    (name, weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0)))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,6 +1,6 @@
 //! The wire: GraphQL over HTTP and WebSocket, health, and the pages of development mode.
 
-mod development;
+pub(crate) mod development;
 pub(crate) mod explorer;
 mod graphql;
 mod health;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
@@ -112,7 +113,11 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
     router
         .layer(secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(secure(header::REFERRER_POLICY, "no-referrer"))
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(log_response))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_response(log_response(app.config.is_development())),
+        )
 }
 
 fn allowed_origins(app: &App, address: SocketAddr) -> Arc<[String]> {
@@ -138,11 +143,19 @@ fn span<B>(request: &Request<B>) -> tracing::Span {
     tracing::info_span!("request", method = %request.method(), path = request.uri().path())
 }
 
-fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _: &tracing::Span) {
-    tracing::debug!(status = response.status().as_u16(), ms = latency.as_secs_f64() * 1e3, "answered");
+/// One line for each request, which a developer does not want to see.
+fn log_response(quiet: bool) -> impl Fn(&Response, Duration, &tracing::Span) + Clone {
+    move |response, latency, _| {
+        let (status, ms) = (response.status().as_u16(), latency.as_secs_f64() * 1e3);
+        if quiet {
+            tracing::debug!(status, ms, "answered");
+        } else {
+            tracing::info!(status, ms, "answered");
+        }
+    }
 }
 
-fn answer_to_panic(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+fn answer_to_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     let cause = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     let error = crate::error::Error::internal(anyhow::anyhow!("panic: {cause}"));

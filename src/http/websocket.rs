@@ -3,6 +3,7 @@
 //! One task for each socket, which reads, executes and writes. Nothing is queued for a client: while it does
 //! not read, its subscriptions are not polled, and after [`SEND_TIMEOUT`] the socket is dropped.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio_stream::StreamMap;
 use super::graphql::{Answer, bearer, refusal};
 use super::{Wire, client};
 use crate::error::{Code, Error};
+use crate::graph::is_subscription;
 use crate::graph::outcome::{self, Outcome};
 use crate::session::Viewer;
 use crate::verification::Client;
@@ -29,6 +31,8 @@ use crate::verification::graphql::OneSubmission;
 const PROTOCOL: &str = "graphql-transport-ws";
 /// A client that takes none of what it asked for in this time is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of one answer over a socket.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Operations that one socket may have open.
 const MAX_OPERATIONS: usize = 100;
 
@@ -43,6 +47,8 @@ enum Close {
     InitTimeout,
     DuplicateOperation,
     TooManyInits,
+    TooLarge,
+    NotText,
 }
 
 impl Close {
@@ -55,6 +61,8 @@ impl Close {
             Self::InitTimeout => (4408, "Connection initialisation timeout"),
             Self::DuplicateOperation => (4409, "Subscriber for this id already exists"),
             Self::TooManyInits => (4429, "Too many initialisation requests"),
+            Self::TooLarge => (1009, "The message is too large"),
+            Self::NotText => (1007, "The message is not UTF-8"),
         };
         CloseFrame { code, reason: reason.into() }
     }
@@ -66,6 +74,19 @@ enum End {
     Close(Close),
     /// The client has gone, or takes nothing.
     Gone,
+}
+
+impl End {
+    /// What to say of a message that could not be read.
+    fn of(error: &axum::Error) -> Self {
+        use tokio_tungstenite::tungstenite::Error;
+        let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+        match source {
+            Some(Error::Capacity(_)) => Self::Close(Close::TooLarge),
+            Some(Error::Utf8(_)) => Self::Close(Close::NotText),
+            _ => Self::Gone,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -80,6 +101,7 @@ enum FromClient {
 
 #[derive(Default, Deserialize)]
 struct InitPayload {
+    #[serde(alias = "Authorization")]
     authorization: Option<String>,
 }
 
@@ -140,7 +162,7 @@ pub(super) async fn upgrade(
         // The defaults cost 128 KiB a socket.
         .read_buffer_size(1024)
         .write_buffer_size(0)
-        .max_write_buffer_size(256 * 1024)
+        .max_write_buffer_size(MAX_ANSWER)
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_upgrade(move |socket| {
@@ -156,11 +178,13 @@ struct Connection {
     /// Absent before `connection_init`; then who it is, if anybody.
     caller: Option<Option<Viewer>>,
     operations: StreamMap<Arc<str>, Operation>,
+    /// Those of them that are queries or mutations.
+    single: HashSet<Arc<str>>,
 }
 
 impl Connection {
     fn new(wire: Wire, client: Client) -> Self {
-        Self { wire, client, caller: None, operations: StreamMap::new() }
+        Self { wire, client, caller: None, operations: StreamMap::new(), single: HashSet::new() }
     }
 
     async fn run(mut self, mut socket: WebSocket) {
@@ -171,8 +195,14 @@ impl Connection {
         // Before the farewell: what it held must not wait for a client that does not answer.
         drop(self);
         if let End::Close(close) = end {
-            let farewell = socket.send(Message::Close(Some(close.frame())));
-            let _ = tokio::time::timeout(Duration::from_secs(5), farewell).await;
+            let farewell = async {
+                socket.send(Message::Close(Some(close.frame()))).await?;
+                // Until the other side has closed as well: to end with unread input resets the connection, and
+                // the code may never be seen.
+                while let Some(Ok(_)) = socket.recv().await {}
+                Ok::<_, axum::Error>(())
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
         }
     }
 
@@ -188,14 +218,15 @@ impl Connection {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err(End::Close(Close::Restart)),
+                () = stop.cancelled() => return Err(self.finish(socket).await),
                 message = socket.recv() => {
                     heard = Instant::now();
                     match message {
                         Some(Ok(Message::Text(text))) => self.hear(socket, &text).await?,
                         Some(Ok(Message::Binary(_))) => return Err(End::Close(Close::BadMessage)),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Gone),
+                        Some(Err(error)) => return Err(End::of(&error)),
+                        Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
                     }
                 }
                 Some((id, answer)) = self.operations.next(), if !self.operations.is_empty() => {
@@ -213,6 +244,23 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Ends a socket of a server that stops: what is under way and has one answer gets it, subscriptions go on
+    /// elsewhere.
+    async fn finish(&mut self, socket: &mut WebSocket) -> End {
+        let drain = Duration::from_secs(self.wire.app.config.http.drain_seconds);
+        let answers = async {
+            while !self.single.is_empty() {
+                let Some((id, answer)) = self.operations.next().await else { break };
+                if self.tell(socket, &id, answer).await.is_err() {
+                    break;
+                }
+            }
+        };
+        // A little before the end, so that the farewell is still heard.
+        let _ = tokio::time::timeout(drain.mul_f32(0.8), answers).await;
+        End::Close(Close::Restart)
     }
 
     async fn hear(&mut self, socket: &mut WebSocket, text: &str) -> Result<(), End> {
@@ -233,12 +281,17 @@ impl Connection {
                 if self.operations.contains_key(&id) {
                     return Err(End::Close(Close::DuplicateOperation));
                 }
-                let operation = self.open(viewer, *payload);
+                let mut request = *payload;
+                if !is_subscription(&mut request) {
+                    self.single.insert(id.clone());
+                }
+                let operation = self.open(viewer, request);
                 self.operations.insert(id, operation);
                 Ok(())
             }
             FromClient::Complete { id } => {
                 self.operations.remove(id.as_str());
+                self.single.remove(id.as_str());
                 Ok(())
             }
         }
@@ -271,6 +324,7 @@ impl Connection {
     ) -> Result<(), End> {
         let Some((answer, outcome)) = answer else {
             self.operations.remove(id);
+            self.single.remove(id);
             return say(socket, &ToClient::Complete { id }).await;
         };
         match outcome {
@@ -281,6 +335,7 @@ impl Connection {
             // Says that it has ended, too.
             Outcome::Refused => {
                 self.operations.remove(id);
+                self.single.remove(id);
                 say(socket, &ToClient::Error { id, payload: &answer.errors }).await
             }
         }
@@ -289,6 +344,9 @@ impl Connection {
 
 async fn say(socket: &mut WebSocket, message: &ToClient<'_>) -> Result<(), End> {
     let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
+    if text.len() >= MAX_ANSWER {
+        return Err(End::Close(Close::TooLarge));
+    }
     send(socket, Message::Text(text.into())).await
 }
 

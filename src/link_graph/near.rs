@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{LinkGraph, load::load};
 use crate::config;
 use crate::error::Error;
-use crate::store::Store;
+use crate::store::{Store, bounded};
 
 /// How often a graph is read that changes while it is read.
 const MAX_LOADS: usize = 5;
@@ -31,10 +31,11 @@ struct Slot {
     /// The highest version that was heard of; whatever is older is not served.
     floor: AtomicI64,
     entry: Mutex<Option<Entry>>,
-    /// Held while the graph is read, so that a thousand misses make one load. How often that failed, and how
-    /// it did the last time: those who waited for a load that failed do not each wait for one of their own.
+    /// Held while the graph is read, so that a thousand misses make one load.
     filling: tokio::sync::Mutex<()>,
+    /// How often that failed: those who waited for a load that failed do not each wait for one of their own.
     failures: AtomicU64,
+    /// How it failed the last time.
     failure: Mutex<Option<Error>>,
 }
 
@@ -62,9 +63,22 @@ impl LinkGraphs {
         if let Some(graph) = self.fresh(&slot, at_least) {
             return Ok(Some(graph));
         }
+        // In a task of its own: a reader that is not polled meanwhile, as for a socket that nobody reads, must
+        // not stand still with the lock or with a connection.
+        let graphs = self.clone();
+        let load = tokio::spawn(async move { graphs.get_or_fill(&slot, account, at_least).await });
+        load.await.map_err(Error::internal)?
+    }
+
+    async fn get_or_fill(
+        &self,
+        slot: &Slot,
+        account: Uuid,
+        at_least: i64,
+    ) -> Result<Option<Arc<LinkGraph>>, Error> {
         let failures = slot.failures.load(Ordering::Acquire);
         let _filling = slot.filling.lock().await;
-        if let Some(graph) = self.fresh(&slot, at_least) {
+        if let Some(graph) = self.fresh(slot, at_least) {
             return Ok(Some(graph));
         }
         if slot.failures.load(Ordering::Acquire) != failures
@@ -72,7 +86,7 @@ impl LinkGraphs {
         {
             return Err(error);
         }
-        let filled = self.fill(&slot, account, at_least).await;
+        let filled = self.fill(slot, account, at_least).await;
         if let Err(error) = &filled {
             *slot.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
             slot.failures.fetch_add(1, Ordering::AcqRel);
@@ -84,7 +98,7 @@ impl LinkGraphs {
         for _ in 0..MAX_LOADS {
             let read_at = Instant::now();
             let floor_before = slot.floor.load(Ordering::Acquire);
-            let Some(graph) = load(self.0.store.db(), account).await?.map(Arc::new) else {
+            let Some(graph) = bounded(load(self.0.store.db(), account)).await?.map(Arc::new) else {
                 self.0.near.remove(&account);
                 return Ok(None);
             };

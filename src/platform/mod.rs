@@ -51,7 +51,10 @@ impl Platforms {
             };
             let platform = Platform {
                 key: key.clone(),
-                display_name: platform.display_name.clone(),
+                display_name: match platform.display_name.as_str() {
+                    "" => key.to_string(),
+                    name => name.to_owned(),
+                },
                 sign_in: platform.sign_in,
                 end_to_end_encrypted: platform.end_to_end_encrypted,
                 client: PlatformClient::new(&calls, key, &base_url, platform.credential.clone())?,

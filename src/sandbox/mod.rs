@@ -110,7 +110,8 @@ impl Sandbox {
         }
     }
 
-    fn save(&self) -> anyhow::Result<()> {
+    /// Writes the state to its file.
+    pub fn save(&self) -> anyhow::Result<()> {
         let platforms = self.0.platforms.iter().map(|(key, state)| (key.clone(), state.borrow().clone()));
         let state = Saved { offset_seconds: *self.0.offset.borrow(), platforms: platforms.collect() };
         let draft = self.0.file.with_extension("json.new");

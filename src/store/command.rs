@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::failpoint::failpoint;
-use super::{Job, Store, StreamEvent};
+use super::{Job, Store, StreamEvent, bounded};
 use crate::bus::Hint;
 use crate::error::{Error, UserError};
 use crate::ids::Ids;
@@ -87,7 +87,7 @@ impl Store {
     where
         F: AsyncFnOnce(&mut Command) -> Result<Outcome<T>, Error>,
     {
-        self.run(Target::Existing(stream), body).await
+        bounded(self.run(Target::Existing(stream), body)).await
     }
 
     /// Brings `stream` into being by its first command. A rejection leaves nothing.
@@ -100,7 +100,7 @@ impl Store {
     where
         F: AsyncFnOnce(&mut Command) -> Result<Outcome<T>, Error>,
     {
-        self.run(Target::New(stream, kind), body).await
+        bounded(self.run(Target::New(stream, kind), body)).await
     }
 
     async fn run<T, F>(&self, target: Target, body: F) -> Result<Result<T, Vec<UserError>>, Error>

@@ -125,7 +125,9 @@ impl Runner {
         let drained = async { while running.join_next().await.is_some() {} };
         if tokio::time::timeout(self.drain, drained).await.is_err() {
             give_back.cancel();
-            while running.join_next().await.is_some() {}
+            // Dropping what is left then ends it; its leases run out.
+            let returned = async { while running.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(Duration::from_secs(3), returned).await;
         }
     }
 

@@ -15,6 +15,7 @@ mod migrate;
 mod watch;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -32,6 +33,16 @@ pub use idempotency::Use as IdempotencyUse;
 pub use job::{Job, JobError, Runner};
 pub use migrate::{MigrationState, development_secret, down, status, up};
 pub use watch::{Watch, Watches};
+
+/// The longest that anybody waits for the database: a connection whose other end has vanished says nothing.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Work on the database that ends in time, one way or the other.
+pub async fn bounded<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let out_of_time =
+        |_| Error::Unavailable(Arc::new(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs())));
+    tokio::time::timeout(PATIENCE, work).await.map_err(out_of_time)?
+}
 
 /// The database with what surrounds it. Cheap to clone; one for each process.
 #[derive(Clone)]

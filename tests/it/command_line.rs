@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::support::{Place, ServerProcess, Stack, eventually, on_both_stacks};
+use crate::support::{Place, ServerProcess, Socket, Stack, eventually, on_both_stacks};
 
 on_both_stacks! {
     async fn ctrl_c_drains_and_ends(place: Place) {
@@ -59,6 +59,59 @@ on_both_stacks! {
         assert_says(&failed(&place, &[], &[mode, ("ACCOUNTS__DATABASE__URL", ""), ("ACCOUNTS__REDIS__URL", "")]).await, &["keys.secret"]);
         assert_says(&failed(&place, &["sandbox", "--listen", "127.0.0.1:0"], &[mode]).await, &["production"]);
     }
+}
+
+/// A Redis behind TLS that does not speak it: the bus tries again and again, and nothing panics.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_with_tls_is_tried_and_does_not_panic() {
+    let mut place = Place::new(Stack::Production).await;
+    let plain = place.setting("ACCOUNTS__REDIS__URL").to_owned();
+    place.set("ACCOUNTS__REDIS__URL", plain.replacen("redis://", "rediss://", 1));
+    let log = place.folder.path().join("log");
+    let file = Stdio::from(std::fs::File::create(&log).unwrap());
+    let mut server = ServerProcess::start_logging(&place, &[], file).await;
+    server.client().start_sign_in("+4917139200042").await.field();
+    eventually("the bus was tried", async || {
+        std::fs::read_to_string(&log).unwrap().contains("the bus is gone").then_some(())
+    })
+    .await;
+    assert!(server.interrupt().await.success());
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+/// Production as an operator sets it up: migrated on purpose, and nothing of development in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s36_production_has_nothing_of_development() {
+    let mut place = Place::new(Stack::Production).await;
+    for (key, value) in [
+        ("ACCOUNTS__MODE", "production"),
+        ("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters"),
+        ("ACCOUNTS__SANDBOX__URL", ""),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
+        ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
+    ] {
+        place.set(key, value);
+    }
+    assert_says(&failed(&place, &["serve"], &[]).await, &["migrate up"]);
+    let migrated = ServerProcess::bare(&place).args(["migrate", "up"]).output().await.unwrap();
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    assert_says(&failed(&place, &["sandbox", "--listen", "127.0.0.1:0"], &[]).await, &["development"]);
+    let server = ServerProcess::start(&place).await;
+    let http =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for (path, status) in
+        [("/live", 200), ("/dev/sign-in", 404), ("/sandbox/clock", 404), ("/sandbox/whatsapp/state", 404)]
+    {
+        assert_eq!(
+            http.get(format!("{}{path}", server.url)).send().await.unwrap().status(),
+            status,
+            "{path}"
+        );
+    }
+    assert!(Socket::connect(&server.url, Some("https://www.example.com")).await.is_ok());
+    assert!(Socket::connect(&server.url, Some(&server.url)).await.is_err(), "its own address is no origin");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

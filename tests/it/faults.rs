@@ -112,9 +112,14 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
     let ada = app.client().sign_in(&place, ADA).await.client;
     let mut tab = ada.socket().await;
     tab.follow_links(None).await;
+    place.sandbox.add_profile("wa_first", "+4917139200061").await;
+    ada.link(&place, "+4917139200061").await.field();
+    assert_eq!(tab.link_event().await["graphVersion"], 2);
     postgres.set(Fault::Cut);
-    let ready =
-        |url: String| async move { reqwest::get(format!("{url}/ready")).await.unwrap().status().as_u16() };
+    let ready = |url: String| async move {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        http.get(format!("{url}/ready")).send().await.unwrap().status().as_u16()
+    };
     let answer = tokio::time::timeout(Duration::from_secs(8), ada.start_link(GRACE)).await.expect("a hang");
     assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
     assert_eq!(ready(app.url.clone()).await, 503);
@@ -126,7 +131,7 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
     postgres.set(Fault::None);
     eventually("the server has healed", async || (ready(app.url.clone()).await == 200).then_some(())).await;
     ada.link(&place, GRACE).await.field();
-    assert_eq!(tab.link_event().await["graphVersion"], 2);
+    assert_eq!(tab.link_event().await["graphVersion"], 3);
 }
 
 /// How far somebody has come.

@@ -60,7 +60,10 @@ on_both_stacks! {
         for (accept, media_type, status) in [
             ("*/*", "application/graphql-response+json", 400),
             ("application/json", "application/json", 200),
-            ("application/json, application/graphql-response+json;q=0.9", "application/graphql-response+json", 400),
+            ("application/json;q=0.8, application/graphql-response+json", "application/graphql-response+json", 400),
+            ("application/json, application/graphql-response+json;q=0.9", "application/json", 200),
+            ("application/graphql-response+json;q=0, application/json", "application/json", 200),
+            ("text/html, */*;q=0.1", "application/graphql-response+json", 400),
         ] {
             let answer = ask(accept, invalid).await;
             assert_eq!(answer.headers()[header::CONTENT_TYPE], media_type, "{accept}");
@@ -69,7 +72,9 @@ on_both_stacks! {
             assert_eq!(body.get("data"), None, "a request that was not executed has no data");
             assert_eq!(body["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
         }
-        assert_eq!(ask("text/html", invalid).await.status(), StatusCode::NOT_ACCEPTABLE);
+        for neither in ["text/html", "application/json;q=0"] {
+            assert_eq!(ask(neither, invalid).await.status(), StatusCode::NOT_ACCEPTABLE, "{neither}");
+        }
     }
 
     async fn what_is_too_large_to_execute_is_refused_with_a_code(place: Place) {
@@ -88,6 +93,13 @@ on_both_stacks! {
             assert_eq!(answer.error_code(), "QUERY_TOO_COMPLEX", "{:#}", answer.body);
             assert_eq!(answer.status, 400);
         }
+        // Small, and of an answer without measure.
+        let bomb = (0..6).fold("name".to_owned(), |inner, _| format!("interfaces {{ possibleTypes {{ {inner} }} }}"));
+        let bomb = client.query(&format!("{{ __type(name: \"Account\") {{ {bomb} }} }}")).await;
+        assert_eq!(bomb.error_code(), "QUERY_TOO_COMPLEX");
+        // What tools ask is answered.
+        let tools = "{ __schema { types { name fields { name args { name type { name ofType { name } } } } } } }";
+        client.query(tools).await.field();
         let circular = client.query("{ platforms { ...a } } fragment a on Platform { ...b } fragment b on Platform { ...a }").await;
         assert!(circular.body["errors"][0]["extensions"]["code"].is_string(), "{:#}", circular.body);
         let nested = client.query(&format!("{}{}", "{ a ".repeat(10_000), "}".repeat(10_000))).await;
@@ -105,6 +117,21 @@ on_both_stacks! {
             json!({ "data": { "b": [{ "key": "whatsapp", "id": "platform_whatsapp" }],
                 "a": { "displayName": "WhatsApp", "key": "whatsapp" } } }).to_string(),
         );
+    }
+
+    async fn a_missing_variable_stops_the_whole_operation(place: Place) {
+        let app = place.app().await;
+        let operation = "mutation($handle: String!, $x: SubmitVerificationInput!) {
+            startSignIn(input: { platform: \"whatsapp\", proof: { oneTimeCode: { handle: $handle } } }) { userErrors { code } }
+            submitVerification(input: $x) { userErrors { code } } }";
+        for variables in [json!({ "handle": "+4917139200042" }), json!({ "handle": "+4917139200042", "x": null })] {
+            let refused = app.client().run(operation, variables).await;
+            assert_eq!(refused.error_code(), "GRAPHQL_VALIDATION_FAILED");
+            assert_eq!((refused.status.as_u16(), refused.body.get("data")), (400, None));
+        }
+        use sea_orm::{EntityTrait, PaginatorTrait};
+        let started = accounts_center_entity::verification::Entity::find().count(&place.database().await).await;
+        assert_eq!(started.unwrap(), 0, "nothing has happened");
     }
 
     async fn secrets_come_from_variables_only(place: Place) {

@@ -76,6 +76,25 @@ on_both_stacks! {
         assert_eq!(ada.submit(&verification, &Value::Null, &code).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
     }
 
+    async fn s09_a_new_code_brings_no_new_tries_and_codes_run_out(place: Place) {
+        let app = place.app().await;
+        let client = app.client();
+        let started = client.start_sign_in(ADA).await;
+        let (id, secret) = (&started.field()["verification"]["id"], &started.field()["clientSecret"]);
+        place.sandbox.nth_code(ADA, 1).await;
+        for _ in 0..2 {
+            assert_eq!(client.submit(id, secret, "nonsense").await.user_errors(), ["CODE_INCORRECT"]);
+        }
+        for nth in 2..=5 {
+            app.advance(&place, 60).await;
+            let sent = client.resend(id, secret).await;
+            assert_eq!(sent.field()["verification"]["challenge"]["attemptsLeft"], 3);
+            place.sandbox.nth_code(ADA, nth).await;
+        }
+        app.advance(&place, 60).await;
+        assert_eq!(client.resend(id, secret).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+    }
+
     async fn s10_aliases_do_not_multiply_tries(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await.client;
@@ -158,6 +177,17 @@ on_both_stacks! {
         assert_eq!((shapes.len(), statements.len()), (1, 1), "{shapes:?}, {statements:?} statements");
         // Nobody was asked before the answer, nor is the time right after it spent on it.
         assert_eq!(place.sandbox.requests("POST /codes").await, asked);
+        // Nor does starting to link: another's profile, a free one, and one that nobody has.
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
+        let eve = client.with_token(&token_of_a_new_account(&place, &app).await);
+        let (mut shapes, mut statements) = (HashSet::new(), HashSet::new());
+        for handle in handles {
+            let before = app.app().store.db().statements();
+            let answer = eve.start_link(handle).await;
+            statements.insert(app.app().store.db().statements() - before);
+            shapes.insert(shape(answer.field()));
+        }
+        assert_eq!((shapes.len(), statements.len()), (1, 1), "{shapes:?}, {statements:?} statements");
         // Guessing tells as little, and its tries run out.
         for left in [4, 3, 2, 1] {
             let (mut shapes, mut statements) = (HashSet::new(), HashSet::new());
@@ -323,7 +353,11 @@ async fn assert_not_stored(place: &Place, code: &str) {
     let rows = verification::Entity::find().all(&db).await.unwrap();
     let jobs = job::Entity::find().all(&db).await.unwrap();
     let events = event::Entity::find().all(&db).await.unwrap();
-    let text = format!("{rows:?} {jobs:?} {events:?}");
+    let records = accounts_center_entity::idempotency_record::Entity::find().all(&db).await.unwrap();
+    let profiles = accounts_center_entity::linked_profile::Entity::find().all(&db).await.unwrap();
+    let accounts = accounts_center_entity::account::Entity::find().all(&db).await.unwrap();
+    let sessions = accounts_center_entity::session::Entity::find().all(&db).await.unwrap();
+    let text = format!("{rows:?} {jobs:?} {events:?} {records:?} {profiles:?} {accounts:?} {sessions:?}");
     for hidden in [code, "17139200042", "17139200043"] {
         let digits: Vec<_> = text.split(|c: char| !c.is_ascii_digit()).collect();
         assert!(!digits.contains(&hidden) && !text.contains("17139200"), "{hidden} is stored");
@@ -335,6 +369,23 @@ async fn assert_not_stored(place: &Place, code: &str) {
             assert!(bytes.len() >= 32, "a keyed hash has 32 bytes");
         }
     }
+}
+
+/// A token for an account that another server, which has a worker, signs up.
+async fn token_of_a_new_account(place: &Place, app: &TestApp) -> String {
+    if place.stack == Stack::Embedded {
+        // One process at a time: the database has Ada's account, and hers serves as well.
+        let db = place.database().await;
+        let session = accounts_center_entity::session::Entity::find().one(&db).await.unwrap().unwrap();
+        let viewer = accounts_center::session::Viewer { account: session.account_id, session: session.id };
+        return app.app().tokens.sign(viewer, &app.app().ids).unwrap().token;
+    }
+    let mut settings = place.settings.clone();
+    settings.retain(|(key, _)| *key != "ACCOUNTS__JOBS__CONCURRENCY");
+    let worker = TestApp::start_with(&settings, 7).await;
+    let person = worker.client().sign_in(place, "+4917139200050").await;
+    worker.stop().await;
+    person.client.token.unwrap()
 }
 
 /// The shape of an answer: its keys, and which of its values are null.
@@ -364,7 +415,8 @@ fn line_with(text: &str, part: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s27_a_stale_or_poisoned_cache_authorises_nothing() {
     for stack in [Stack::Embedded, Stack::Production] {
-        let place = Place::new(stack).await;
+        let mut place = Place::new(stack).await;
+        place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", 3600);
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
         let hub = "{ viewer { id profiles { id } } }";

@@ -113,6 +113,24 @@ on_both_stacks! {
     }
 }
 
+/// Over the bus alone: the poll that makes up for lost hints comes once an hour here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_replica_hears_by_the_bus() {
+    let mut place = Place::new(Stack::Production).await;
+    place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
+    let (first, second) = (place.app().await, place.replica().await);
+    let ada = first.client().sign_in(&place, ADA).await.client;
+    let reader = ada.at(&second.url);
+    let mut tab = reader.socket().await;
+    tab.follow_links(None).await;
+    for n in 0..3 {
+        link_some(&place, &ada, n..n + 1).await;
+        assert_eq!(tab.link_event().await["graphVersion"], n + 2);
+        // And its cache has heard it too.
+        assert_eq!(reader.query("{ viewer { version } }").await.field()["version"], n + 2);
+    }
+}
+
 /// Two replicas: what one commits, the other's subscribers hear, by the bus or without it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_replica_hears_by_hints_and_without_them() {

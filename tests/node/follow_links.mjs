@@ -21,18 +21,16 @@ const query = `subscription ($after: String) {
   linkStatusChanged(after: $after) { cursor linkStatus reason graphVersion profile { handle } }
 }`;
 
-client.on('connected', () => {
-  // An answer to a query shows that what was sent before it is in place.
-  client.subscribe({ query: '{ viewer { version } }' }, {
-    next: () => console.log('connected'),
-    error: (error) => { console.error(error); process.exit(1); },
-    complete: () => {},
-  });
+const ask = (query) => new Promise((resolve, reject) => {
+  let data;
+  client.subscribe({ query }, { next: (answer) => { data = answer.data; }, error: reject, complete: () => resolve(data) });
 });
 
-// graphql-ws sends an operation again with the variables it began with; `after` has to be the latest, so it is
+// graphql-ws sends an operation again with the variables that it began with; `after` has to be the latest, so it is
 // a property that is read anew each time.
 const variables = { get after() { return after; } };
+
+after = (await ask('{ viewer { eventCursor } }')).viewer.eventCursor;
 client.subscribe({ query, variables }, {
   next: ({ data, errors }) => {
     if (errors) { console.error(errors); process.exit(1); }
@@ -43,3 +41,5 @@ client.subscribe({ query, variables }, {
   error: (error) => { console.error(error); process.exit(1); },
   complete: () => process.exit(0),
 });
+console.log('connected');
+client.on('connected', () => console.log('connected'));

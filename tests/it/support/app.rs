@@ -20,7 +20,11 @@ pub struct TestApp {
 
 impl TestApp {
     pub async fn start(place: &Place, seed: u64) -> Self {
-        let settings = place.settings.iter().map(|(key, value)| (*key, value.clone()));
+        Self::start_with(&place.settings, seed).await
+    }
+
+    pub async fn start_with(settings: &[(&'static str, String)], seed: u64) -> Self {
+        let settings = settings.iter().map(|(key, value)| (*key, value.clone()));
         let config = Config::from_pairs(settings).unwrap().checked().unwrap();
         let running = app::start(config, Clock::fixed(START), Ids::seeded(seed)).await.unwrap();
         Self { url: format!("http://{}", running.address), running }

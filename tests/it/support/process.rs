@@ -61,8 +61,9 @@ impl ServerProcess {
 
     /// What Ctrl-C does. Gives how the process ended.
     pub async fn interrupt(&mut self) -> ExitStatus {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.ended().await
     }
 

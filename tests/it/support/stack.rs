@@ -32,7 +32,6 @@ impl Place {
             ("ACCOUNTS__DATA__DIR", folder.path().join("data").display().to_string()),
             ("ACCOUNTS__SANDBOX__URL", sandbox.url.clone()),
             ("ACCOUNTS__DEMO__ENABLED", "false".to_owned()),
-            // Short, so that a test of lost hints is short; the poll is what heals, and has its own period.
             ("ACCOUNTS__HTTP__DRAIN_SECONDS", "3".to_owned()),
         ];
         if stack == Stack::Production {

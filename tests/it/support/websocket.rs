@@ -62,28 +62,31 @@ impl Socket {
         self.send(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
     }
 
-    /// Subscribes to link status, from now on or behind a cursor, and waits until that is in place.
+    /// Subscribes to link status behind a cursor, or behind what the account is now: nothing that is done after
+    /// this returns can be missed.
     pub async fn follow_links(&mut self, after: Option<&str>) {
+        let after = match after {
+            Some(after) => json!(after),
+            None => self.ask("{ viewer { eventCursor } }").await["viewer"]["eventCursor"].clone(),
+        };
         let query = "subscription($after: String) { linkStatusChanged(after: $after) {
             cursor occurredAt previousLinkStatus linkStatus reason graphVersion profile { id handle status } } }";
         self.subscribe("links", query, json!({ "after": after })).await;
-        // Operations of a socket begin in their order: once this one is answered, that one is in place.
-        self.subscribe("probe", "{ viewer { version } }", json!({})).await;
-        loop {
-            match self.next().await {
-                SocketMessage::Json(message) if message["id"] == "probe" && message["type"] == "complete" => {
-                    return;
-                }
-                SocketMessage::Json(message) if message["id"] == "probe" => {}
-                other => panic!("before the probe was answered: {other:?}"),
-            }
-        }
+    }
+
+    /// The data of a query that nothing else comes in between.
+    pub async fn ask(&mut self, query: &str) -> Value {
+        self.subscribe("ask", query, json!({})).await;
+        let SocketMessage::Json(answer) = self.next().await else { panic!("closed") };
+        assert_eq!(self.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "ask" })));
+        answer["payload"]["data"].clone()
     }
 
     /// The next `linkStatusChanged`.
     pub async fn link_event(&mut self) -> Value {
         match self.next().await {
             SocketMessage::Json(message) if message["type"] == "next" && message["id"] == "links" => {
+                assert!(message["payload"].get("errors").is_none(), "{message:#}");
                 message["payload"]["data"]["linkStatusChanged"].clone()
             }
             other => panic!("no event but {other:?}"),
