@@ -1,6 +1,6 @@
 //! What the program's subcommands do.
-#![expect(clippy::print_stdout, reason = "what a command prints is its result")]
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,19 +28,19 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let sandbox = config.sandbox.url.clone();
     let running = app::start(config, Clock::system(), Ids::random()).await?;
     let base = format!("http://{}", running.address);
-    println!("Accounts Center listens on {base}");
+    print(format_args!("Accounts Center listens on {base}"))?;
     if development {
         let sandbox = if sandbox.is_empty() { base.clone() } else { sandbox };
-        println!("  Explorer                 {base}/");
+        print(format_args!("  Explorer                 {base}/"))?;
         if demo {
-            println!("  Sign in as demo account  {base}/dev/sign-in");
+            print(format_args!("  Sign in as demo account  {base}/dev/sign-in"))?;
         }
         if whatsapp {
-            println!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone");
+            print(format_args!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone"))?;
         }
     }
     shutdown::requested().await?;
-    println!("Stopping: requests under way may end.");
+    print(format_args!("Stopping: requests under way may end."))?;
     running.stop().await;
     Ok(())
 }
@@ -54,7 +54,7 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
     let sandbox = sandbox::Sandbox::open(&folder, config.platforms.keys().cloned())?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let stop = CancellationToken::new();
-    println!("Sandbox listens on http://{}", listener.local_addr()?);
+    print(format_args!("Sandbox listens on http://{}", listener.local_addr()?))?;
     let router = sandbox::router(sandbox.clone(), stop.clone())
         .layer(axum::middleware::from_fn(http::development::require_loopback_host));
     let stopping = stop.clone();
@@ -73,7 +73,7 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
 pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
     store::up(&db).await.map_err(app::explain)?;
-    println!("The database has the newest schema.");
+    print(format_args!("The database has the newest schema."))?;
     Ok(())
 }
 
@@ -81,7 +81,7 @@ pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
 pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
     store::down(&db, steps).await.map_err(app::explain)?;
-    println!("{steps} migration(s) taken back.");
+    print(format_args!("{steps} migration(s) taken back."))?;
     Ok(())
 }
 
@@ -89,15 +89,15 @@ pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
 pub async fn migrate_status(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
     for state in store::status(&db).await.map_err(app::explain)? {
-        println!("{}  {}", if state.applied { "applied" } else { "pending" }, state.name);
+        print(format_args!("{}  {}", if state.applied { "applied" } else { "pending" }, state.name))?;
     }
     Ok(())
 }
 
 /// Prints the schema as SDL.
 pub async fn print_schema(subgraph: bool) -> anyhow::Result<()> {
-    print!("{}", if subgraph { graph::subgraph_sdl() } else { graph::api_sdl() });
-    Ok(())
+    let sdl = if subgraph { graph::subgraph_sdl() } else { graph::api_sdl() };
+    print(format_args!("{}", sdl.trim_end()))
 }
 
 /// Tells what would change for a client of the schema in `against`, and fails if that would break it.
@@ -107,10 +107,21 @@ pub async fn check_schema(against: &Path) -> anyhow::Result<ExitCode> {
     let changes = schema_check::compare(&before, &graph::api_sdl())
         .with_context(|| format!("{} is no GraphQL schema", against.display()))?;
     for change in &changes {
-        println!("{change}");
+        print(format_args!("{change}"))?;
     }
     let breaking = changes.iter().filter(|change| change.severity == Severity::Breaking).count();
     let dangerous = changes.iter().filter(|change| change.severity == Severity::Dangerous).count();
-    println!("{breaking} breaking, {dangerous} dangerous, {} safe", changes.len() - breaking - dangerous);
+    print(format_args!(
+        "{breaking} breaking, {dangerous} dangerous, {} safe",
+        changes.len() - breaking - dangerous
+    ))?;
     Ok(if breaking == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints a line. That whoever reads it has gone, as `head` does, is no error.
+fn print(line: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("standard output cannot be written"),
+    }
 }
