@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Place, eventually, on_both_stacks};
+use crate::support::{Place, Stack, eventually, on_both_stacks};
 
 #[derive(Serialize, Deserialize)]
 struct TestJob {
@@ -26,11 +26,17 @@ on_both_stacks! {
     /// Left to itself PostgreSQL may choose the rows anew for each one that it updates, when it thinks that the
     /// table is nearly empty: then a limit limits nothing.
     async fn a_claim_takes_no_more_than_there_is_room_for(place: Place) {
+        if place.stack == Stack::Production {
+            // Leaves the planner the one plan that shows it, whatever it thinks of the table.
+            let plan = "DO $$ DECLARE setting text; BEGIN
+                FOREACH setting IN ARRAY ARRAY['hashjoin', 'mergejoin', 'hashagg', 'sort', 'material', 'memoize'] LOOP
+                    EXECUTE format('ALTER DATABASE %I SET enable_%s = off', current_database(), setting);
+                END LOOP; END $$";
+            place.database().await.execute_unprepared(plan).await.unwrap();
+        }
         let app = quiet(place).await;
         let store = app.1.app().store.clone();
-        enqueue(&store, 0..1).await;
-        app.0.database().await.execute_unprepared("ANALYZE job").await.unwrap();
-        enqueue(&store, 1..500).await;
+        enqueue(&store, 0..500).await;
         let (begun, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
         let mut runner = Runner::new(store, 16, Duration::from_secs(5));
         let (counted, closed) = (begun.clone(), gate.clone());
