@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use async_graphql::{ParseRequestError, Response as GraphResponse, ServerError, Value};
 use async_graphql_axum::GraphQLRequest;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
+use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -87,8 +87,7 @@ pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenEr
     wire.app.tokens.verify(token.trim())
 }
 
-async fn read(wire: &Wire, mut request: Request) -> Result<async_graphql::Request, ParseRequestError> {
-    DefaultBodyLimit::max(wire.app.config.http.body_limit).apply(&mut request);
+async fn read(wire: &Wire, request: Request) -> Result<async_graphql::Request, ParseRequestError> {
     let limited = request.map(|body| {
         axum::body::Body::new(http_body_util::Limited::new(body, wire.app.config.http.body_limit))
     });
