@@ -1,12 +1,15 @@
 //! GraphQL over HTTP (the GraphQL-over-HTTP specification): POST with JSON.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use async_graphql::{ParseRequestError, Response as GraphResponse, ServerError, Value};
 use async_graphql_axum::GraphQLRequest;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use serde::Serialize;
 
 use super::{Wire, client};
@@ -17,6 +20,9 @@ use crate::verification::graphql::OneSubmission;
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
+/// How much of a body that is too large is read on, and for how long.
+const FORGOTTEN: usize = 8 * 1024 * 1024;
+const FORGETTING: Duration = Duration::from_secs(5);
 
 /// An answer as it is written: `data` stands there only if the operation was executed.
 #[derive(Serialize)]
@@ -87,14 +93,46 @@ pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenEr
     wire.app.tokens.verify(token.trim())
 }
 
-async fn read(wire: &Wire, request: Request) -> Result<async_graphql::Request, ParseRequestError> {
-    let limited = request.map(|body| {
-        axum::body::Body::new(http_body_util::Limited::new(body, wire.app.config.http.body_limit))
-    });
-    match GraphQLRequest::<Unreadable>::from_request(limited, &()).await {
+async fn read(wire: &Wire, request: Request) -> Result<async_graphql::Request, Unread> {
+    let (parts, body) = request.into_parts();
+    let bytes = collect(body, wire.app.config.http.body_limit).await?;
+    let whole = Request::from_parts(parts, Body::from(bytes));
+    match GraphQLRequest::<Unreadable>::from_request(whole, &()).await {
         Ok(operation) => Ok(operation.into_inner()),
-        Err(Unreadable(error)) => Err(error),
+        Err(Unreadable(error)) => Err(Unread::NoOperation(error)),
     }
+}
+
+/// Why there is no operation to execute.
+enum Unread {
+    TooLarge,
+    /// The connection ended before the body did.
+    Cut,
+    NoOperation(ParseRequestError),
+}
+
+/// The whole body. One that is too large is read on for a while and forgotten: to answer and close while the
+/// client still writes would reset the connection, and the client might never see why.
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Unread::Cut)?;
+        if bytes.len() + chunk.len() > limit {
+            let rest = async {
+                let mut read = bytes.len() + chunk.len();
+                while let Some(Ok(chunk)) = chunks.next().await
+                    && read < FORGOTTEN
+                {
+                    read += chunk.len();
+                }
+            };
+            let _ = tokio::time::timeout(FORGETTING, rest).await;
+            return Err(Unread::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 /// Why a body is no operation.
@@ -112,15 +150,20 @@ impl IntoResponse for Unreadable {
     }
 }
 
-fn unreadable(wire: &Wire, media_type: &'static str, error: &ParseRequestError) -> Response {
-    let limit = wire.app.config.http.body_limit;
-    if error.to_string().contains("length limit exceeded") {
-        let error = bad_input(format!("The body is over {limit} bytes."));
-        return refusal_as(media_type, StatusCode::PAYLOAD_TOO_LARGE, &error);
-    }
-    let message = match error {
-        ParseRequestError::UnsupportedBatch => "Send one operation a request; batches are not supported.",
-        _ => "The body is not {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"} in JSON.",
+fn unreadable(wire: &Wire, media_type: &'static str, unread: &Unread) -> Response {
+    let message = match unread {
+        Unread::TooLarge => {
+            let limit = wire.app.config.http.body_limit;
+            let error = bad_input(format!("The body is over {limit} bytes."));
+            return refusal_as(media_type, StatusCode::PAYLOAD_TOO_LARGE, &error);
+        }
+        Unread::Cut => "The body ended too early.",
+        Unread::NoOperation(ParseRequestError::UnsupportedBatch) => {
+            "Send one operation a request; batches are not supported."
+        }
+        Unread::NoOperation(_) => {
+            "The body is not {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"} in JSON."
+        }
     };
     refusal_as(media_type, StatusCode::BAD_REQUEST, &bad_input(message))
 }
