@@ -4,11 +4,17 @@
 //! the names that the public schema has for them, so that a row reads like an answer.
 
 pub mod account;
+pub mod activity;
 pub mod deployment;
 pub mod event;
+pub mod event_purge;
+pub mod experience_grant;
 pub mod idempotency_record;
 pub mod job;
+pub mod job_stream;
 pub mod linked_profile;
+pub mod profile_connection;
 pub mod session;
 pub mod stream;
 pub mod verification;
+pub mod webhook_receipt;

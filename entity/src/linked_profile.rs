@@ -16,9 +16,18 @@ pub struct Model {
     pub handle: String,
     pub display_name: String,
     pub avatar_url: Option<String>,
+    /// What the holds and `unlinks_at` come to.
     pub status: LinkStatus,
     pub status_reason: LinkStatusReason,
     pub sign_in_enabled: bool,
+    /// The platform wants a new proof.
+    pub attention_required: bool,
+    /// The platform has deactivated it.
+    pub suspended: bool,
+    /// Its owner has cut it off.
+    pub contained: bool,
+    /// When it is gone for good; absent unless it is being unlinked.
+    pub unlinks_at: Option<DateTimeUtc>,
     pub linked_at: DateTimeUtc,
     pub status_changed_at: DateTimeUtc,
 }

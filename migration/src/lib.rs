@@ -9,6 +9,7 @@ pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
 mod m20261123_000001_core;
 mod m20261123_000002_accounts;
+mod m20261123_000003_whole_core;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -16,6 +17,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_core::Migration), Box::new(m20261123_000002_accounts::Migration)]
+        vec![
+            Box::new(m20261123_000001_core::Migration),
+            Box::new(m20261123_000002_accounts::Migration),
+            Box::new(m20261123_000003_whole_core::Migration),
+        ]
     }
 }

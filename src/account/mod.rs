@@ -1,5 +1,6 @@
 //! Accounts: a person's hub.
 
+pub mod event;
 pub mod graphql;
 mod service;
 

@@ -80,6 +80,10 @@ pub async fn link(
         status: Set(LinkStatus::Active),
         status_reason: Set(LinkStatusReason::Verified),
         sign_in_enabled: Set(profile.sign_in_enabled),
+        attention_required: Set(false),
+        suspended: Set(false),
+        contained: Set(false),
+        unlinks_at: Set(None),
         linked_at: Set(now),
         status_changed_at: Set(now),
     }

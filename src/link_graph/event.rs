@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::graphql::{LinkStatus, LinkStatusReason};
+use super::graphql::{Experience, LinkStatus, LinkStatusReason};
 use crate::store::StreamEvent;
 
 /// A profile was linked, or its status changed.
@@ -19,4 +19,22 @@ pub struct LinkStatusChanged {
 impl StreamEvent for LinkStatusChanged {
     const KIND: &'static str = "link_status_changed";
     const CHANGES_GRAPH: bool = true;
+    const RECORDED: bool = true;
+}
+
+/// An experience was turned on or off between two profiles, or paused or resumed because one of them was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionChanged {
+    pub connection: Uuid,
+    pub source: Uuid,
+    pub target: Uuid,
+    pub experience: Experience,
+    /// Whether its owner wants it; a paused one is enabled.
+    pub enabled: bool,
+}
+
+impl StreamEvent for ConnectionChanged {
+    const KIND: &'static str = "connection_changed";
+    const CHANGES_GRAPH: bool = true;
+    const RECORDED: bool = true;
 }

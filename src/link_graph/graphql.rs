@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accounts_center_entity::linked_profile;
+use accounts_center_entity::{experience_grant, linked_profile};
 use async_graphql::{Context, Description, Enum, Interface, Object, Subscription};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,21 @@ pub enum LinkStatusReason {
     Released,
     /// Somebody else proved that it is theirs.
     ClaimedByNewOwner,
+}
+
+/// A way in which linked profiles work together. Each one is off until its owner turns it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
+#[graphql(remote = "experience_grant::Experience")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Experience {
+    /// What is posted at the source can be posted at the target too.
+    CrossPosting,
+    /// The source signs in to the target.
+    SharedLogin,
+    /// Both appear in the tools of a business.
+    BusinessTools,
+    /// Messages to the source can be read and answered at the target.
+    Messaging,
 }
 
 /// An event of the signed-in account.

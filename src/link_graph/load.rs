@@ -1,6 +1,10 @@
 //! Reading the graph of one account from the database: one statement, thus one snapshot.
+//!
+//! Each connection has one source, so a row for each profile and each grant that goes out from it is no product.
 
-use accounts_center_entity::{account, linked_profile, stream};
+use accounts_center_entity::experience_grant::{self, Experience};
+use accounts_center_entity::{account, linked_profile, profile_connection, stream};
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, ExprTrait, FromQueryResult, Iden, IntoSimpleExpr, Iterable, JoinType,
@@ -8,7 +12,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::LinkGraph;
+use super::{Edge, Grant, LinkGraph};
 use crate::error::Error;
 use crate::store::Database;
 
@@ -27,6 +31,10 @@ pub(super) async fn load(db: &Database, id: Uuid) -> Result<Option<LinkGraph>, E
     query
         .expr_as(stream::Column::Version.into_simple_expr(), "version")
         .expr_as(stream::Column::GraphVersion.into_simple_expr(), "graph_version")
+        .expr_as(profile_connection::Column::Id.into_simple_expr(), "edge")
+        .expr_as(profile_connection::Column::TargetId.into_simple_expr(), "target")
+        .expr_as(experience_grant::Column::Experience.into_simple_expr(), "experience")
+        .expr_as(experience_grant::Column::GrantedAt.into_simple_expr(), "granted_at")
         .join(
             JoinType::InnerJoin,
             stream::Entity,
@@ -39,25 +47,67 @@ pub(super) async fn load(db: &Database, id: Uuid) -> Result<Option<LinkGraph>, E
                 .equals((account::Entity, account::Column::Id))
                 .and(linked_profile::Column::Status.ne(linked_profile::LinkStatus::Unlinked)),
         )
+        .join(
+            JoinType::LeftJoin,
+            profile_connection::Entity,
+            Expr::col((profile_connection::Entity, profile_connection::Column::SourceId))
+                .equals((linked_profile::Entity, linked_profile::Column::Id)),
+        )
+        .join(
+            JoinType::LeftJoin,
+            experience_grant::Entity,
+            Expr::col((experience_grant::Entity, experience_grant::Column::ConnectionId))
+                .equals((profile_connection::Entity, profile_connection::Column::Id)),
+        )
         .and_where(account::Column::Id.eq(id))
         .order_by((linked_profile::Entity, linked_profile::Column::LinkedAt), Order::Asc)
-        .order_by((linked_profile::Entity, linked_profile::Column::Id), Order::Asc);
+        .order_by((linked_profile::Entity, linked_profile::Column::Id), Order::Asc)
+        .order_by((profile_connection::Entity, profile_connection::Column::Id), Order::Asc)
+        .order_by((experience_grant::Entity, experience_grant::Column::Experience), Order::Asc);
     let statement = StatementBuilder::build(&query, &db.backend());
     let rows = db.read().query_all_raw(statement).await?;
     rows.first().map(|first| graph(first, &rows)).transpose()
 }
 
 fn graph(first: &QueryResult, rows: &[QueryResult]) -> Result<LinkGraph, Error> {
-    let profiles: Result<Vec<_>, _> = rows
-        .iter()
-        .filter_map(|row| linked_profile::Model::from_query_result_optional(row, PROFILE).transpose())
-        .collect();
+    let mut profiles: Vec<linked_profile::Model> = Vec::new();
+    let mut edges: Vec<Edge> = Vec::new();
+    for row in rows {
+        let Some(profile) = linked_profile::Model::from_query_result_optional(row, PROFILE)? else {
+            continue;
+        };
+        let source = profile.id;
+        if profiles.last().is_none_or(|last| last.id != source) {
+            profiles.push(profile);
+        }
+        add_grant(&mut edges, source, row)?;
+    }
+    // One to a profile that is unlinked already is no connection any more.
+    edges.retain(|edge| profiles.iter().any(|profile| profile.id == edge.target));
     Ok(LinkGraph {
         account: account::Model::from_query_result(first, ACCOUNT)?,
         version: first.try_get("", "version")?,
         graph_version: first.try_get("", "graph_version")?,
-        profiles: profiles?,
+        profiles,
+        edges,
     })
+}
+
+/// Adds what a row has of a connection, if it has one with a grant.
+fn add_grant(edges: &mut Vec<Edge>, source: Uuid, row: &QueryResult) -> Result<(), Error> {
+    let (Some(id), Some(experience), Some(granted_at)) = (
+        row.try_get::<Option<Uuid>>("", "edge")?,
+        row.try_get::<Option<Experience>>("", "experience")?,
+        row.try_get::<Option<DateTime<Utc>>>("", "granted_at")?,
+    ) else {
+        return Ok(());
+    };
+    let grant = Grant { experience, granted_at };
+    match edges.last_mut() {
+        Some(last) if last.id == id => last.grants.push(grant),
+        _ => edges.push(Edge { id, source, target: row.try_get("", "target")?, grants: vec![grant] }),
+    }
+    Ok(())
 }
 
 fn prefixed(prefix: &str, column: impl Iden) -> String {

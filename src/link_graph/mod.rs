@@ -1,4 +1,5 @@
-//! The link graph: an account and the profiles that it has linked, read whole at one version.
+//! The link graph: an account, the profiles that it has linked and the connections between them, read whole at
+//! one version.
 //!
 //! **Invariants.** It is read by almost every request and never authorises anything: commands decide on the
 //! database. An entry below what this process knows of the account's version is a miss.
@@ -8,7 +9,10 @@ pub mod graphql;
 mod load;
 mod near;
 
+use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::{account, linked_profile};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 pub use near::LinkGraphs;
 
@@ -24,4 +28,23 @@ pub struct LinkGraph {
     /// The number of the event that changed the graph last.
     pub graph_version: i64,
     pub profiles: Vec<linked_profile::Model>,
+    /// In the order of their sources, then of their ids.
+    pub edges: Vec<Edge>,
+}
+
+/// A directed connection between two profiles of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    pub id: Uuid,
+    pub source: Uuid,
+    pub target: Uuid,
+    /// At least one, in the order of their experiences.
+    pub grants: Vec<Grant>,
+}
+
+/// One experience that is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub experience: Experience,
+    pub granted_at: DateTime<Utc>,
 }

@@ -17,6 +17,8 @@ pub trait StreamEvent: Serialize + DeserializeOwned {
     const KIND: &'static str;
     /// Whether the link graph is another one after it.
     const CHANGES_GRAPH: bool;
+    /// Whether it stays in the account's activity, its audit trail, when the event itself is purged.
+    const RECORDED: bool;
 }
 
 /// An event as it stands in its stream.
