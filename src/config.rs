@@ -105,6 +105,7 @@ pub struct Verification {
 pub struct Graph {
     pub near_entries: usize,
     pub near_seconds: u64,
+    pub max_loads: usize,
     pub max_depth: usize,
     pub max_complexity: usize,
     pub max_aliases: usize,
@@ -310,6 +311,7 @@ impl Config {
             ("events.poll_seconds", self.events.poll_seconds, DAY),
             ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
             ("graph.near_seconds", self.graph.near_seconds, DAY),
+            ("graph.max_loads", self.graph.max_loads as u64, 1000),
             ("graph.document_bytes", self.graph.document_bytes as u64, 1 << 32),
         ] {
             if !(1..=most).contains(&value) {

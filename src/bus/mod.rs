@@ -3,11 +3,15 @@
 //! **Invariants.** A hint is never the truth and may be lost, doubled or late; whoever hears one reads the
 //! database. Nothing personal travels here: ids and numbers only.
 
+pub mod connect;
+mod health;
 mod redis;
 
 use uuid::Uuid;
 
-pub use self::redis::{RedisBus, listen};
+pub use self::health::Health;
+pub use self::redis::{Channel, RedisBus, listen};
+use crate::cache::Put;
 
 /// What is said after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,22 @@ pub enum Bus {
 }
 
 impl Bus {
+    /// Whether hints arrive.
+    pub fn health(&self) -> Health {
+        match self {
+            Self::InProcess => Health::of_one_process(),
+            Self::Redis(bus) => bus.health().clone(),
+        }
+    }
+
+    /// Puts an entry where the other replicas find it, best effort, and before any hint that is said after it.
+    pub fn put(&self, put: Put) {
+        match self {
+            Self::InProcess => {}
+            Self::Redis(bus) => bus.put(put),
+        }
+    }
+
     /// Says it, best effort and without waiting.
     pub fn publish(&self, hint: Hint) {
         match self {

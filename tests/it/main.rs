@@ -10,6 +10,7 @@ mod command_line;
 mod faults;
 mod http;
 mod jobs;
+mod link_graph;
 mod linking;
 mod node_client;
 mod path;
