@@ -164,6 +164,11 @@ impl Store {
         self.0.watches.watch(stream)
     }
 
+    /// How many streams have a reader here.
+    pub fn followed(&self) -> usize {
+        self.0.watches.streams().len()
+    }
+
     /// Lets the readers of a stream know a version that was read from the database.
     pub fn note_version(&self, stream: Uuid, version: i64) {
         self.0.watches.advance(stream, version);
