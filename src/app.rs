@@ -70,7 +70,8 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     let channel = redis.clone().map(|servers| Channel::new(servers, &config.redis.prefix, ids.bytes()));
     let bus = match &channel {
         Some(channel) => Bus::Redis(RedisBus::start(channel.clone())),
-        None => Bus::InProcess,
+        None if config.is_embedded() => Bus::InProcess,
+        None => Bus::Unheard,
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
 

@@ -250,8 +250,10 @@ impl LinkGraphs {
     /// Redis, so that not each of them has to load it.
     fn announce(&self, hint: Hint) {
         let changed_graph = hint.graph_version == hint.version;
-        if self.0.redis.is_none() || !changed_graph || self.unbroken().is_none() {
-            self.0.store.bus().publish(hint);
+        let outdated = self.0.redis.as_ref().filter(|_| changed_graph);
+        let outdated = outdated.map(|shared| shared.keys.outdated(hint.stream, hint.graph_version));
+        if outdated.is_none() || self.unbroken().is_none() {
+            self.0.store.bus().publish(hint, outdated);
             return;
         }
         let graphs = self.clone();
@@ -260,7 +262,7 @@ impl LinkGraphs {
             if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(1), read).await {
                 error.log();
             }
-            graphs.0.store.bus().publish(hint);
+            graphs.0.store.bus().publish(hint, outdated);
         });
     }
 

@@ -154,7 +154,7 @@ impl Store {
     fn tell(&self, news: News) {
         match (self.0.cache.get(), news) {
             (Some(cache), news) => cache(news),
-            (None, News::Committed(hint)) => self.0.bus.publish(hint),
+            (None, News::Committed(hint)) => self.0.bus.publish(hint, None),
             (None, News::Heard(_) | News::Doubted(_)) => {}
         }
     }
