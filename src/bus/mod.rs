@@ -6,6 +6,7 @@
 pub mod connect;
 mod health;
 mod redis;
+mod sentinel;
 
 use uuid::Uuid;
 
