@@ -22,6 +22,7 @@ use crate::ids::Ids;
 use crate::keys::Keys;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
+use crate::profile::{self, EndGrace, RefreshProfile};
 use crate::sandbox::{self, ClockFollower};
 use crate::session::Tokens;
 use crate::store::{self, Database, Runner, Store};
@@ -253,6 +254,16 @@ fn job_runner(app: &Arc<App>) -> Runner {
     runner.handle(move |job: EraseExpired| {
         let app = eraser.clone();
         async move { verification::erase(&app, job).await }
+    });
+    let ending = app.clone();
+    runner.handle(move |job: EndGrace| {
+        let app = ending.clone();
+        async move { profile::end_grace(&app, job).await }
+    });
+    let refreshing = app.clone();
+    runner.handle(move |job: RefreshProfile| {
+        let app = refreshing.clone();
+        async move { profile::refresh(&app, job).await }
     });
     runner
 }

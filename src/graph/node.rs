@@ -50,8 +50,8 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         NodeKind::Account if id.uuid != viewer.account => Ok(None),
         NodeKind::Account => Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g)))),
         NodeKind::LinkedProfile => {
-            let graph = app.graphs.get(viewer.account, 0).await?;
-            Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
+            let profile = LinkedProfile::of_account(ctx, viewer.account, 0, id.uuid).await?;
+            Ok(profile.map(Node::LinkedProfile))
         }
         NodeKind::AccountSession => {
             let row = session::find(app.store.db(), viewer.account, id.uuid).await?;

@@ -131,9 +131,8 @@ impl LinkStatusChange {
     /// As it is now; null once erased.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         // At this event's version or later, or a fast reader could be shown what was before.
-        let graph = app(ctx).graphs.get(self.account, self.event.number).await;
-        let profile = self.event.payload.profile;
-        graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
+        let (version, profile) = (self.event.number, self.event.payload.profile);
+        LinkedProfile::of_account(ctx, self.account, version, profile).await.transpose()
     }
 
     /// Null where the profile was just linked.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod graphql;
 mod load;
 mod near;
+pub mod pausing;
 
 use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::{account, linked_profile};

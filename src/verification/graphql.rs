@@ -45,8 +45,7 @@ impl Verification {
     /// The profile that was proved; null while it is not known who it is.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         let (profile, viewer) = (self.0.profile_id?, viewer(ctx)?);
-        let graph = app(ctx).graphs.get(viewer.account, 0).await;
-        graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
+        LinkedProfile::of_account(ctx, viewer.account, 0, profile).await.transpose()
     }
 
     /// How far it is.
@@ -424,7 +423,7 @@ async fn proven_payload(
     let graph = app.graphs.get(account, version).await?.ok_or_else(gone)?;
     let outcome = match proven {
         Proven::Linked { profile, .. } => VerificationOutcome::ProfileLinked(ProfileLinked {
-            profile: LinkedProfile::find(&graph, profile).ok_or_else(gone)?,
+            profile: LinkedProfile::find(ctx, &graph, profile).await?.ok_or_else(gone)?,
         }),
         Proven::SignedIn { created, session, .. } => {
             let viewer = Viewer { account, session: session.id };
