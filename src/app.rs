@@ -23,7 +23,7 @@ use crate::keys::Keys;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
 use crate::profile::{self, EndGrace, RefreshProfile};
-use crate::sandbox::{self, ClockFollower};
+use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::Tokens;
 use crate::store::{self, Database, Runner, Store};
 use crate::verification::{self, DeliverCode, EraseExpired};
@@ -96,6 +96,10 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     }
     let operations = Operations::new(app.clone())?;
     tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
+    if app.config.is_development() {
+        let webhooks = WebhookSubscription::new(&sandbox_url, address, app.clock.clone())?;
+        tasks.spawn(until(stop.clone(), webhooks.renew()));
+    }
     spawn_background(&app, redis.map(|client| (client, channel)), time, &stop, &tasks);
     tasks.close();
     Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
