@@ -23,7 +23,8 @@ use crate::ids::Ids;
 use crate::keys::Keys;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
-use crate::sandbox::{self, ClockFollower};
+use crate::profile::{self, EndGrace, RefreshProfile};
+use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::Tokens;
 use crate::store::{self, Database, Runner, Store};
 use crate::verification::{self, DeliverCode, EraseExpired};
@@ -97,6 +98,10 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     }
     let operations = Operations::new(app.clone())?;
     tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
+    if app.config.is_development() {
+        let webhooks = WebhookSubscription::new(&sandbox_url, address, app.clock.clone())?;
+        tasks.spawn(until(stop.clone(), webhooks.renew()));
+    }
     spawn_background(&app, channel, time, &stop, &tasks);
     tasks.close();
     Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
@@ -244,6 +249,16 @@ fn job_runner(app: &Arc<App>) -> Runner {
     runner.handle(move |job: EraseExpired| {
         let app = eraser.clone();
         async move { verification::erase(&app, job).await }
+    });
+    let ending = app.clone();
+    runner.handle(move |job: EndGrace| {
+        let app = ending.clone();
+        async move { profile::end_grace(&app, job).await }
+    });
+    let refreshing = app.clone();
+    runner.handle(move |job: RefreshProfile| {
+        let app = refreshing.clone();
+        async move { profile::refresh(&app, job).await }
     });
     runner
 }

@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::platform::PlatformKey;
+use crate::platform::{PlatformKey, WebhookKey};
+use crate::sandbox;
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 const PREFIX: &str = "ACCOUNTS";
@@ -141,6 +142,8 @@ pub struct Platform {
     pub display_name: String,
     pub base_url: String,
     pub credential: SecretString,
+    #[serde(default = "sandbox_webhook_secret")]
+    pub webhook_secret: SecretString,
     #[serde(default = "one_time_code")]
     pub proof: Proof,
     #[serde(default = "yes")]
@@ -151,6 +154,10 @@ pub struct Platform {
 
 fn yes() -> bool {
     true
+}
+
+fn sandbox_webhook_secret() -> SecretString {
+    sandbox::WEBHOOK_SECRET.into()
 }
 
 fn one_time_code() -> Proof {
@@ -338,6 +345,10 @@ impl Config {
                 );
             }
         }
+        for (key, platform) in &self.platforms {
+            WebhookKey::parse(&platform.webhook_secret)
+                .with_context(|| format!("platforms.{key}.webhook_secret"))?;
+        }
         if self.database.max_connections < 2 {
             bail!("database.max_connections is {}; it must be at least 2", self.database.max_connections);
         }
@@ -375,6 +386,11 @@ impl Config {
             if ["", "sandbox"].contains(&platform.credential.expose_secret()) {
                 bail!(
                     "platforms.{key}.credential is the sandbox's: production mode needs the platform's own"
+                );
+            }
+            if platform.webhook_secret.expose_secret() == sandbox::WEBHOOK_SECRET {
+                bail!(
+                    "platforms.{key}.webhook_secret is the sandbox's: production mode needs the platform's own"
                 );
             }
         }
@@ -418,6 +434,8 @@ mod tests {
         let config = Config::from_pairs([]).unwrap();
         assert!(config.is_development() && config.is_embedded());
         assert_eq!(config.platforms.keys().map(PlatformKey::as_str).collect::<Vec<_>>(), ["whatsapp"]);
+        let secret = config.platforms["whatsapp"].webhook_secret.expose_secret();
+        assert_eq!(secret, sandbox::WEBHOOK_SECRET);
     }
 
     #[test]
@@ -431,6 +449,9 @@ mod tests {
         assert!(address.contains("http.listen"), "{address}");
         let number = error(&[("ACCOUNTS__VERIFICATION__ATTEMPTS", "many")]);
         assert!(number.contains("verification.attempts") && number.contains("it must be"), "{number}");
+        let key = error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_much too short")]);
+        assert!(key.contains("platforms.whatsapp.webhook_secret: it must be whsec_"), "{key}");
+        assert!(!key.contains("much"), "{key}");
         let mode = error(&[("ACCOUNTS__MODE", "staging")]);
         assert!(mode.contains("mode") && mode.contains("development"), "{mode}");
         assert!(error(&[("ACCOUNTS__HTTP__LISTEN", "0.0.0.0:4000")]).contains("loopback"));
@@ -465,8 +486,12 @@ mod tests {
         assert!(with(&sandboxed).contains("sandbox.url"));
         let mut right = vec![("ACCOUNTS__MODE", "production".to_owned())];
         let credential = ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from-the-platform");
+        let webhook_secret =
+            ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+        let demo = ("ACCOUNTS__DEMO__ENABLED", "false");
+        assert!(with(&[secret, database, redis, base_url, credential, demo]).contains("webhook_secret"));
         right.extend(
-            [secret, database, redis, base_url, credential, ("ACCOUNTS__DEMO__ENABLED", "false")]
+            [secret, database, redis, base_url, credential, webhook_secret, demo]
                 .map(|(k, v)| (k, v.to_owned())),
         );
         assert!(Config::from_pairs(right).and_then(Config::checked).is_ok());

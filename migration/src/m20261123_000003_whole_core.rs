@@ -33,7 +33,7 @@ impl MigrationTrait for Migration {
             .await?;
         }
         let tables = ["job_stream", "webhook_receipt", "activity", "event_purge", "experience_grant"];
-        for table in tables.into_iter().chain(["profile_connection"]) {
+        for table in tables.into_iter().chain(["profile_connection", "profile_refresh"]) {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
         for column in ["attention_required", "suspended", "contained", "unlinks_at"] {
@@ -55,7 +55,22 @@ async fn links(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .table("linked_profile")
         .add_column(timestamp_with_time_zone_null("unlinks_at"))
         .to_owned();
-    manager.alter_table(alter).await
+    manager.alter_table(alter).await?;
+    manager
+        .create_table(
+            Table::create()
+                .table("profile_refresh")
+                .col(uuid("profile_id").primary_key())
+                .col(big_integer("number"))
+                .foreign_key(
+                    ForeignKey::create()
+                        .from("profile_refresh", "profile_id")
+                        .to("linked_profile", "id")
+                        .on_delete(ForeignKeyAction::Cascade),
+                )
+                .to_owned(),
+        )
+        .await
 }
 
 async fn connections(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
