@@ -191,6 +191,10 @@ mod tests {
         use sha2::Digest;
         let digest = sha2::Sha256::digest(encode(&example()).unwrap());
         let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((VERSION, hex.as_str()), (1, "be510bda4e029ed4"), "raise VERSION with every change of the layout");
+        assert_eq!(
+            (VERSION, hex.as_str()),
+            (1, "be510bda4e029ed4"),
+            "raise VERSION with every change of the layout"
+        );
     }
 }
