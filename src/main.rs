@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use accounts_center::command::Replay;
 use accounts_center::seed::Plan;
 use accounts_center::{command, store};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 #[global_allocator]
@@ -121,12 +121,13 @@ enum Jobs {
         kind: Option<String>,
     },
     /// Let dead jobs be run again, at once and with all their attempts.
+    #[command(group(ArgGroup::new("which").required(true).args(["ids", "all"])))]
     Replay {
         /// The ids of dead jobs.
-        #[arg(required_unless_present = "all")]
+        #[arg(value_parser = job_id)]
         ids: Vec<Uuid>,
         /// All dead jobs.
-        #[arg(long, conflicts_with = "ids")]
+        #[arg(long)]
         all: bool,
         /// Of these only those of this kind.
         #[arg(long, requires = "all")]
@@ -209,6 +210,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn job_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "a job's id is a UUID, as `jobs list` shows it")
 }
 
 impl Settings {
