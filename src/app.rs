@@ -125,14 +125,15 @@ pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Res
 async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {
     // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let redis = RedisServers::from_config(&config.redis).context("configuration")?;
     let (db, data_lock) = open_database(&config).await?;
     prepare_schema(&config, &db).await?;
     let keys = Arc::new(derive_keys(&config, &db, &ids).await?);
-    let redis = redis_client(&config)?.map(RedisServers::new);
     let channel = redis.clone().map(|servers| Channel::new(servers, &config.redis.prefix, ids.bytes()));
     let bus = match &channel {
         Some(channel) => Bus::Redis(RedisBus::start(channel.clone())),
-        None => Bus::InProcess,
+        None if config.is_embedded() => Bus::InProcess,
+        None => Bus::Unheard,
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
     let time = follow_time(&config, sandbox_url, &clock).await?;
@@ -225,17 +226,6 @@ async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Resul
     }
     let secret = store::development_secret(db, ids).await.map_err(explain)?;
     Ok(Keys::derive(secret.as_bytes()))
-}
-
-fn redis_client(config: &Config) -> anyhow::Result<Option<redis::Client>> {
-    let url = config.redis.url.expose_secret();
-    if url.is_empty() {
-        return Ok(None);
-    }
-    // The cause could quote the URL, and with it a password.
-    let client =
-        redis::Client::open(url).map_err(|_| anyhow::anyhow!("redis.url is no redis:// or rediss:// URL"))?;
-    Ok(Some(client))
 }
 
 /// The sandbox that runs in this process, if one does.

@@ -72,6 +72,13 @@ pub struct Database {
 pub struct Redis {
     pub url: SecretString,
     pub prefix: String,
+    pub ca_file: PathBuf,
+    #[serde(deserialize_with = "secrets")]
+    pub sentinels: Vec<SecretString>,
+    pub sentinel_master: String,
+    pub cluster: bool,
+    #[serde(deserialize_with = "secrets")]
+    pub cluster_nodes: Vec<SecretString>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -164,6 +171,11 @@ fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
         }
     })
+}
+
+/// The same of URLs that may hold a password.
+fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
+    Ok(list(deserializer)?.into_iter().map(SecretString::from).collect())
 }
 
 /// How a platform proves who owns a profile.

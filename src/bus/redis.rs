@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::connect::{Commands, RedisServers};
 use super::{Health, Hint};
-use crate::cache::Put;
+use crate::cache::{Outdated, Put};
 use crate::store::{Store, failpoint};
 
 /// What waits to be sent; beyond that it is dropped, and the poll heals it.
@@ -37,7 +37,7 @@ pub struct RedisBus {
 
 enum Said {
     Put(Put),
-    Hint(Hint),
+    Hint(Hint, Option<Outdated>),
 }
 
 /// Where this replica speaks and hears.
@@ -76,24 +76,24 @@ impl RedisBus {
         let _ = self.queue.try_send(Said::Put(put));
     }
 
-    pub(super) fn publish(&self, hint: Hint) {
+    pub(super) fn publish(&self, hint: Hint, outdated: Option<Outdated>) {
         match failpoint::fault("bus::hint").as_deref() {
-            None => self.say(hint),
-            Some("doubled") => [hint; 2].into_iter().for_each(|hint| self.say(hint)),
+            None => self.say(hint, outdated),
+            Some("doubled") => [hint; 2].into_iter().for_each(|hint| self.say(hint, outdated.clone())),
             Some("delayed") => {
                 let bus = self.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(DEAF).await;
-                    bus.say(hint);
+                    bus.say(hint, outdated);
                 });
             }
             Some(_) => {}
         }
     }
 
-    fn say(&self, hint: Hint) {
+    fn say(&self, hint: Hint, outdated: Option<Outdated>) {
         // Full: Redis is slow or gone, and the poll heals what is not said.
-        let _ = self.queue.try_send(Said::Hint(hint));
+        let _ = self.queue.try_send(Said::Hint(hint, outdated));
     }
 }
 
@@ -102,7 +102,7 @@ struct Sender {
     connection: Option<Commands>,
     /// The latest of each stream that did not go out yet: said once Redis is back, because other replicas may have
     /// noticed nothing.
-    unsent: HashMap<Uuid, Hint>,
+    unsent: HashMap<Uuid, (Hint, Option<Outdated>)>,
 }
 
 impl Sender {
@@ -134,14 +134,19 @@ impl Sender {
         if pings_now {
             redis.publish::<_, _, ()>(channel, self.channel.ping.as_slice()).await?;
             for stream in self.unsent.keys().copied().collect::<Vec<_>>() {
-                redis.publish::<_, _, ()>(channel, self.unsent[&stream].to_bytes().as_slice()).await?;
+                let (hint, outdated) = &self.unsent[&stream];
+                // The entry that should have come before it was lost as well.
+                if let Some(outdated) = outdated {
+                    outdated.delete(redis).await?;
+                }
+                redis.publish::<_, _, ()>(channel, hint.to_bytes().as_slice()).await?;
                 self.unsent.remove(&stream);
             }
         }
         batch.reverse();
         while let Some(next) = batch.last() {
             match next {
-                Said::Hint(hint) => {
+                Said::Hint(hint, _) => {
                     redis.publish::<_, _, ()>(channel, hint.to_bytes().as_slice()).await?;
                 }
                 Said::Put(put) => put.clone().write(redis).await?,
@@ -153,13 +158,13 @@ impl Sender {
 
     fn keep(&mut self, batch: &mut Vec<Said>) {
         for said in batch.drain(..) {
-            let Said::Hint(hint) = said else { continue };
+            let Said::Hint(hint, outdated) = said else { continue };
             if self.unsent.len() >= QUEUE && !self.unsent.contains_key(&hint.stream) {
                 continue;
             }
-            let latest = self.unsent.entry(hint.stream).or_insert(hint);
-            if latest.version < hint.version {
-                *latest = hint;
+            let latest = self.unsent.entry(hint.stream).or_insert((hint, None));
+            if latest.0.version <= hint.version {
+                *latest = (hint, outdated.or(latest.1.take()));
             }
         }
     }

@@ -30,6 +30,12 @@ return 0";
 /// The same without its point, for tests that have to see what it is good for.
 const SET_ANYWAY: &str = "redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3]) return 1";
 
+/// Deletes KEYS[1] if its version is below ARGV[1].
+const DELETE_IF_OLDER: &str = "\
+local present = redis.call('GETRANGE', KEYS[1], 0, 18) \
+if present ~= '' and present < ARGV[1] then return redis.call('DEL', KEYS[1]) end \
+return 0";
+
 /// Names the entries of one kind in one database.
 #[derive(Clone, Debug)]
 pub struct Keyspace(String);
@@ -43,6 +49,13 @@ pub struct Put {
     lifetime: Duration,
     /// When the database was asked for it.
     read_at: Instant,
+}
+
+/// Says that an entry is older than what was committed.
+#[derive(Clone, Debug)]
+pub struct Outdated {
+    key: String,
+    version: i64,
 }
 
 /// An entry that was found.
@@ -75,6 +88,11 @@ impl Keyspace {
         self.put(id, GONE, Vec::new(), lifetime, Instant::now())
     }
 
+    /// That whatever is below `version` of `id` is outdated.
+    pub fn outdated(&self, id: Uuid, version: i64) -> Outdated {
+        Outdated { key: self.key(id), version }
+    }
+
     /// What is there of `id`.
     pub async fn get(
         &self,
@@ -97,6 +115,16 @@ impl Keyspace {
 
     fn key(&self, id: Uuid) -> String {
         format!("{}:{}", self.0, id.simple())
+    }
+}
+
+impl Outdated {
+    /// Deletes the entry, if it is there and older.
+    pub async fn delete(&self, redis: &mut (impl ConnectionLike + AsyncCommands)) -> redis::RedisResult<()> {
+        let script = redis::Script::new(DELETE_IF_OLDER);
+        let mut invocation = script.key(&self.key);
+        invocation.arg(format!("{:0DIGITS$}", self.version)).invoke_async::<i64>(redis).await?;
+        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn ready(State(wire): State<Wire>) -> (StatusCode, Json<Value>)
     match wire.app.store.db().ping().await {
         // It serves all the same: from the database, and subscribers hear a little later.
         Ok(()) if wire.app.store.bus_health().unbroken().is_none() => {
-            let body = json!({ "status": "degraded", "reason": "Redis does not answer", "clockOffsetSeconds": clock });
+            let body = json!({ "status": "degraded", "reason": "hints of other replicas do not arrive", "clockOffsetSeconds": clock });
             (StatusCode::OK, Json(body))
         }
         Ok(()) => (StatusCode::OK, Json(json!({ "status": "ready", "clockOffsetSeconds": clock }))),

@@ -1,6 +1,6 @@
 //! Reading link graphs: from this process, from Redis, from the database.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,11 +50,24 @@ struct Shared {
 /// How often each layer gave the answer, since this process began.
 #[derive(Debug, Default)]
 pub struct Counts {
-    pub near: std::sync::atomic::AtomicU64,
+    near: AtomicU64,
     /// Near, after the database had confirmed the version.
-    pub checked: std::sync::atomic::AtomicU64,
-    pub redis: std::sync::atomic::AtomicU64,
-    pub database: std::sync::atomic::AtomicU64,
+    checked: AtomicU64,
+    redis: AtomicU64,
+    database: AtomicU64,
+}
+
+impl Counts {
+    /// The layers, nearest first, and what each one answered.
+    pub fn by_layer(&self) -> [(&'static str, u64); 4] {
+        [
+            ("near", &self.near),
+            ("checked", &self.checked),
+            ("redis", &self.redis),
+            ("database", &self.database),
+        ]
+        .map(|(layer, count)| (layer, count.load(Ordering::Relaxed)))
+    }
 }
 
 impl LinkGraphs {
@@ -237,8 +250,10 @@ impl LinkGraphs {
     /// Redis, so that not each of them has to load it.
     fn announce(&self, hint: Hint) {
         let changed_graph = hint.graph_version == hint.version;
-        if self.0.redis.is_none() || !changed_graph || self.unbroken().is_none() {
-            self.0.store.bus().publish(hint);
+        let outdated = self.0.redis.as_ref().filter(|_| changed_graph);
+        let outdated = outdated.map(|shared| shared.keys.outdated(hint.stream, hint.graph_version));
+        if outdated.is_none() || self.unbroken().is_none() {
+            self.0.store.bus().publish(hint, outdated);
             return;
         }
         let graphs = self.clone();
@@ -247,7 +262,7 @@ impl LinkGraphs {
             if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(1), read).await {
                 error.log();
             }
-            graphs.0.store.bus().publish(hint);
+            graphs.0.store.bus().publish(hint, outdated);
         });
     }
 

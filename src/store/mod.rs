@@ -154,7 +154,7 @@ impl Store {
     fn tell(&self, news: News) {
         match (self.0.cache.get(), news) {
             (Some(cache), news) => cache(news),
-            (None, News::Committed(hint)) => self.0.bus.publish(hint),
+            (None, News::Committed(hint)) => self.0.bus.publish(hint, None),
             (None, News::Heard(_) | News::Doubted(_)) => {}
         }
     }
@@ -162,6 +162,11 @@ impl Store {
     /// Follows the latest version of a stream.
     pub fn watch(&self, stream: Uuid) -> Watch {
         self.0.watches.watch(stream)
+    }
+
+    /// How many streams have a reader here.
+    pub fn followed(&self) -> usize {
+        self.0.watches.streams().len()
     }
 
     /// Lets the readers of a stream know a version that was read from the database.

@@ -1,6 +1,5 @@
 //! The link graph and its cache: near, Redis, database, over one and two replicas.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use accounts_center::store::{Command, Outcome, StreamEvent};
@@ -31,9 +30,7 @@ fn uuid(account: &str) -> Uuid {
 
 /// How often near, a check, Redis and the database gave the answer.
 fn counts(app: &TestApp) -> [u64; 4] {
-    let counts = app.app().graphs.counts();
-    [&counts.near, &counts.checked, &counts.redis, &counts.database]
-        .map(|count| count.load(Ordering::Relaxed))
+    app.app().graphs.counts().by_layer().map(|(_, count)| count)
 }
 
 async fn happen(app: &TestApp, account: Uuid) -> i64 {
@@ -52,7 +49,7 @@ async fn two_replicas(place: &mut Place) -> (TestApp, TestApp, Proxy, crate::sup
     let second = place.replica().await;
     let ada = first.client().sign_in(place, ADA).await;
     for app in [&first, &second] {
-        eventually("the bus is heard", async || app.app().store.bus_health().unbroken().map(|_| ())).await;
+        app.hears().await;
     }
     (first, second, redis, ada)
 }
@@ -68,7 +65,7 @@ on_both_stacks! {
     async fn a_warm_hub_needs_no_statement_and_a_cold_one_needs_one(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await.client;
-        eventually("the bus is heard", async || app.app().store.bus_health().unbroken().map(|_| ())).await;
+        app.hears().await;
         ada.query(HUB).await.field();
         let statements = app.app().store.db().statements();
         ada.query(HUB).await.field();
@@ -84,7 +81,7 @@ on_both_stacks! {
     async fn a_thousand_misses_make_one_load(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
-        eventually("the bus is heard", async || app.app().store.bus_health().unbroken().map(|_| ())).await;
+        app.hears().await;
         let account = uuid(&ada.account);
         for _ in 0..3 {
             app.app().graphs.forget();
@@ -105,7 +102,7 @@ on_both_stacks! {
     async fn what_leaves_the_graph_as_it_is_loads_nothing(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
-        eventually("the bus is heard", async || app.app().store.bus_health().unbroken().map(|_| ())).await;
+        app.hears().await;
         ada.client.query(HUB).await.field();
         let before = counts(&app);
         for version in 2..5 {
