@@ -60,8 +60,8 @@ pub(super) async fn claim(store: &Store, kinds: &[&'static str], room: usize) ->
 
     let moved = !jobs.is_empty() || waiting < streams.len();
     let more = moved && (waiting > 0 || streams.len() == room);
-    let (visited, claimed, micros) = (streams.len(), jobs.len(), begun.elapsed().as_micros());
-    tracing::debug!(visited, claimed, micros, "claimed jobs");
+    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(visited = streams.len(), claimed = jobs.len(), micros, "claimed jobs");
     Ok(Claim { jobs, more })
 }
 
