@@ -18,6 +18,7 @@ use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::graph::Operations;
+use crate::housekeeping;
 use crate::http::{self, Service};
 use crate::ids::Ids;
 use crate::keys::Keys;
@@ -25,7 +26,7 @@ use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
 use crate::sandbox::{self, ClockFollower};
 use crate::session::Tokens;
-use crate::store::{self, Database, Runner, Store};
+use crate::store::{self, Database, Obstacle, Runner, Store};
 use crate::verification::{self, DeliverCode, EraseExpired};
 
 /// What resolvers and jobs work with.
@@ -46,6 +47,8 @@ pub struct Running {
     /// Where it listens, with the port that it got.
     pub address: SocketAddr,
     stop: CancellationToken,
+    /// Cancelled once the database is another one than at the start.
+    replaced: CancellationToken,
     tasks: TaskTracker,
     /// Held so that no second process opens the same SQLite file.
     _data_lock: Option<File>,
@@ -97,11 +100,19 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     let operations = Operations::new(app.clone())?;
     tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
     spawn_background(&app, channel, time, &stop, &tasks);
+    let replaced = CancellationToken::new();
+    tasks.spawn(until(stop.clone(), poll(app.clone(), replaced.clone())));
     tasks.close();
-    Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
+    Ok(Running { app, address, stop, replaced, tasks, _data_lock: data_lock })
 }
 
 impl Running {
+    /// Returns once the database has become another one, by a restored backup and `migrate new-epoch`: what this
+    /// process has cached and what its readers have seen is of a past that did not happen. It must not go on.
+    pub async fn replaced(&self) {
+        self.replaced.cancelled().await;
+    }
+
     /// Lets requests and jobs under way end, tells sockets to come back elsewhere, and ends.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -152,14 +163,14 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 
 /// In development the database follows the program; in production an operator moves it, on purpose.
 async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Result<()> {
-    if config.is_development() {
-        return store::up(db).await.map_err(explain).context("the database cannot be migrated");
+    match store::obstacle(db).await.map_err(explain)? {
+        Some(obstacle @ Obstacle::TooOld(_)) => bail!("{obstacle}"),
+        _ if config.is_development() => {
+            store::up(db).await.map_err(explain).context("the database cannot be migrated")
+        }
+        Some(obstacle) => bail!("{obstacle}"),
+        None => Ok(()),
     }
-    let states = store::status(db).await.map_err(explain)?;
-    if let Some(missing) = states.iter().find(|state| !state.applied) {
-        bail!("the database lacks the migration {}; run `accounts-center migrate up`", missing.name);
-    }
-    Ok(())
 }
 
 async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Result<Keys> {
@@ -204,23 +215,30 @@ fn spawn_background(
 ) {
     if app.config.jobs.concurrency > 0 {
         tasks.spawn(job_runner(app).run(stop.clone()));
+        tasks.spawn(until(stop.clone(), housekeeping::run(app.clone())));
     }
     if let Some(channel) = bus {
         tasks.spawn(bus::listen(channel, app.store.clone(), stop.clone()));
     }
-    let store = app.store.clone();
-    let poll = Duration::from_secs(app.config.events.poll_seconds);
-    tasks.spawn(until(stop.clone(), async move {
-        loop {
-            tokio::time::sleep(poll).await;
-            // A statement that never comes back must not end all polling.
-            if let Err(error) = store::bounded(store.poll_watched()).await {
-                error.log();
-            }
-        }
-    }));
     if let Some(time) = time {
         tasks.spawn(until(stop.clone(), time.follow()));
+    }
+}
+
+/// Heals every lost hint, and notices when a backup takes the database's place.
+async fn poll(app: Arc<App>, replaced: CancellationToken) {
+    let (store, period) = (&app.store, Duration::from_secs(app.config.events.poll_seconds));
+    loop {
+        tokio::time::sleep(period).await;
+        // A statement that never comes back must not end all polling.
+        if let Err(error) = store::bounded(store.poll_watched()).await {
+            error.log();
+        }
+        match store::bounded(store.is_same()).await {
+            Ok(true) => {}
+            Ok(false) => return replaced.cancel(),
+            Err(error) => error.log(),
+        }
     }
 }
 

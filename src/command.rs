@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::Ids;
 use crate::schema_check::{self, Severity};
-use crate::store;
+use crate::store::{self, MigrationState, Standing};
 use crate::{app, graph, http, sandbox, shutdown, telemetry};
 
 /// How long requests to a sandbox get to end when it stops.
@@ -39,9 +39,26 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             print(format_args!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone"))?;
         }
     }
-    shutdown::requested().await?;
+    run_until_stopped(running).await
+}
+
+/// Lets `running` run until it is asked to stop, or must: then with an error, so that a supervisor starts it again.
+async fn run_until_stopped(running: app::Running) -> anyhow::Result<()> {
+    let replaced = tokio::select! {
+        requested = shutdown::requested() => {
+            requested?;
+            false
+        }
+        () = running.replaced() => true,
+    };
     print(format_args!("Stopping: requests under way may end."))?;
+    if replaced {
+        tracing::error!(
+            "the database has a new epoch: a backup was restored; this process stops to be started anew"
+        );
+    }
     running.stop().await;
+    anyhow::ensure!(!replaced, "the database has a new epoch; start this program again");
     Ok(())
 }
 
@@ -73,25 +90,50 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
 pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
     store::up(&db).await.map_err(app::explain)?;
-    print(format_args!("The database has the newest schema."))?;
-    Ok(())
+    let states = store::status(&db).await.map_err(app::explain)?;
+    match states.iter().filter(|state| state.standing == Standing::Unknown).count() {
+        0 => print(format_args!("The database has the newest schema.")),
+        more => print(format_args!(
+            "The database has the newest schema of this program, and {more} migration(s) of a newer one."
+        )),
+    }
 }
 
 /// Takes the newest migrations back.
 pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
-    store::down(&db, steps).await.map_err(app::explain)?;
-    print(format_args!("{steps} migration(s) taken back."))?;
-    Ok(())
+    let names = store::down(&db, steps).await.map_err(app::explain)?;
+    for name in &names {
+        print(format_args!("taken back  {name}"))?;
+    }
+    print(format_args!("{} migration(s) taken back.", names.len()))
 }
 
 /// Lists the migrations.
 pub async fn migrate_status(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
-    for state in store::status(&db).await.map_err(app::explain)? {
-        print(format_args!("{}  {}", if state.applied { "applied" } else { "pending" }, state.name))?;
+    for MigrationState { name, standing } in store::status(&db).await.map_err(app::explain)? {
+        match standing {
+            Standing::Applied => print(format_args!("applied  {name}"))?,
+            Standing::Pending => print(format_args!("pending  {name}"))?,
+            Standing::Unknown => print(format_args!("applied  {name}  unknown to this program"))?,
+        }
     }
     Ok(())
+}
+
+/// Tells the restored database from what it was before.
+pub async fn migrate_new_epoch(config: &Config) -> anyhow::Result<()> {
+    let (db, _lock) = app::open_database(config).await?;
+    store::renew_epoch(&db, &Ids::random()).await.map_err(app::explain)?;
+    print(format_args!("The database has a new epoch."))?;
+    print(format_args!(
+        "Cursors from before are CURSOR_EXPIRED: clients query again and follow from there."
+    ))?;
+    print(format_args!("What was cached before is not believed; Redis need not be flushed."))?;
+    print(format_args!(
+        "Processes that still run notice within events.poll_seconds, stop with an error, and must be started again."
+    ))
 }
 
 /// Prints the schema as SDL.

@@ -47,7 +47,7 @@ pub enum StreamKind {
 }
 
 impl StreamKind {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
             Self::Verification => "verification",
