@@ -30,6 +30,7 @@ pub struct Config {
     pub graph: Graph,
     pub events: Events,
     pub jobs: Jobs,
+    pub retention: Retention,
     pub platforms: IndexMap<PlatformKey, Platform>,
     pub sandbox: Sandbox,
     pub demo: Demo,
@@ -131,6 +132,15 @@ pub struct Events {
 #[serde(deny_unknown_fields)]
 pub struct Jobs {
     pub concurrency: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    pub period_seconds: u64,
+    pub events_days: u32,
+    pub webhook_receipts_days: u32,
+    pub verifications_days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -328,6 +338,10 @@ impl Config {
             ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes), 24 * 60),
             ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days), 3650),
             ("events.poll_seconds", self.events.poll_seconds, DAY),
+            ("retention.period_seconds", self.retention.period_seconds, DAY),
+            ("retention.events_days", u64::from(self.retention.events_days), 3650),
+            ("retention.webhook_receipts_days", u64::from(self.retention.webhook_receipts_days), 3650),
+            ("retention.verifications_days", u64::from(self.retention.verifications_days), 3650),
             ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
             ("graph.near_seconds", self.graph.near_seconds, DAY),
             ("graph.max_loads", self.graph.max_loads as u64, 1000),

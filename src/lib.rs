@@ -12,6 +12,7 @@ pub mod config;
 mod demo;
 pub mod error;
 pub mod graph;
+pub mod housekeeping;
 pub mod http;
 pub mod ids;
 pub mod keys;

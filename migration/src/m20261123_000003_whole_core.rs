@@ -21,8 +21,14 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for index in ["job_of_stream", "job_dead", "event_age", "idempotency_record_age", "verification_age"]
-        {
+        for index in [
+            "job_of_stream",
+            "job_dead",
+            "event_age",
+            "idempotency_record_age",
+            "verification_age",
+            "verification_stream",
+        ] {
             db.execute_unprepared(&format!("DROP INDEX {index}")).await?;
         }
         db.execute_unprepared("CREATE INDEX job_due ON job (run_at) WHERE dead_at IS NULL").await?;
@@ -178,6 +184,7 @@ async fn retention(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ("event_age", "event", "occurred_at"),
         ("idempotency_record_age", "idempotency_record", "created_at"),
         ("verification_age", "verification", "expires_at"),
+        ("verification_stream", "verification", "stream_id"),
         ("webhook_receipt_age", "webhook_receipt", "received_at"),
     ] {
         manager.create_index(Index::create().name(name).table(table).col(column).to_owned()).await?;
