@@ -4,8 +4,10 @@ use async_graphql::{Context, ID, Interface, Object};
 
 use super::context::{app, viewer};
 use crate::account::graphql::Account;
+use crate::activity::graphql::AccountActivity;
 use crate::error::Error;
-use crate::ids::{NodeId, NodeKind};
+use crate::ids::{ActivityId, NodeId, NodeKind};
+use crate::link_graph::graphql::ProfileConnection;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
 use crate::session;
@@ -18,9 +20,11 @@ use crate::verification::{self, Caller};
 #[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
 pub enum Node {
     Account(Account),
+    AccountActivity(AccountActivity),
     AccountSession(AccountSession),
     LinkedProfile(LinkedProfile),
     Platform(Platform),
+    ProfileConnection(ProfileConnection),
     Verification(Verification),
 }
 
@@ -43,15 +47,23 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
     if let Some(key) = id.strip_prefix(Platform::ID_PREFIX) {
         return Ok(app(ctx).platforms.get(key).cloned().map(|platform| Node::Platform(Platform(platform))));
     }
-    let (Ok(id), Some(viewer)) = (id.parse::<NodeId>(), viewer(ctx)) else { return Ok(None) };
+    let Some(viewer) = viewer(ctx) else { return Ok(None) };
     let app = app(ctx);
     // Each of these begins with its owner: what is somebody else's is not found.
+    if let Ok(id) = id.parse::<ActivityId>() {
+        return Ok(AccountActivity::find(app, viewer.account, id).await?.map(Node::AccountActivity));
+    }
+    let Ok(id) = id.parse::<NodeId>() else { return Ok(None) };
     match id.kind {
         NodeKind::Account if id.uuid != viewer.account => Ok(None),
         NodeKind::Account => Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g)))),
         NodeKind::LinkedProfile => {
             let graph = app.graphs.get(viewer.account, 0).await?;
             Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
+        }
+        NodeKind::ProfileConnection => {
+            let graph = app.graphs.get(viewer.account, 0).await?;
+            Ok(graph.and_then(|g| ProfileConnection::find(&g, id.uuid)).map(Node::ProfileConnection))
         }
         NodeKind::AccountSession => {
             let row = session::find(app.store.db(), viewer.account, id.uuid).await?;

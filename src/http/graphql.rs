@@ -65,15 +65,12 @@ pub(super) async fn post(
             return response;
         }
     };
-    let mut operation = match read(&wire, request).await {
+    let operation = match read(&wire, request).await {
         Ok(operation) => operation,
         Err(error) => return unreadable(&wire, media_type, &error),
     };
-    if let Some(viewer) = viewer {
-        operation = operation.data(viewer);
-    }
     let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
-    let (response, outcome) = wire.operations.execute(operation).await;
+    let (response, outcome) = wire.operations.execute(operation, viewer).await;
     write(&response, outcome, media_type)
 }
 

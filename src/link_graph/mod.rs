@@ -4,6 +4,7 @@
 //! **Invariants.** It is read by almost every request and never authorises anything: commands decide on the
 //! database. An entry below what this process knows of the account's version is a miss.
 
+pub mod connection;
 pub mod event;
 pub mod graphql;
 mod load;

@@ -11,7 +11,7 @@ use crate::graph::context::app;
 use crate::graph::scalars::{DateTime, Url};
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph::LinkGraph;
-use crate::link_graph::graphql::{LinkStatus, LinkStatusReason};
+use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason, ProfileConnection};
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 
@@ -127,6 +127,16 @@ impl LinkedProfile {
     /// Since when the status is what it is.
     async fn status_changed_at(&self) -> DateTime {
         self.row().status_changed_at.into()
+    }
+
+    /// Those that begin or end here: at most 38.
+    async fn connections(
+        &self,
+        #[graphql(desc = "Only those for which it is on.")] experience: Option<Experience>,
+    ) -> Vec<ProfileConnection> {
+        let mut connections = ProfileConnection::all(&self.graph, experience);
+        connections.retain(|connection| connection.touches(self.row().id));
+        connections
     }
 
     /// Whether a proof of it signs in to the account.

@@ -28,7 +28,7 @@ use crate::keys::Keys;
 
 pub use command::{Command, Outcome, StreamKind};
 pub use database::Database;
-pub use event::{Batch, Event, StreamEvent};
+pub use event::{Batch, Event, Kinds, StreamEvent};
 pub use idempotency::Use as IdempotencyUse;
 pub use job::{Job, JobError, Runner};
 pub use migrate::{MigrationState, development_secret, down, status, up};
@@ -108,6 +108,11 @@ impl Store {
     /// Follows the latest version of a stream.
     pub fn watch(&self, stream: Uuid) -> Watch {
         self.0.watches.watch(stream)
+    }
+
+    /// How many streams have a reader in this process.
+    pub fn watched(&self) -> usize {
+        self.0.watches.streams().len()
     }
 
     /// Lets the readers of a stream know a version that was read from the database.

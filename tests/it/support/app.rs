@@ -6,7 +6,9 @@ use accounts_center::app::{self, App, Running};
 use accounts_center::clock::Clock;
 use accounts_center::config::Config;
 use accounts_center::ids::Ids;
+use accounts_center::store::{Outcome, StreamEvent};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{Client, Place, eventually};
 
@@ -36,6 +38,17 @@ impl TestApp {
 
     pub fn app(&self) -> &Arc<App> {
         &self.running.app
+    }
+
+    /// Lets something happen to an account, all in one command.
+    pub async fn happen<E: StreamEvent>(&self, account: Uuid, events: &[E]) {
+        let emit = async |command: &mut accounts_center::store::Command| {
+            for event in events {
+                command.emit(account, event)?;
+            }
+            Ok(Outcome::Commit(()))
+        };
+        self.app().store.command(account, emit).await.unwrap().unwrap();
     }
 
     /// Moves the time of the sandbox, and waits until this server has followed.
