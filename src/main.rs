@@ -133,7 +133,7 @@ enum Jobs {
         #[arg(long)]
         all: bool,
         /// Of these only those of this kind.
-        #[arg(long, requires = "all")]
+        #[arg(long, conflicts_with = "ids")]
         kind: Option<String>,
     },
 }

@@ -80,7 +80,7 @@ on_both_stacks! {
         assert!(printed(&place, &["jobs", "list"]).await.ends_with("3 dead job(s)\n"));
         assert_says(&failed(&place, &["jobs", "replay"], &[]).await, &["--all"]);
         assert_says(&failed(&place, &["jobs", "replay", "7"], &[]).await, &["7", "UUID"]);
-        assert_says(&failed(&place, &["jobs", "replay", &id(0), "--kind", erase], &[]).await, &["--all"]);
+        assert_says(&failed(&place, &["jobs", "replay", &id(0), "--kind", erase], &[]).await, &["--kind", "IDS"]);
 
         assert_eq!(printed(&place, &["jobs", "replay", &id(0), &id(0)]).await, "1 job(s) replayed\n");
         assert_eq!(printed(&place, &["jobs", "replay", "--all", "--kind", erase]).await, "1 job(s) replayed\n");
@@ -281,7 +281,7 @@ fn dead_job(n: u128, kind: &str) -> job::ActiveModel {
     }
 }
 
-/// The error of a server that does not start.
+/// The error of a program that does not succeed.
 async fn failed(place: &Place, arguments: &[&str], more: &[(&str, &str)]) -> String {
     let mut command = ServerProcess::bare(place);
     command.args(arguments).envs(more.iter().copied());
@@ -289,7 +289,7 @@ async fn failed(place: &Place, arguments: &[&str], more: &[(&str, &str)]) -> Str
         .await
         .expect("it neither served nor failed")
         .unwrap();
-    assert!(!status.success());
+    assert!(!status.success(), "{arguments:?} has succeeded");
     String::from_utf8(stderr).unwrap()
 }
 
