@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -16,78 +15,27 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// `USER_HZ`, the unit of times in `/proc/PID/stat`: 100 in the ABI of every architecture we build for.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// What every run needs to know about the server.
-#[derive(clap::Args)]
-pub struct ServerOptions {
-    /// The accounts-center binary, built with --release
-    #[arg(long, value_name = "PATH")]
-    server: PathBuf,
-    /// PostgreSQL instead of SQLite in a temporary folder; use an empty database
-    #[arg(long, value_name = "URL")]
-    database_url: Option<String>,
-    /// Redis instead of the in-process bus
-    #[arg(long, value_name = "URL")]
-    redis_url: Option<String>,
-    /// Seconds after which the run gives up
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    time_limit: u64,
-}
-
-impl ServerOptions {
-    /// The stack behind the server, for the report.
-    pub fn stack(&self) -> &'static str {
-        match (&self.database_url, &self.redis_url) {
-            (None, None) => "SQLite, in-process bus",
-            (Some(_), None) => "PostgreSQL, in-process bus",
-            (None, Some(_)) => "SQLite, Redis",
-            (Some(_), Some(_)) => "PostgreSQL, Redis",
-        }
-    }
-
-    /// Starts the server with its data in `folder` and waits until it is ready.
-    pub async fn start(&self, folder: &Path) -> anyhow::Result<Process> {
-        let address = free_address()?;
-        let mut command = Command::new(&self.server);
-        command.arg("serve").arg("--listen").arg(address.to_string());
-        command.arg("--data").arg(folder.join("data"));
-        // Other settings pass through from the environment. These two do not: a run fills its
-        // database with accounts, and must not find somebody's own one by accident.
-        for (key, url) in
-            [("ACCOUNTS__DATABASE__URL", &self.database_url), ("ACCOUNTS__REDIS__URL", &self.redis_url)]
-        {
-            match url {
-                Some(url) => command.env(key, url),
-                None => command.env_remove(key),
-            };
-        }
-        self.bounded(Process::start(command, address, &folder.join("server.log"))).await
-    }
-
-    /// Drives `run` to its end, to the time limit or to a signal, whichever comes first.
-    pub async fn bounded<T>(&self, run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            outcome = run => outcome,
-            () = sleep(Duration::from_secs(self.time_limit)) => {
-                Err(anyhow!("not done within the time limit of {} s", self.time_limit))
-            }
-            _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
-            _ = terminate.recv() => Err(anyhow!("terminated")),
-        }
-    }
-}
-
 /// A running server process. Dropping it kills the process; `stop` lets it drain.
 pub struct Process {
     child: Child,
     pid: u32,
     pub address: SocketAddr,
-    log: PathBuf,
+}
+
+/// How a process is started, and known to be ready.
+pub struct Start<'a> {
+    pub command: Command,
+    pub address: SocketAddr,
+    /// The path that answers 200 once it serves, and not `degraded` any more.
+    pub ready: &'a str,
+    /// Where its output goes.
+    pub log: &'a Path,
 }
 
 impl Process {
-    /// Runs `command` with its output in the file `log`, and waits until `GET /ready` answers 200.
-    pub async fn start(mut command: Command, address: SocketAddr, log: &Path) -> anyhow::Result<Self> {
+    /// Runs the command and waits until it is ready.
+    pub async fn start(start: Start<'_>) -> anyhow::Result<Self> {
+        let Start { mut command, address, ready, log } = start;
         let program = command.as_std().get_program().display().to_string();
         let output = fs::File::create(log)?;
         let child = command
@@ -98,23 +46,24 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
         let pid = child.id().context("the process has no id")?;
-        let mut process = Self { child, pid, address, log: log.to_owned() };
-        if let Err(error) = process.wait_until_ready().await {
-            process.show_log();
-            return Err(error.context(program));
-        }
+        let mut process = Self { child, pid, address };
+        process.wait_until_ready(ready).await.context(program)?;
         Ok(process)
     }
 
-    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let url = format!("http://{}/ready", self.address);
+    async fn wait_until_ready(&mut self, path: &str) -> anyhow::Result<()> {
+        let url = format!("http://{}{path}", self.address);
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ended before it was ready: {status}");
             }
-            if http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
+            if let Ok(answer) = http.get(&url).send().await
+                && answer.status() == 200
+                // A replica that does not hear the bus yet trusts no cache.
+                && !answer.text().await?.contains("degraded")
+            {
                 return Ok(());
             }
             sleep(Duration::from_millis(20)).await;
@@ -154,16 +103,6 @@ impl Process {
     /// How many file descriptors are open.
     pub fn descriptors(&self) -> anyhow::Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.count())
-    }
-
-    /// Writes the end of the process's output to stderr; its file goes away with the run.
-    pub fn show_log(&self) {
-        let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        for line in &lines[lines.len().saturating_sub(20)..] {
-            eprintln!("| {line}");
-        }
     }
 }
 
