@@ -51,18 +51,80 @@ pub struct Running {
     _data_lock: Option<File>,
 }
 
+/// An application that works behind others that serve.
+pub struct Worker {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What a process has opened, whatever it does with it.
+struct Opened {
+    app: Arc<App>,
+    /// Where it hears other replicas, where there can be some.
+    channel: Option<Channel>,
+    /// What moves its clock, in development.
+    time: Option<ClockFollower>,
+    data_lock: Option<File>,
+}
+
 /// Opens everything that `config` names and begins to serve.
 ///
 /// # Errors
 /// One clear sentence: what cannot be opened, and what would help.
 pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Running> {
-    // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr()?;
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
+    let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
+        "" => format!("http://{address}"),
+        url => url.to_owned(),
+    };
+    let Opened { app, channel, time, data_lock } = open(config, &sandbox_url, clock, ids).await?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
+    let sandbox = own_sandbox(&app)?;
+    if app.config.is_development() && app.config.demo.enabled {
+        crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
+    }
+    let operations = Operations::new(app.clone())?;
+    tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
+    spawn_hearing(&app, channel, &stop, &tasks);
+    spawn_time(time, &stop, &tasks);
+    spawn_work(&app, &stop, &tasks);
+    tasks.close();
+    Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
+}
+
+/// Opens what background work needs and begins with it. What it commits is told to the replicas that serve.
+///
+/// # Errors
+/// As of [`start`]; and where there is nothing to work behind.
+pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Worker> {
+    if config.is_embedded() {
+        bail!(
+            "a worker needs database.url and redis.url: on SQLite there is one process, which does everything"
+        );
+    }
+    if config.jobs.concurrency == 0 {
+        bail!("jobs.concurrency is 0: a worker runs at least 1 job at a time");
+    }
+    let sandbox_url = config.sandbox.url.trim_end_matches('/').to_owned();
+    if config.is_development() && sandbox_url.is_empty() {
+        bail!(
+            "sandbox.url is empty: in development a worker needs the address of `accounts-center sandbox`, or of \
+             the server that has the sandbox inside"
+        );
+    }
+    let Opened { app, time, .. } = open(config, &sandbox_url, clock, ids).await?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    spawn_time(time, &stop, &tasks);
+    spawn_work(&app, &stop, &tasks);
+    tasks.close();
+    Ok(Worker { stop, tasks })
+}
+
+async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {
+    // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let redis = RedisServers::from_config(&config.redis).context("configuration")?;
     let (db, data_lock) = open_database(&config).await?;
     prepare_schema(&config, &db).await?;
@@ -74,15 +136,10 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         None => Bus::Unheard,
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
-
-    let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
-        "" => format!("http://{address}"),
-        url => url.to_owned(),
-    };
-    let time = follow_time(&config, &sandbox_url, &clock).await?;
+    let time = follow_time(&config, sandbox_url, &clock).await?;
     let app = Arc::new(App {
         graphs: LinkGraphs::new(store.clone(), redis, &config),
-        platforms: Platforms::new(&config.platforms, &sandbox_url, clock.clone(), ids.clone())?,
+        platforms: Platforms::new(&config.platforms, sandbox_url, clock.clone(), ids.clone())?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         config,
         clock,
@@ -90,16 +147,15 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         keys,
         store,
     });
+    Ok(Opened { app, channel, time, data_lock })
+}
 
-    let sandbox = own_sandbox(&app)?;
-    if app.config.is_development() && app.config.demo.enabled {
-        crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
+impl Worker {
+    /// Lets jobs under way end or return to the queue, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
     }
-    let operations = Operations::new(app.clone())?;
-    tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
-    spawn_background(&app, channel, time, &stop, &tasks);
-    tasks.close();
-    Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
 }
 
 impl Running {
@@ -152,7 +208,7 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 }
 
 /// In development the database follows the program; in production an operator moves it, on purpose.
-async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Result<()> {
+pub(crate) async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Result<()> {
     if config.is_development() {
         return store::up(db).await.map_err(explain).context("the database cannot be migrated");
     }
@@ -196,17 +252,9 @@ async fn follow_time(config: &Config, url: &str, clock: &Clock) -> anyhow::Resul
     Ok(Some(time))
 }
 
-fn spawn_background(
-    app: &Arc<App>,
-    bus: Option<Channel>,
-    time: Option<ClockFollower>,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) {
-    if app.config.jobs.concurrency > 0 {
-        tasks.spawn(job_runner(app).run(stop.clone()));
-    }
-    if let Some(channel) = bus {
+/// What a process does that shows others what happens: it hears of it from the other replicas, and from the database.
+fn spawn_hearing(app: &Arc<App>, channel: Option<Channel>, stop: &CancellationToken, tasks: &TaskTracker) {
+    if let Some(channel) = channel {
         tasks.spawn(bus::listen(channel, app.store.clone(), stop.clone()));
     }
     let store = app.store.clone();
@@ -220,8 +268,18 @@ fn spawn_background(
             }
         }
     }));
+}
+
+fn spawn_time(time: Option<ClockFollower>, stop: &CancellationToken, tasks: &TaskTracker) {
     if let Some(time) = time {
         tasks.spawn(until(stop.clone(), time.follow()));
+    }
+}
+
+/// What a process does in the background for all of them, unless it leaves that to others.
+fn spawn_work(app: &Arc<App>, stop: &CancellationToken, tasks: &TaskTracker) {
+    if app.config.jobs.concurrency > 0 {
+        tasks.spawn(job_runner(app).run(stop.clone()));
     }
 }
 

@@ -20,6 +20,7 @@ pub mod platform;
 pub mod profile;
 pub mod sandbox;
 pub mod schema_check;
+pub mod seed;
 pub mod session;
 mod shutdown;
 pub mod store;

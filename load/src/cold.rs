@@ -14,7 +14,7 @@ use crate::metrics::{self, Counters, STATEMENTS};
 use crate::person;
 use crate::report::{self, Goal, Machine, Percentiles, ReportOptions};
 use crate::server::Process;
-use crate::stack::{ServerOptions, Setting, Stack, WITHOUT_ANSWER_CACHE, WITHOUT_JOBS};
+use crate::stack::{ServerOptions, Setting, Stack, WITHOUT_ANSWER_CACHE};
 
 /// The goal of DESIGN.md for a cold hub query.
 const STATEMENTS_GOAL: f64 = 3.0;
@@ -77,7 +77,7 @@ struct Expected {
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    options.server.require_production()?;
+    options.server.postgres()?;
     let results = options.server.run(async |stack| measure(&options, stack).await).await?;
     options.report.publish(&about(&results), &table(&results), &results)
 }
@@ -91,22 +91,21 @@ async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results
     server.stop().await?;
 
     let prefix = format!("load-{}", std::process::id());
-    let settings: [Setting<'_>; 4] = [
-        WITHOUT_JOBS,
+    let settings: [Setting<'_>; 3] = [
         WITHOUT_ANSWER_CACHE,
         // Nothing is in Redis under a prefix that nobody has used.
         ("ACCOUNTS__REDIS__PREFIX", &prefix),
         // Beyond the run, or entries would expire between its parts.
         ("ACCOUNTS__GRAPH__NEAR_SECONDS", "3600"),
     ];
-    let server = stack.server("database", &settings).await?;
+    let server = stack.idle_server("database", &settings).await?;
     let target = hub_query::target(server.address, &people);
     let expected = Expected { layer: "database", statements: STATEMENTS_GOAL };
     let database = part(options, &server, &target, expected).await?;
     sleep(SETTLE).await;
     server.stop().await?;
 
-    let server = stack.server("redis", &settings).await?;
+    let server = stack.idle_server("redis", &settings).await?;
     let target = Target { address: server.address, ..target };
     let expected = Expected { layer: "redis", statements: NO_STATEMENTS };
     let redis = part(options, &server, &target, expected).await?;

@@ -16,7 +16,7 @@ use crate::hub_query;
 use crate::metrics;
 use crate::person::Person;
 use crate::report::{self, Goal, Machine, ReportOptions};
-use crate::server::{self, Process, Start};
+use crate::server::{self, Process, Ready, Start};
 use crate::stack::{ServerOptions, Setting, Stack, WITHOUT_ANSWER_CACHE};
 
 const PROFILES: usize = 5;
@@ -121,8 +121,9 @@ async fn constant_contender(stack: &Stack<'_>, answer: &Reply, target: Target) -
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("constant").arg("--listen").arg(address.to_string()).arg("--body").arg(body);
     command.arg("--content-type").arg(&answer.content_type);
-    let log = stack.folder.join("constant.log");
-    let process = Process::start(Start { command, address, ready: "/live", log: &log }).await?;
+    let log = stack.log("constant");
+    let process =
+        Process::start(Start { command, address, ready: Ready::Answers("/live"), log: &log }).await?;
     let target = Target { address, ..target };
     let copy = drive::fetch(&target).await?;
     ensure!(

@@ -15,11 +15,13 @@ mod contender;
 mod drive;
 mod hub;
 mod hub_query;
+mod jobs;
 mod metrics;
 mod person;
 mod phones;
 mod plan;
 mod proof;
+mod queue;
 mod report;
 mod server;
 mod sockets;
@@ -50,6 +52,8 @@ enum Run {
     Storm(storm::Options),
     /// Memory per idle subscription, and the delay from a commit to its event at the clients
     Sockets(sockets::Options),
+    /// Jobs per second with one worker, and what a claim costs beside a million rows
+    Jobs(jobs::Options),
     /// The peer of `hub`: answers every POST /graphql with the content of one file
     #[command(hide = true)]
     Constant(constant::Options),
@@ -62,6 +66,7 @@ async fn main() -> ExitCode {
         Run::Cold(options) => cold::run(options).await,
         Run::Storm(options) => storm::run(options).await,
         Run::Sockets(options) => sockets::run(options).await,
+        Run::Jobs(options) => jobs::run(options).await,
         Run::Constant(options) => constant::serve(options).await,
     };
     // One line with the causes, and never a backtrace, whatever the environment says.

@@ -25,11 +25,19 @@ pub struct Process {
 /// How a process is started, and known to be ready.
 pub struct Start<'a> {
     pub command: Command,
+    /// Where it will listen, if it does.
     pub address: SocketAddr,
-    /// The path that answers 200 once it serves, and not `degraded` any more.
-    pub ready: &'a str,
+    pub ready: Ready<'a>,
     /// Where its output goes.
     pub log: &'a Path,
+}
+
+#[derive(Clone, Copy)]
+pub enum Ready<'a> {
+    /// This path answers 200, and not `degraded`: a replica that does not hear the bus yet trusts no cache.
+    Answers(&'a str),
+    /// These words are in its output.
+    Says(&'a str),
 }
 
 impl Process {
@@ -47,23 +55,27 @@ impl Process {
             .with_context(|| format!("cannot start {program}"))?;
         let pid = child.id().context("the process has no id")?;
         let mut process = Self { child, pid, address };
-        process.wait_until_ready(ready).await.context(program)?;
+        match ready {
+            Ready::Answers(path) => {
+                let url = format!("http://{address}{path}");
+                let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+                process.wait_until(async || answers(&http, &url).await).await.context(program)?;
+            }
+            Ready::Says(words) => {
+                let says = async || fs::read_to_string(log).is_ok_and(|text| text.contains(words));
+                process.wait_until(says).await.context(program)?;
+            }
+        }
         Ok(process)
     }
 
-    async fn wait_until_ready(&mut self, path: &str) -> anyhow::Result<()> {
-        let url = format!("http://{}{path}", self.address);
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    async fn wait_until(&mut self, is_ready: impl AsyncFn() -> bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ended before it was ready: {status}");
             }
-            if let Ok(answer) = http.get(&url).send().await
-                && answer.status() == 200
-                // A replica that does not hear the bus yet trusts no cache.
-                && !answer.text().await?.contains("degraded")
-            {
+            if is_ready().await {
                 return Ok(());
             }
             sleep(Duration::from_millis(20)).await;
@@ -103,6 +115,15 @@ impl Process {
     /// How many file descriptors are open.
     pub fn descriptors(&self) -> anyhow::Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.count())
+    }
+}
+
+async fn answers(http: &reqwest::Client, url: &str) -> bool {
+    match http.get(url).send().await {
+        Ok(answer) if answer.status() == 200 => {
+            answer.text().await.is_ok_and(|text| !text.contains("degraded"))
+        }
+        _ => false,
     }
 }
 

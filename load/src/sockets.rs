@@ -119,7 +119,7 @@ impl Setup {
     fn new(options: &Options) -> anyhow::Result<Self> {
         let replicas = options.replicas;
         if replicas > 1 {
-            options.server.require_production()?;
+            options.server.postgres()?;
         }
         let is_steady = options.rate.or(options.seconds).is_some() || replicas > 1;
         let rate = (is_steady && options.commits.is_none()).then(|| options.rate.unwrap_or(100));

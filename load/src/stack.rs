@@ -1,6 +1,7 @@
 //! What a run measures against: servers on one stack, and the sandbox behind them as a process of its own.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -14,10 +15,8 @@ use tokio::time::sleep;
 
 use crate::client::Api;
 use crate::phones::Phones;
-use crate::server::{Process, Start, free_address};
+use crate::server::{Process, Ready, Start, free_address};
 
-/// A server that runs no jobs: what it asks the database is for the requests that it got.
-pub const WITHOUT_JOBS: Setting<'_> = ("ACCOUNTS__JOBS__CONCURRENCY", "0");
 /// A server that resolves every answer.
 pub const WITHOUT_ANSWER_CACHE: Setting<'_> = ("ACCOUNTS__GRAPH__ANSWER_BYTES", "0");
 /// The longest that the server allows: tokens outlive the run.
@@ -63,10 +62,12 @@ impl ServerOptions {
         }
     }
 
-    /// Refuses the embedded stack, in which one process has everything.
-    pub fn require_production(&self) -> anyhow::Result<()> {
-        ensure!(self.stack == Kind::Production, "this run is about PostgreSQL and Redis: --stack production");
-        Ok(())
+    /// The PostgreSQL of the production stack; refuses the embedded one, in which one process has everything.
+    pub fn postgres(&self) -> anyhow::Result<&str> {
+        match (self.stack, &self.database_url) {
+            (Kind::Production, Some(url)) => Ok(url),
+            _ => bail!("this run is about PostgreSQL and Redis: --stack production"),
+        }
     }
 
     /// Starts the sandbox, drives `work` to its end, to the time limit or to a signal, whichever comes first, and
@@ -121,7 +122,7 @@ impl<'a> Stack<'a> {
         command.arg("sandbox").arg("--listen").arg(address.to_string());
         command.arg("--data").arg(folder.join("sandbox"));
         let log = folder.join("sandbox.log");
-        let start = Start { command, address, ready: "/sandbox/clock", log: &log };
+        let start = Start { command, address, ready: Ready::Answers("/sandbox/clock"), log: &log };
         let sandbox = Process::start(start).await?;
         let phones = Arc::new(Phones::new(address)?);
         Ok(Self { options, folder, sandbox, phones })
@@ -130,11 +131,38 @@ impl<'a> Stack<'a> {
     /// Starts a server and waits until it is ready. One of the same name has the same data on the embedded stack;
     /// on the production stack all have.
     pub async fn server(&self, name: &str, settings: &[Setting<'_>]) -> anyhow::Result<Process> {
+        self.serve(name, &[], settings).await
+    }
+
+    /// The same without a worker: what it asks the database is for the requests that it got.
+    pub async fn idle_server(&self, name: &str, settings: &[Setting<'_>]) -> anyhow::Result<Process> {
+        self.serve(name, &["--without", "worker"], settings).await
+    }
+
+    async fn serve(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        settings: &[Setting<'_>],
+    ) -> anyhow::Result<Process> {
         let address = free_address()?;
         let mut command = self.command(name, "serve", settings);
-        command.arg("--listen").arg(address.to_string());
-        let log = self.folder.join(format!("{name}.log"));
-        Process::start(Start { command, address, ready: "/ready", log: &log }).await
+        command.arg("--listen").arg(address.to_string()).args(arguments);
+        Process::start(Start { command, address, ready: Ready::Answers("/ready"), log: &self.log(name) })
+            .await
+    }
+
+    /// Starts a worker and waits until it runs.
+    pub async fn worker(&self, name: &str, settings: &[Setting<'_>]) -> anyhow::Result<Process> {
+        let command = self.command(name, "worker", settings);
+        let nowhere = (Ipv4Addr::UNSPECIFIED, 0).into();
+        let ready = Ready::Says("Worker runs;");
+        Process::start(Start { command, address: nowhere, ready, log: &self.log(name) }).await
+    }
+
+    /// The output of the server or worker of this name.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
     }
 
     /// Fills the database with generated accounts, so that its tables are not small. Nobody can sign in to these.

@@ -9,7 +9,7 @@ use crate::hub_query;
 use crate::metrics::{Counters, STATEMENTS};
 use crate::person::Person;
 use crate::report::{self, Goal, Machine, Percentiles, ReportOptions};
-use crate::stack::{ServerOptions, Setting, Stack, WITHOUT_ANSWER_CACHE, WITHOUT_JOBS};
+use crate::stack::{ServerOptions, Setting, Stack, WITHOUT_ANSWER_CACHE};
 
 const PROFILES: usize = 5;
 
@@ -68,7 +68,7 @@ impl Storm {
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    options.server.require_production()?;
+    options.server.postgres()?;
     let results = options.server.run(async |stack| measure(&options, stack).await).await?;
     options.report.publish(&about(&results), &table(&results), &results)
 }
@@ -106,9 +106,8 @@ async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results
 /// Starts a server that knows nothing, neither itself nor in Redis, and lets all ask it at once.
 async fn storm(options: &Options, stack: &Stack<'_>, cold: Cold<'_>) -> anyhow::Result<Storm> {
     let Cold { person, prefix, length } = cold;
-    let settings: [Setting<'_>; 3] =
-        [WITHOUT_JOBS, WITHOUT_ANSWER_CACHE, ("ACCOUNTS__REDIS__PREFIX", prefix)];
-    let server = stack.server("storm", &settings).await?;
+    let settings: [Setting<'_>; 2] = [WITHOUT_ANSWER_CACHE, ("ACCOUNTS__REDIS__PREFIX", prefix)];
+    let server = stack.idle_server("storm", &settings).await?;
     let target = hub_query::target(server.address, std::slice::from_ref(person));
     let connections = Connections::open(server.address, options.connections).await?;
     let before = Counters::of(&server).await?;

@@ -21,7 +21,8 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for index in ["job_of_stream", "event_age", "idempotency_record_age", "verification_age"] {
+        for index in ["job_of_stream", "job_dead", "event_age", "idempotency_record_age", "verification_age"]
+        {
             db.execute_unprepared(&format!("DROP INDEX {index}")).await?;
         }
         db.execute_unprepared("CREATE INDEX job_due ON job (run_at) WHERE dead_at IS NULL").await?;
@@ -178,27 +179,33 @@ async fn jobs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .table("job_stream")
                 .col(uuid("stream_id").primary_key())
                 .col(timestamp_with_time_zone("next_at"))
+                .col(big_integer("turns").default(0))
                 .to_owned(),
         )
         .await?;
     let db = manager.get_connection();
-    let turn = Index::create().name("job_stream_turn").table("job_stream").col("next_at").to_owned();
+    let turn =
+        Index::create().name("job_stream_turn").table("job_stream").col("next_at").col("turns").to_owned();
     manager.create_index(turn).await?;
     db.execute_unprepared("DROP INDEX job_due").await?;
     db.execute_unprepared("CREATE INDEX job_of_stream ON job (stream_id, run_at) WHERE dead_at IS NULL")
         .await?;
+    // For operators.
+    db.execute_unprepared("CREATE INDEX job_dead ON job (dead_at, id) WHERE dead_at IS NOT NULL").await?;
     db.execute_unprepared(
         "INSERT INTO job_stream (stream_id, next_at) \
          SELECT stream_id, min(run_at) FROM job WHERE dead_at IS NULL GROUP BY stream_id",
     )
     .await?;
     if manager.get_database_backend() == DbBackend::Postgres {
-        // The table turns over all the time: vacuumed by what is dead, not by a share of what once was there.
-        db.execute_unprepared(
-            "ALTER TABLE job SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, \
-             autovacuum_vacuum_cost_delay = 0)",
-        )
-        .await?;
+        // These turn over all the time: vacuumed by what is dead, not by a share of what once was there.
+        for table in ["job", "job_stream"] {
+            db.execute_unprepared(&format!(
+                "ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0, \
+                 autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)",
+            ))
+            .await?;
+        }
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub use command::{Command, Outcome, StreamKind};
 pub use database::Database;
 pub use event::{Batch, Event, StreamEvent};
 pub use idempotency::Use as IdempotencyUse;
-pub use job::{Job, JobError, Runner};
+pub use job::{Job, JobError, Runner, dead_jobs, replay, replay_all};
 pub use migrate::{MigrationState, development_secret, down, status, up};
 pub use watch::{Watch, Watches};
 

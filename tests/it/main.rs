@@ -16,6 +16,7 @@ mod node_client;
 mod path;
 mod schema;
 mod security;
+mod seeding;
 mod signing_in;
 mod subscriptions;
 mod websocket;

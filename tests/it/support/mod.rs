@@ -8,7 +8,7 @@ mod sandbox;
 mod stack;
 mod websocket;
 
-pub use app::TestApp;
+pub use app::{START, TestApp};
 pub use graphql::{Client, Person};
 pub use process::ServerProcess;
 pub use proxy::{Fault, Proxy};
