@@ -121,6 +121,7 @@ pub struct Graph {
     pub max_aliases: usize,
     pub max_directives: usize,
     pub document_bytes: usize,
+    pub answer_bytes: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,6 +1,7 @@
 //! Parsed operations: half of the cost of a small query is its parsing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
@@ -8,6 +9,7 @@ use async_graphql::{Request, Response, ServerError, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::answers::Marks;
 use super::secrets::SecretNames;
 use super::{introspection, outcome};
 use crate::error::{Code, Error};
@@ -19,25 +21,36 @@ const TYPICAL: usize = 500;
 
 /// Documents that were executed, by their text.
 pub struct Documents {
-    known: Cache<Arc<str>, Arc<ExecutableDocument>, TextLength>,
+    known: Cache<Arc<str>, Arc<Known>, TextLength>,
+    /// Counts those that were kept, to name them.
+    kept: AtomicU64,
     secrets: SecretNames,
+    marks: Marks,
+}
+
+/// A document that was executed.
+struct Known {
+    document: Arc<ExecutableDocument>,
+    /// Its name, if its answers can be remembered.
+    number: Option<u64>,
 }
 
 #[derive(Clone)]
 struct TextLength;
 
-impl Weighter<Arc<str>, Arc<ExecutableDocument>> for TextLength {
-    fn weight(&self, text: &Arc<str>, _: &Arc<ExecutableDocument>) -> u64 {
+impl Weighter<Arc<str>, Arc<Known>> for TextLength {
+    fn weight(&self, text: &Arc<str>, _: &Arc<Known>) -> u64 {
         text.len() as u64
     }
 }
 
 /// An operation that can be executed.
 pub struct Prepared {
-    /// With its parsed document in it, unless it is a subscription.
     pub request: Request,
     pub document: Arc<ExecutableDocument>,
     pub unknown: Option<Unknown>,
+    /// The name of the document in this process, if its answers can be remembered.
+    pub number: Option<u64>,
 }
 
 /// A document that is not known yet. It is kept only once it has proved to be valid: else anybody could fill the
@@ -51,7 +64,9 @@ impl Documents {
     /// For the schema whose text is `sdl`; keeps documents of together `bytes` of text.
     pub fn new(bytes: usize, sdl: &str) -> anyhow::Result<Self> {
         let known = Cache::with_weighter(bytes / TYPICAL, bytes as u64, TextLength);
-        Ok(Self { known, secrets: SecretNames::of_schema(&parse_schema(sdl)?) })
+        let schema = parse_schema(sdl)?;
+        let (secrets, marks) = (SecretNames::of_schema(&schema), Marks::of_schema(&schema));
+        Ok(Self { known, kept: AtomicU64::new(0), secrets, marks })
     }
 
     /// Finds out what `request` asks for.
@@ -59,10 +74,10 @@ impl Documents {
     /// # Errors
     /// The answer to give where it cannot be parsed (GRAPHQL_PARSE_FAILED) or holds a secret (BAD_USER_INPUT).
     pub fn prepare(&self, mut request: Request) -> Result<Prepared, Box<Response>> {
-        if let Some(document) = self.known.get(request.query.as_str()) {
-            check(&document, &request)?;
-            let prepared = Prepared { request, document, unknown: None };
-            return Ok(prepared.with_parsed_query());
+        if let Some(known) = self.known.get(request.query.as_str()) {
+            check(&known.document, &request)?;
+            let (document, number) = (known.document.clone(), known.number);
+            return Ok(Prepared { request, document, unknown: None, number });
         }
         let document = Arc::new(ExecutableDocument::clone(request.parsed_query().map_err(refuse)?));
         if let Some(name) = self.secrets.literal_in(&document) {
@@ -77,12 +92,14 @@ impl Documents {
         check(&document, &request)?;
         let unknown = (request.query.len() <= MAX_KEPT)
             .then(|| Unknown { text: request.query.as_str().into(), document: document.clone() });
-        Ok(Prepared { request, document, unknown })
+        Ok(Prepared { request, document, unknown, number: None })
     }
 
     /// Keeps a document that was executed.
     pub fn keep(&self, unknown: Unknown) {
-        self.known.insert(unknown.text, unknown.document);
+        let document = unknown.document;
+        let number = self.marks.cover(&document).then(|| self.kept.fetch_add(1, Ordering::Relaxed));
+        self.known.insert(unknown.text, Arc::new(Known { document, number }));
     }
 }
 
@@ -93,13 +110,12 @@ impl Prepared {
             .filter(|operation| operation.ty == OperationType::Subscription)
     }
 
-    /// A query or a mutation is executed once, with a document of its own; a subscription shares the one that is
-    /// known, and takes a copy for each event.
-    fn with_parsed_query(mut self) -> Self {
-        if self.subscription().is_none() {
+    /// The request with its parsed document in it: the library executes a copy.
+    pub fn into_request(mut self) -> Request {
+        if self.unknown.is_none() {
             self.request.set_parsed_query(ExecutableDocument::clone(&self.document));
         }
-        self
+        self.request
     }
 }
 

@@ -1,5 +1,6 @@
 //! The graph: Query, Mutation and Subscription merged from the slices, and what surrounds their execution.
 
+mod answers;
 pub mod consistency;
 pub mod context;
 mod documents;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
 use async_graphql::{MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder};
+use axum::body::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::graphql::{AccountMutation, AccountQuery};
@@ -32,9 +34,9 @@ use crate::link_graph::graphql::LinkGraphSubscription;
 use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::{ProfileCard, ProfileMutation};
 use crate::session::Viewer;
-use crate::store::Database;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
+use answers::{Answers, Question};
 use consistency::Consistency;
 use documents::{Documents, Prepared, Unknown};
 use loaders::Loaders;
@@ -92,27 +94,65 @@ impl Execution {
 pub struct Operations {
     schema: AccountsSchema,
     documents: Arc<Documents>,
-    db: Database,
+    answers: Option<Arc<Answers>>,
+    app: Arc<App>,
 }
 
 impl Operations {
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
         let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
-        let db = app.store.db().clone();
-        Ok(Self { schema: schema(app), documents, db })
+        let answers = Answers::new(app.config.graph.answer_bytes).map(Arc::new);
+        Ok(Self { schema: schema(app.clone()), documents, answers, app })
     }
 
-    /// Executes a query or a mutation of `viewer`, which sees its account at version `at_least` or later.
-    pub async fn execute(
+    /// Answers a query or a mutation of `viewer`, which sees its account at version `at_least` or later. `write`
+    /// makes of a response what goes to the client; it may be remembered and given again.
+    pub async fn answer(
         &self,
         request: Request,
         viewer: Option<Viewer>,
         at_least: i64,
-    ) -> (Response, Outcome) {
-        match self.documents.prepare(asked_by(viewer, request)) {
-            Ok(prepared) => self.run(prepared, at_least).await,
-            Err(refusal) => (*refusal, Outcome::Refused),
+        write: impl Fn(&Response, Outcome) -> Bytes,
+    ) -> (Bytes, Outcome) {
+        let prepared = match self.documents.prepare(asked_by(viewer, request)) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return (write(&refusal, Outcome::Refused), Outcome::Refused),
+        };
+        let Some((answers, mut question)) = self.question(&prepared, viewer) else {
+            let (response, outcome, _) = self.run(prepared, at_least).await;
+            return (write(&response, outcome), outcome);
+        };
+        // Where the version is not to be had, executing the operation says why.
+        if let Ok(Some(graph)) = self.app.graphs.get(question.account, at_least).await {
+            question.version = graph.version;
+            if let Some(answer) = answers.get(&question) {
+                return (answer, Outcome::Executed);
+            }
         }
+        let (response, outcome, version) = self.run(prepared, at_least).await;
+        let answer = write(&response, outcome);
+        if let (Outcome::Executed, Some(version), true) = (outcome, version, response.errors.is_empty()) {
+            answers.keep(Question { version, ..question }, answer.clone());
+        }
+        (answer, outcome)
+    }
+
+    /// What an answer depends on, if answers are remembered and this one can be; its version is not known yet.
+    fn question(&self, prepared: &Prepared, viewer: Option<Viewer>) -> Option<(&Answers, Question)> {
+        let (answers, viewer) = (self.answers.as_deref()?, viewer?);
+        let request = &prepared.request;
+        let variables = match request.variables.is_empty() {
+            true => String::new(),
+            false => serde_json::to_string(&request.variables).ok()?,
+        };
+        let question = Question {
+            document: prepared.number?,
+            operation: request.operation_name.clone(),
+            variables,
+            account: viewer.account,
+            version: 0,
+        };
+        Some((answers, question))
     }
 
     /// Executes any operation of `viewer`. It goes on also while nobody asks for the answer: an operation that stands
@@ -132,17 +172,24 @@ impl Operations {
             };
         }
         let operations = self.clone();
-        let task = AbortOnDropHandle::new(tokio::spawn(async move { operations.run(prepared, 0).await }));
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let (response, outcome, _) = operations.run(prepared, 0).await;
+            (response, outcome)
+        }));
         let answers = stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) });
         Execution { is_subscription: false, answers: answers.boxed() }
     }
 
-    async fn run(&self, prepared: Prepared, at_least: i64) -> (Response, Outcome) {
-        let Prepared { request, unknown, .. } = prepared;
+    /// The response, and the one version of the viewer's account that it shows.
+    async fn run(&self, mut prepared: Prepared, at_least: i64) -> (Response, Outcome, Option<i64>) {
+        let unknown = prepared.unknown.take();
+        let request = if unknown.is_some() { prepared.request } else { prepared.into_request() };
         let (request, consistency) = Consistency::of(request, at_least);
-        let mut response = self.schema.execute(request.data(Loaders::new(self.db.clone()))).await;
+        let loaders = Loaders::new(self.app.store.db().clone());
+        let mut response = self.schema.execute(request.data(loaders)).await;
         consistency.tell(&mut response);
-        self.settle(response, unknown)
+        let (response, outcome) = self.settle(response, unknown);
+        (response, outcome, consistency.one_version())
     }
 
     fn settle(&self, mut response: Response, unknown: Option<Unknown>) -> (Response, Outcome) {

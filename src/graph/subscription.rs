@@ -71,7 +71,7 @@ pub(super) fn open(
     flat: Option<ExecutableDocument>,
     viewer: Option<Viewer>,
 ) -> impl Stream<Item = Answer> + Send {
-    let Prepared { request, document, unknown } = prepared;
+    let Prepared { request, document, unknown, .. } = prepared;
     let followed = Followed {
         operations,
         document: flat.map_or_else(|| document.clone(), Arc::new),
@@ -163,7 +163,7 @@ impl Followed {
     /// Executes the subscription for one turn, which has one answer at most.
     async fn execute(&self, document: &ExecutableDocument, turn: Turn) -> Option<Response> {
         let mut request = Request::new("").variables(self.variables.clone()).data(turn);
-        request = request.data(Loaders::new(self.operations.db.clone()));
+        request = request.data(Loaders::new(self.operations.app.store.db().clone()));
         request.operation_name.clone_from(&self.operation_name);
         request.set_parsed_query(document.clone());
         self.operations.schema.execute_stream(asked_by(self.viewer, request)).next().await

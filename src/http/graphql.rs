@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_graphql::{ParseRequestError, Response as GraphResponse, ServerError, Value};
 use async_graphql_axum::GraphQLRequest;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -78,8 +78,8 @@ pub(super) async fn post(
         Err(error) => return unreadable(&wire, media_type, &error),
     };
     let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
-    let (response, outcome) = wire.operations.execute(operation, viewer, at_least).await;
-    write(&response, outcome, media_type)
+    let (body, outcome) = wire.operations.answer(operation, viewer, at_least, body).await;
+    answer(body, outcome, media_type)
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
@@ -189,13 +189,16 @@ pub(super) fn refusal(status: StatusCode, error: &Error) -> Response {
 /// where the media type would allow 200.
 fn refusal_as(media_type: &'static str, status: StatusCode, error: &Error) -> Response {
     let response = outcome::refuse(error);
-    let mut answer = write(&response, Outcome::Refused, media_type);
-    *answer.status_mut() = status;
-    answer
+    let mut refusal = answer(body(&response, Outcome::Refused), Outcome::Refused, media_type);
+    *refusal.status_mut() = status;
+    refusal
 }
 
-fn write(response: &GraphResponse, outcome: Outcome, media_type: &'static str) -> Response {
-    let body = serde_json::to_vec(&Answer::new(response, outcome)).unwrap_or_default();
+fn body(response: &GraphResponse, outcome: Outcome) -> Bytes {
+    serde_json::to_vec(&Answer::new(response, outcome)).unwrap_or_default().into()
+}
+
+fn answer(body: Bytes, outcome: Outcome, media_type: &'static str) -> Response {
     let status = match outcome {
         Outcome::Refused if media_type == GRAPHQL_JSON => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,

@@ -8,6 +8,7 @@ mod support;
 
 mod account;
 mod activity;
+mod answers;
 mod command_line;
 mod connections;
 mod faults;

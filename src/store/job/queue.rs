@@ -28,7 +28,9 @@ pub(in crate::store) async fn call(
         .all(db)
         .await?;
     let streams: Vec<Uuid> = streams.iter().copied().filter(|s| !there.contains(s)).collect();
-    if streams.is_empty() { return Ok(()); }
+    if streams.is_empty() {
+        return Ok(());
+    }
     // Where the condition does not hold the row is not written, and locked all the same: a claim must not pass over
     // this transaction's jobs before they are there to be seen.
     let bring_forward = OnConflict::column(job_stream::Column::StreamId)
