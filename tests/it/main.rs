@@ -11,6 +11,7 @@ mod activity;
 mod command_line;
 mod connections;
 mod faults;
+mod housekeeping;
 mod http;
 mod jobs;
 mod link_graph;
