@@ -143,7 +143,7 @@ on_both_stacks! {
         let all = [
             json!({ "id": id(5), "kind": "ACCOUNT", "occurredAt": at, "profile": null,
                     "description": "The name or the picture of your account was changed." }),
-            json!({ "id": id(4), "kind": "LINK", "occurredAt": at, "profile": UNLINKED,
+            json!({ "id": id(4), "kind": "LINK", "occurredAt": at, "profile": null,
                     "description": "A profile that is gone now was unlinked." }),
             json!({ "id": id(3), "kind": "EXPERIENCE", "occurredAt": at, "profile": profile(0), "description":
                     "Cross-posting from WhatsApp +49 ··· ·· 42 to WhatsApp +49 ··· ·· 43 is enabled." }),
