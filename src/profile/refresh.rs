@@ -87,7 +87,8 @@ async fn take(command: &Command, webhook: &ProfileWebhook<'_>) -> Result<bool, E
         .on_conflict_do_nothing()
         .exec_without_returning(command.tx())
         .await?;
-    Ok(matches!(inserted, TryInsertResult::Inserted(_)))
+    // The number of rows: 0 where the id is taken.
+    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
 }
 
 async fn next_number(command: &Command, profile: Uuid) -> Result<i64, Error> {
