@@ -87,6 +87,7 @@ async fn take(command: &Command, webhook: &ProfileWebhook<'_>) -> Result<bool, E
         .on_conflict_do_nothing()
         .exec_without_returning(command.tx())
         .await?;
+    // The number of rows: 0 where the id is taken.
     Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
 }
 

@@ -51,10 +51,9 @@ async fn link(
         other => (None, other),
     };
     if other.as_ref().is_some_and(|other| other.status != LinkStatus::Unlinking) {
-        let code = AccountsErrorCode::ProfileLinkedElsewhere;
-        proof::close(command, row, Err(code)).await?;
         let message = "This profile is linked to another account.";
-        return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
+        let code = AccountsErrorCode::ProfileLinkedElsewhere;
+        return refuse(command, row, UserError::new(code, message, &["verificationId"])).await;
     }
     // The same account doing it twice gets its profile back.
     let kept = match own {
@@ -62,11 +61,10 @@ async fn link(
         None => None,
     };
     if kept.is_none() && linked_profiles(command, account).await? >= MAX_PROFILES {
-        let code = AccountsErrorCode::LimitReached;
-        proof::close(command, row, Err(code)).await?;
         let message = format!("An account links at most {MAX_PROFILES} profiles; unlink one first.");
-        return Ok(Outcome::reject(UserError::new(code, message, &[])));
+        return refuse(command, row, UserError::new(AccountsErrorCode::LimitReached, message, &[])).await;
     }
+    // A new proof by somebody else ends the unlinking, but on a stream that this command does not hold.
     if let Some(other) = other {
         return Ok(Outcome::Commit(Attempt::Claimed { account: other.account_id, profile: other.id }));
     }
@@ -81,6 +79,16 @@ async fn link(
     proof::close(command, row, Ok(profile.id)).await?;
     let version = command.version(account);
     Ok(Outcome::Commit(Attempt::Done(Proven::Linked { account, version, profile: profile.id })))
+}
+
+/// Ends a verification that was proved, and links nothing.
+async fn refuse(
+    command: &Command,
+    row: verification::Model,
+    error: UserError,
+) -> Result<Outcome<Attempt>, Error> {
+    proof::close(command, row, Err(error.code)).await?;
+    Ok(Outcome::reject(error))
 }
 
 /// A proof that is finished in another session than its own may have been stolen on the way: it ends.

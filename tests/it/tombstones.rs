@@ -3,7 +3,7 @@
 use accounts_center_entity::linked_profile::LinkStatus;
 use serde_json::{Value, json};
 
-use crate::support::links::until_status;
+use crate::support::links::{until_status, uuid_of};
 use crate::support::{Person, Place, TestApp, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
@@ -21,6 +21,18 @@ on_both_stacks! {
         let eve = app.client().sign_in(&place, GRACE).await.client;
         assert_eq!(eve.profile(id).await, Value::Null);
         assert_eq!(app.client().profile(id).await, Value::Null);
+        // A router that has its id finds it as well, for its owner.
+        let schema = accounts_center::graph::subgraph(app.app().clone());
+        let entity = format!("{{ _entities(representations: [{{ __typename: \"LinkedProfile\", id: \"{id}\" }}]) {{
+            ... on LinkedProfile {{ status }} }} }}");
+        let viewer = accounts_center::session::Viewer {
+            account: uuid_of(&ada.account),
+            session: uuid_of(&ada.session),
+        };
+        let found = schema.execute(async_graphql::Request::new(entity.clone()).data(viewer)).await;
+        assert_eq!(found.data.into_json().unwrap(), json!({ "_entities": [{ "status": "UNLINKED" }] }));
+        let anonymous = schema.execute(async_graphql::Request::new(entity)).await;
+        assert_eq!(anonymous.data.into_json().unwrap(), json!({ "_entities": [null] }));
         let card = "query($id: ID!) { node(id: $id) { ... on ProfileCard { handle displayName avatarUrl } } }";
         let card = ada.client.run(card, json!({ "id": id })).await;
         assert_eq!(card.field(), &json!({ "handle": "", "displayName": "Removed profile", "avatarUrl": null }));

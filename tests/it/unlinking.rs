@@ -2,10 +2,10 @@
 
 use accounts_center::link_graph::graphql::{LinkStatus as Status, LinkStatusReason as Reason};
 use accounts_center_entity::experience_grant::{self, Experience};
-use accounts_center_entity::linked_profile::LinkStatus;
+use accounts_center_entity::linked_profile::{self, LinkStatus};
 use accounts_center_entity::{event, profile_connection, session};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
 use serde_json::{Value, json};
 
 use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
@@ -286,6 +286,28 @@ on_both_stacks! {
         assert_eq!(ada.linked(&place, GRACE).await, grace);
         let proved = ada.profile(&grace).await;
         assert_eq!((&proved["status"], &proved["statusReason"]), (&json!("ACTIVE"), &json!("REVERIFIED")));
+    }
+
+    async fn a_full_account_can_still_prove_what_it_has(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let grace = ada.client.linked(&place, GRACE).await;
+        let db = place.database().await;
+        let model = profile_row(&db, &grace).await;
+        let more = (0..18).map(|n| {
+            let id = app.app().ids.uuid(crate::support::START);
+            let external_id = format!("wa_more_{n}");
+            linked_profile::Model { id, external_id, ..model.clone() }.into_active_model().reset_all()
+        });
+        linked_profile::Entity::insert_many(more).exec_without_returning(&db).await.unwrap();
+        assert_eq!(ada.client.start_link(GRACE).await.user_errors(), ["LIMIT_REACHED"]);
+        ada.client.unlink(&grace).await.field();
+        place.sandbox.add_profile("wa_eve", EVE).await;
+        let new = ada.client.link(&place, EVE).await;
+        assert_eq!(new.user_errors(), ["LIMIT_REACHED"]);
+        assert_eq!(new.field()["verification"]["failure"], "LIMIT_REACHED");
+        assert_eq!(ada.client.linked(&place, GRACE).await, grace);
+        assert_eq!(ada.client.profile(&grace).await["status"], "ACTIVE");
     }
 
     async fn a_proof_by_its_owner_that_comes_too_late_links_it_anew(place: Place) {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
 use crate::support::uuid_of;
-use crate::support::{Place, START, Stack, TestApp, eventually, on_both_stacks};
+use crate::support::{Place, START, ServerProcess, Stack, TestApp, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -251,6 +251,37 @@ async fn any_replica_takes_a_webhook() {
     first.stop().await;
     place.sandbox.set_state("wa_grace", "deactivated").await;
     assert_eq!(tab.link_event().await["linkStatus"], "SUSPENDED");
+}
+
+/// The sandbox in the same process speaks to its server as any other one does: over HTTP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_in_the_same_process_tells_as_well() {
+    let mut place = Place::new(Stack::Embedded).await;
+    place.set("ACCOUNTS__SANDBOX__URL", "");
+    let server = ServerProcess::start(&place).await;
+    place.sandbox.url.clone_from(&server.url);
+    let ada = server.client().sign_in(&place, ADA).await.client;
+    let own = ada.profiles().await[0].clone();
+    place.sandbox.set_state("wa_ada", "deactivated").await;
+    until_status(&place.database().await, &own, LinkStatus::Suspended).await;
+}
+
+/// A sandbox tells nobody but servers on its own machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_of_the_sandbox_stay_on_this_machine() {
+    let place = Place::new(Stack::Embedded).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (url, status) in [
+        ("http://127.0.0.1:1/webhooks", 204),
+        ("http://192.0.2.1/webhooks", 400),
+        ("http://127.0.0.1.example/webhooks", 400),
+        ("https://127.0.0.1/webhooks", 400),
+        ("file:///webhooks", 400),
+    ] {
+        let request = http.put(format!("{}/sandbox/webhooks", place.sandbox.url));
+        let answer = request.json(&json!({ "url": url, "now": START })).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{url}");
+    }
 }
 
 /// Sends webhooks by hand.
