@@ -8,6 +8,7 @@ mod support;
 
 mod command_line;
 mod faults;
+mod history;
 mod http;
 mod jobs;
 mod linking;
