@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bus::{self, Bus, RedisBus};
+use crate::bus::connect::RedisServers;
+use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::graph::Operations;
@@ -62,14 +63,15 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
 
+    let redis = RedisServers::from_config(&config.redis).context("configuration")?;
     let (db, data_lock) = open_database(&config).await?;
     prepare_schema(&config, &db).await?;
     let keys = Arc::new(derive_keys(&config, &db, &ids).await?);
-    let redis = redis_client(&config)?;
-    let channel = format!("{}:hints", config.redis.prefix);
-    let bus = match &redis {
-        Some(client) => Bus::Redis(RedisBus::start(client.clone(), channel.clone())),
-        None => Bus::InProcess,
+    let channel = redis.clone().map(|servers| Channel::new(servers, &config.redis.prefix, ids.bytes()));
+    let bus = match &channel {
+        Some(channel) => Bus::Redis(RedisBus::start(channel.clone())),
+        None if config.is_embedded() => Bus::InProcess,
+        None => Bus::Unheard,
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
 
@@ -79,7 +81,7 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     };
     let time = follow_time(&config, &sandbox_url, &clock).await?;
     let app = Arc::new(App {
-        graphs: LinkGraphs::new(store.clone(), &config.graph),
+        graphs: LinkGraphs::new(store.clone(), redis, &config),
         platforms: Platforms::new(&config.platforms, &sandbox_url, clock.clone(), ids.clone())?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         config,
@@ -95,7 +97,7 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     }
     let operations = Operations::new(app.clone())?;
     tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
-    spawn_background(&app, redis.map(|client| (client, channel)), time, &stop, &tasks);
+    spawn_background(&app, channel, time, &stop, &tasks);
     tasks.close();
     Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
 }
@@ -170,17 +172,6 @@ async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Resul
     Ok(Keys::derive(secret.as_bytes()))
 }
 
-fn redis_client(config: &Config) -> anyhow::Result<Option<redis::Client>> {
-    let url = config.redis.url.expose_secret();
-    if url.is_empty() {
-        return Ok(None);
-    }
-    // The cause could quote the URL, and with it a password.
-    let client =
-        redis::Client::open(url).map_err(|_| anyhow::anyhow!("redis.url is no redis:// or rediss:// URL"))?;
-    Ok(Some(client))
-}
-
 /// The sandbox that runs in this process, if one does.
 fn own_sandbox(app: &App) -> anyhow::Result<Option<sandbox::Sandbox>> {
     if !app.config.is_development() || !app.config.sandbox.url.is_empty() {
@@ -207,7 +198,7 @@ async fn follow_time(config: &Config, url: &str, clock: &Clock) -> anyhow::Resul
 
 fn spawn_background(
     app: &Arc<App>,
-    bus: Option<(redis::Client, String)>,
+    bus: Option<Channel>,
     time: Option<ClockFollower>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
@@ -215,8 +206,8 @@ fn spawn_background(
     if app.config.jobs.concurrency > 0 {
         tasks.spawn(job_runner(app).run(stop.clone()));
     }
-    if let Some((client, channel)) = bus {
-        tasks.spawn(bus::listen(client, channel, app.store.clone(), stop.clone()));
+    if let Some(channel) = bus {
+        tasks.spawn(bus::listen(channel, app.store.clone(), stop.clone()));
     }
     let store = app.store.clone();
     let poll = Duration::from_secs(app.config.events.poll_seconds);

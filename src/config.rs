@@ -72,6 +72,13 @@ pub struct Database {
 pub struct Redis {
     pub url: SecretString,
     pub prefix: String,
+    pub ca_file: PathBuf,
+    #[serde(deserialize_with = "secrets")]
+    pub sentinels: Vec<SecretString>,
+    pub sentinel_master: String,
+    pub cluster: bool,
+    #[serde(deserialize_with = "secrets")]
+    pub cluster_nodes: Vec<SecretString>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -105,6 +112,7 @@ pub struct Verification {
 pub struct Graph {
     pub near_entries: usize,
     pub near_seconds: u64,
+    pub max_loads: usize,
     pub max_depth: usize,
     pub max_complexity: usize,
     pub max_aliases: usize,
@@ -163,6 +171,11 @@ fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
         }
     })
+}
+
+/// The same of URLs that may hold a password.
+fn secrets<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
+    Ok(list(deserializer)?.into_iter().map(SecretString::from).collect())
 }
 
 /// How a platform proves who owns a profile.
@@ -310,6 +323,7 @@ impl Config {
             ("events.poll_seconds", self.events.poll_seconds, DAY),
             ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
             ("graph.near_seconds", self.graph.near_seconds, DAY),
+            ("graph.max_loads", self.graph.max_loads as u64, 1000),
             ("graph.document_bytes", self.graph.document_bytes as u64, 1 << 32),
         ] {
             if !(1..=most).contains(&value) {

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod app;
 pub mod bus;
+pub mod cache;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Description, ID, Object};
 
 use crate::error::Error;
-use crate::graph::context::{app, viewer};
+use crate::graph::consistency::own_graph;
+use crate::graph::context::app;
 use crate::graph::scalars::{DateTime, Url, version_number};
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph;
@@ -77,7 +78,6 @@ pub struct AccountQuery;
 impl AccountQuery {
     /// The signed-in account; null for an anonymous caller.
     async fn viewer(&self, ctx: &Context<'_>) -> Option<Result<Account, Error>> {
-        let graph = app(ctx).graphs.get(viewer(ctx)?.account, 0).await.transpose()?;
-        Some(graph.map(Account))
+        Some(own_graph(ctx).await.transpose()?.map(Account))
     }
 }

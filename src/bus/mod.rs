@@ -3,11 +3,16 @@
 //! **Invariants.** A hint is never the truth and may be lost, doubled or late; whoever hears one reads the
 //! database. Nothing personal travels here: ids and numbers only.
 
+pub mod connect;
+mod health;
 mod redis;
+mod sentinel;
 
 use uuid::Uuid;
 
-pub use self::redis::{RedisBus, listen};
+pub use self::health::Health;
+pub use self::redis::{Channel, RedisBus, listen};
+use crate::cache::{Outdated, Put};
 
 /// What is said after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +31,34 @@ pub struct Hint {
 pub enum Bus {
     /// There are none: this process is the only one.
     InProcess,
+    /// There may be some, and no way to hear of them: PostgreSQL without Redis.
+    Unheard,
     Redis(RedisBus),
 }
 
 impl Bus {
-    /// Says it, best effort and without waiting.
-    pub fn publish(&self, hint: Hint) {
+    /// Whether hints arrive.
+    pub fn health(&self) -> Health {
         match self {
-            Self::InProcess => {}
-            Self::Redis(bus) => bus.publish(hint),
+            Self::InProcess => Health::of_one_process(),
+            Self::Unheard => Health::unknown(),
+            Self::Redis(bus) => bus.health().clone(),
+        }
+    }
+
+    /// Puts an entry where the other replicas find it, best effort, and before any hint that is said after it.
+    pub fn put(&self, put: Put) {
+        match self {
+            Self::InProcess | Self::Unheard => {}
+            Self::Redis(bus) => bus.put(put),
+        }
+    }
+
+    /// Says it, best effort and without waiting. What is `outdated` by it goes, if it could not be said at once.
+    pub fn publish(&self, hint: Hint, outdated: Option<Outdated>) {
+        match self {
+            Self::InProcess | Self::Unheard => {}
+            Self::Redis(bus) => bus.publish(hint, outdated),
         }
     }
 }

@@ -1,64 +1,183 @@
 //! Hints over Redis publish/subscribe: at most once, which is all that a hint needs.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::AsyncCommands;
-use redis::aio::ConnectionManager;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::Hint;
-use crate::store::Store;
+use super::connect::{Commands, RedisServers};
+use super::{Health, Hint};
+use crate::cache::{Outdated, Put};
+use crate::store::{Store, failpoint};
 
-/// Hints that wait to be sent; beyond that they are dropped, and the poll heals it.
+/// What waits to be sent; beyond that it is dropped, and the poll heals it.
 const QUEUE: usize = 4096;
-
+/// How much of the queue is taken at once.
+const BATCH: usize = 64;
 /// How long Redis may take to accept a subscription.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How often this replica says something to itself.
+const PING: Duration = Duration::from_secs(1);
+/// A subscription on which not even our own word is heard for so long is given up: it may be half-open.
+const DEAF: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(500);
 
-/// The sending end.
+/// One way for all that this replica says to Redis, so that an entry is there before the hint that wakes its
+/// readers. Cheap to clone.
 #[derive(Clone)]
 pub struct RedisBus {
-    queue: mpsc::Sender<Hint>,
+    queue: mpsc::Sender<Said>,
+    health: Health,
+}
+
+enum Said {
+    Put(Put),
+    Hint(Hint, Option<Outdated>),
+}
+
+/// Where this replica speaks and hears.
+#[derive(Clone)]
+pub struct Channel {
+    pub servers: RedisServers,
+    pub name: String,
+    /// What it says to itself, for nobody else to answer.
+    pub ping: [u8; 20],
+}
+
+impl Channel {
+    /// `own` is random: it tells this replica's word from another one's.
+    pub fn new(servers: RedisServers, prefix: &str, own: [u8; 16]) -> Self {
+        let mut ping = *b"ping................";
+        ping[4..].copy_from_slice(&own);
+        Self { servers, name: format!("{prefix}:hints"), ping }
+    }
 }
 
 impl RedisBus {
-    /// Starts to send to `channel`, whenever Redis is there, for as long as anybody holds the sending end: also
-    /// while the server drains, because what commits then concerns the replicas that stay.
-    pub fn start(client: redis::Client, channel: String) -> Self {
-        let (queue, hints) = mpsc::channel(QUEUE);
-        tokio::spawn(send(client, channel, hints));
-        Self { queue }
+    /// Starts to send, whenever Redis is there, for as long as anybody holds the sending end: also while the server
+    /// drains, because what commits then concerns the replicas that stay.
+    pub fn start(channel: Channel) -> Self {
+        let (queue, said) = mpsc::channel(QUEUE);
+        tokio::spawn(Sender { channel, connection: None, unsent: HashMap::new() }.run(said));
+        Self { queue, health: Health::unknown() }
     }
 
-    pub(super) fn publish(&self, hint: Hint) {
+    pub(super) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Puts an entry, best effort.
+    pub(super) fn put(&self, put: Put) {
+        let _ = self.queue.try_send(Said::Put(put));
+    }
+
+    pub(super) fn publish(&self, hint: Hint, outdated: Option<Outdated>) {
+        match failpoint::fault("bus::hint").as_deref() {
+            None => self.say(hint, outdated),
+            Some("doubled") => [hint; 2].into_iter().for_each(|hint| self.say(hint, outdated.clone())),
+            Some("delayed") => {
+                let bus = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(DEAF).await;
+                    bus.say(hint, outdated);
+                });
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn say(&self, hint: Hint, outdated: Option<Outdated>) {
         // Full: Redis is slow or gone, and the poll heals what is not said.
-        let _ = self.queue.try_send(hint);
+        let _ = self.queue.try_send(Said::Hint(hint, outdated));
     }
 }
 
-async fn send(client: redis::Client, channel: String, mut hints: mpsc::Receiver<Hint>) {
-    let mut connection = None;
-    while let Some(hint) = hints.recv().await {
-        if connection.is_none() {
-            connection = ConnectionManager::new(client.clone()).await.ok();
+struct Sender {
+    channel: Channel,
+    connection: Option<Commands>,
+    /// The latest of each stream that did not go out yet: said once Redis is back, because other replicas may have
+    /// noticed nothing.
+    unsent: HashMap<Uuid, (Hint, Option<Outdated>)>,
+}
+
+impl Sender {
+    async fn run(mut self, mut said: mpsc::Receiver<Said>) {
+        let mut pings = tokio::time::interval(PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let mut pings_now = false;
+            tokio::select! {
+                taken = said.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+                _ = pings.tick() => pings_now = true,
+            }
+            if let Err(error) = self.send(&mut batch, pings_now).await {
+                tracing::debug!(%error, "Redis does not take what is said");
+                self.connection = None;
+                self.keep(&mut batch);
+            }
         }
-        let Some(redis) = &mut connection else { continue };
-        if let Err(error) = redis.publish::<_, _, ()>(&channel, hint.to_bytes().as_slice()).await {
-            tracing::debug!(%error, "a hint was lost");
+    }
+
+    /// Sends the batch from its beginning; what it could not send stays in it.
+    async fn send(&mut self, batch: &mut Vec<Said>, pings_now: bool) -> redis::RedisResult<()> {
+        let redis = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.channel.servers.commands().await?),
+        };
+        let channel = self.channel.name.as_str();
+        if pings_now {
+            redis.publish::<_, _, ()>(channel, self.channel.ping.as_slice()).await?;
+            for stream in self.unsent.keys().copied().collect::<Vec<_>>() {
+                let (hint, outdated) = &self.unsent[&stream];
+                // The entry that should have come before it was lost as well.
+                if let Some(outdated) = outdated {
+                    outdated.delete(redis).await?;
+                }
+                redis.publish::<_, _, ()>(channel, hint.to_bytes().as_slice()).await?;
+                self.unsent.remove(&stream);
+            }
+        }
+        batch.reverse();
+        while let Some(next) = batch.last() {
+            match next {
+                Said::Hint(hint, _) => {
+                    redis.publish::<_, _, ()>(channel, hint.to_bytes().as_slice()).await?;
+                }
+                Said::Put(put) => put.clone().write(redis).await?,
+            }
+            batch.pop();
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, batch: &mut Vec<Said>) {
+        for said in batch.drain(..) {
+            let Said::Hint(hint, outdated) = said else { continue };
+            if self.unsent.len() >= QUEUE && !self.unsent.contains_key(&hint.stream) {
+                continue;
+            }
+            let latest = self.unsent.entry(hint.stream).or_insert((hint, None));
+            if latest.0.version <= hint.version {
+                *latest = (hint, outdated.or(latest.1.take()));
+            }
         }
     }
 }
 
-/// Passes what other replicas say on to `store`, for ever: reconnects, and asks the database at once for
-/// what was missed.
-pub async fn listen(client: redis::Client, channel: String, store: Store, stop: CancellationToken) {
-    const PAUSE: Duration = Duration::from_millis(500);
+/// Passes what other replicas say on to `store`, for ever: reconnects, and asks the database at once for what was
+/// missed.
+pub async fn listen(channel: Channel, store: Store, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => return,
-            ended = hear(&client, &channel, &store) => {
+            ended = hear(&channel, &store) => {
+                store.bus_health().lost();
                 let error = ended.err().map(|error| error.to_string());
                 tracing::warn!(error, "the bus is gone; polling until it is back");
             }
@@ -67,24 +186,37 @@ pub async fn listen(client: redis::Client, channel: String, store: Store, stop: 
     }
 }
 
-async fn hear(client: &redis::Client, channel: &str, store: &Store) -> redis::RedisResult<()> {
+async fn hear(channel: &Channel, store: &Store) -> redis::RedisResult<()> {
+    let silent = |_| redis::RedisError::from((redis::ErrorKind::Io, "no answer in time"));
     let subscribe = async {
-        let mut subscription = client.get_async_pubsub().await?;
-        subscription.subscribe(channel).await?;
+        let mut subscription = channel.servers.pubsub().await?;
+        subscription.subscribe(channel.name.as_str()).await?;
         Ok::<_, redis::RedisError>(subscription)
     };
     // What does not answer, because it is half-open or speaks something else, is not waited for.
-    let silent = |_| redis::RedisError::from((redis::ErrorKind::Io, "no answer in time"));
     let mut subscription = tokio::time::timeout(CONNECT, subscribe).await.map_err(silent)??;
-    tracing::debug!("the bus is here");
-    if let Err(error) = store.poll_watched().await {
-        error.log();
-    }
     let mut messages = subscription.on_message();
-    while let Some(message) = messages.next().await {
-        if let Some(hint) = Hint::from_bytes(message.get_payload_bytes()) {
+    loop {
+        let message = tokio::time::timeout(DEAF, messages.next()).await.map_err(silent)?;
+        let Some(message) = message else { return Ok(()) };
+        let payload = message.get_payload_bytes();
+        if payload == channel.ping {
+            if store.bus_health().heard() {
+                tracing::debug!("the bus is here");
+                poll(store);
+            }
+        } else if let Some(hint) = Hint::from_bytes(payload) {
             store.hear_remote(hint);
         }
     }
-    Ok(())
+}
+
+/// Asks for what was missed, beside the listening: hints that come meanwhile must not pile up.
+fn poll(store: &Store) {
+    let store = store.clone();
+    tokio::spawn(async move {
+        if let Err(error) = crate::store::bounded(store.poll_watched()).await {
+            error.log();
+        }
+    });
 }

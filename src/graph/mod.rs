@@ -1,5 +1,6 @@
 //! The graph: Query, Mutation and Subscription merged from the slices, and what surrounds their execution.
 
+pub mod consistency;
 pub mod context;
 mod documents;
 pub mod event_stream;
@@ -27,6 +28,7 @@ use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::ProfileCard;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
+use consistency::Consistency;
 pub use documents::is_subscription;
 use documents::{Documents, Unknown};
 use node::NodeQuery;
@@ -76,13 +78,15 @@ impl Operations {
         Ok(Self { schema: schema(app), documents })
     }
 
-    /// Executes a query or a mutation.
-    pub async fn execute(&self, request: Request) -> (Response, Outcome) {
+    /// Executes a query or a mutation, which sees the viewer's account at version `at_least` or later.
+    pub async fn execute(&self, request: Request, at_least: i64) -> (Response, Outcome) {
+        let (request, consistency) = Consistency::of(request, at_least);
         let (request, mut unknown) = match self.documents.prepare(request) {
             Ok(prepared) => prepared,
             Err(refusal) => return (*refusal, Outcome::Refused),
         };
-        let response = self.schema.execute(request).await;
+        let mut response = self.schema.execute(request).await;
+        consistency.tell(&mut response);
         self.settle(response, &mut unknown)
     }
 
@@ -91,7 +95,7 @@ impl Operations {
     pub fn execute_stream(&self, mut request: Request) -> BoxStream<'static, (Response, Outcome)> {
         if !documents::is_subscription(&mut request) {
             let operations = self.clone();
-            let task = tokio::spawn(async move { operations.execute(request).await });
+            let task = tokio::spawn(async move { operations.execute(request, 0).await });
             let task = AbortOnDropHandle::new(task);
             return stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) }).boxed();
         }

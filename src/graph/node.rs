@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, ID, Interface, Object};
 
+use super::consistency::own_graph;
 use super::context::{app, viewer};
 use crate::account::graphql::Account;
 use crate::error::Error;
@@ -48,9 +49,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
     // Each of these begins with its owner: what is somebody else's is not found.
     match id.kind {
         NodeKind::Account if id.uuid != viewer.account => Ok(None),
-        NodeKind::Account => Ok(app.graphs.get(viewer.account, 0).await?.map(|g| Node::Account(Account(g)))),
+        NodeKind::Account => Ok(own_graph(ctx).await?.map(|graph| Node::Account(Account(graph)))),
         NodeKind::LinkedProfile => {
-            let graph = app.graphs.get(viewer.account, 0).await?;
+            let graph = own_graph(ctx).await?;
             Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
         }
         NodeKind::AccountSession => {

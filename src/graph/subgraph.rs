@@ -4,11 +4,11 @@
 
 use async_graphql::{Context, ID, Object};
 
-use super::context::{app, viewer};
+use super::consistency::own_graph;
+use super::context::app;
 use crate::account::graphql::Account;
 use crate::error::Error;
 use crate::ids::{NodeId, NodeKind};
-use crate::link_graph::LinkGraph;
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
@@ -57,12 +57,5 @@ impl SubgraphQuery {
     #[graphql(entity)]
     async fn platform_by_key(&self, ctx: &Context<'_>, #[graphql(key)] key: PlatformKey) -> Option<Platform> {
         app(ctx).platforms.get(key.as_str()).cloned().map(Platform)
-    }
-}
-
-async fn own_graph(ctx: &Context<'_>) -> Result<Option<std::sync::Arc<LinkGraph>>, Error> {
-    match viewer(ctx) {
-        Some(viewer) => app(ctx).graphs.get(viewer.account, 0).await,
-        None => Ok(None),
     }
 }

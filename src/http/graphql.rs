@@ -1,5 +1,6 @@
 //! GraphQL over HTTP (the GraphQL-over-HTTP specification): POST with JSON.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use super::{Wire, client};
 use crate::error::{Code, Error};
+use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
 use crate::session::{TokenError, Viewer};
 use crate::verification::graphql::OneSubmission;
@@ -31,12 +33,14 @@ pub(super) struct Answer<'a> {
     errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, Value>,
 }
 
 impl<'a> Answer<'a> {
     pub(super) fn new(response: &'a GraphResponse, outcome: Outcome) -> Self {
         let data = (outcome == Outcome::Executed).then_some(&response.data);
-        Self { errors: &response.errors, data }
+        Self { errors: &response.errors, data, extensions: &response.extensions }
     }
 }
 
@@ -65,6 +69,10 @@ pub(super) async fn post(
             return response;
         }
     };
+    let Some(at_least) = min_version(&headers) else {
+        let error = bad_input("Accounts-Center-Min-Version is a version: the number that an answer told.");
+        return refusal_as(media_type, StatusCode::BAD_REQUEST, &error);
+    };
     let mut operation = match read(&wire, request).await {
         Ok(operation) => operation,
         Err(error) => return unreadable(&wire, media_type, &error),
@@ -73,8 +81,15 @@ pub(super) async fn post(
         operation = operation.data(viewer);
     }
     let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
-    let (response, outcome) = wire.operations.execute(operation).await;
+    let (response, outcome) = wire.operations.execute(operation, at_least).await;
     write(&response, outcome, media_type)
+}
+
+/// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
+fn min_version(headers: &HeaderMap) -> Option<i64> {
+    let Some(version) = headers.get(MIN_VERSION) else { return Some(0) };
+    let version = version.to_str().ok()?.parse().ok()?;
+    (version >= 0).then_some(version)
 }
 
 /// Who asks, by the `Authorization` header; `None` without one.

@@ -4,6 +4,7 @@ pub(crate) mod development;
 pub(crate) mod explorer;
 mod graphql;
 mod health;
+mod metrics;
 mod websocket;
 
 use std::net::SocketAddr;
@@ -95,6 +96,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         .route("/graphql", post(graphql::post).get(websocket::upgrade))
         .route("/ready", get(health::ready))
         .route("/live", get(health::live))
+        .route("/metrics", get(metrics::metrics))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
         router = router.route("/dev/sign-in", get(development::sign_in));

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::LinkGraph as Graph;
 use super::event::LinkStatusChanged;
 use crate::error::Error;
+use crate::graph::consistency::graph_at;
 use crate::graph::context::{app, require_viewer};
 use crate::graph::event_stream;
 use crate::graph::scalars::{DateTime, version_number};
@@ -131,7 +132,7 @@ impl LinkStatusChange {
     /// As it is now; null once erased.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         // At this event's version or later, or a fast reader could be shown what was before.
-        let graph = app(ctx).graphs.get(self.account, self.event.number).await;
+        let graph = graph_at(ctx, self.account, self.event.number).await;
         let profile = self.event.payload.profile;
         graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
     }

@@ -7,14 +7,14 @@ use accounts_center_entity::{account, linked_profile, profile_connection, stream
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, ExprTrait, FromQueryResult, Iden, IntoSimpleExpr, Iterable, JoinType,
-    Order, QueryResult, StatementBuilder,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, Iden, IntoSimpleExpr, Iterable,
+    JoinType, Order, QueryResult, StatementBuilder,
 };
 use uuid::Uuid;
 
-use super::{Edge, Grant, LinkGraph};
+use super::{Edge, Grant, LinkGraph, Nodes};
 use crate::error::Error;
-use crate::store::Database;
+use crate::store::{Database, failpoint};
 
 const ACCOUNT: &str = "a_";
 const PROFILE: &str = "p_";
@@ -66,7 +66,11 @@ pub(super) async fn load(db: &Database, id: Uuid) -> Result<Option<LinkGraph>, E
         .order_by((experience_grant::Entity, experience_grant::Column::Experience), Order::Asc);
     let statement = StatementBuilder::build(&query, &db.backend());
     let rows = db.read().query_all_raw(statement).await?;
-    rows.first().map(|first| graph(first, &rows)).transpose()
+    let graph = rows.first().map(|first| graph(first, &rows)).transpose()?;
+    if failpoint::is_off("plant::snapshot") {
+        return torn(db, id, graph).await;
+    }
+    Ok(graph)
 }
 
 fn graph(first: &QueryResult, rows: &[QueryResult]) -> Result<LinkGraph, Error> {
@@ -84,13 +88,27 @@ fn graph(first: &QueryResult, rows: &[QueryResult]) -> Result<LinkGraph, Error> 
     }
     // One to a profile that is unlinked already is no connection any more.
     edges.retain(|edge| profiles.iter().any(|profile| profile.id == edge.target));
-    Ok(LinkGraph {
-        account: account::Model::from_query_result(first, ACCOUNT)?,
-        version: first.try_get("", "version")?,
-        graph_version: first.try_get("", "graph_version")?,
-        profiles,
-        edges,
-    })
+    let account = account::Model::from_query_result(first, ACCOUNT)?;
+    let graph_version = first.try_get("", "graph_version")?;
+    let nodes = Nodes { account, graph_version, profiles, edges };
+    Ok(LinkGraph { version: first.try_get("", "version")?, nodes: nodes.into() })
+}
+
+/// The same as if the versions had been read by a statement of their own, for tests that have to see what one
+/// snapshot is good for.
+async fn torn(db: &Database, id: Uuid, graph: Option<LinkGraph>) -> Result<Option<LinkGraph>, Error> {
+    tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+    let (Some(graph), Some(stream)) = (graph, stream::Entity::find_by_id(id).one(db.read()).await?) else {
+        return Ok(None);
+    };
+    let LinkGraph { nodes, .. } = graph;
+    let nodes = Nodes {
+        account: nodes.account.clone(),
+        graph_version: stream.graph_version,
+        profiles: nodes.profiles.clone(),
+        edges: nodes.edges.clone(),
+    };
+    Ok(Some(LinkGraph { version: stream.version, nodes: nodes.into() }))
 }
 
 /// Adds what a row has of a connection, if it has one with a grant.

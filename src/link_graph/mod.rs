@@ -2,29 +2,48 @@
 //! one version.
 //!
 //! **Invariants.** It is read by almost every request and never authorises anything: commands decide on the
-//! database. An entry below what this process knows of the account's version is a miss.
+//! database. An entry below what this process has heard of the account is a miss, in this process and in Redis.
+//! While hints may be lost nothing is served that the database has not confirmed.
 
 pub mod event;
 pub mod graphql;
+mod layout;
 mod load;
 mod near;
+mod slot;
+
+use std::sync::Arc;
 
 use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::{account, linked_profile};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use near::LinkGraphs;
+pub use near::{Counts, LinkGraphs};
 
 /// The most profiles that one account can link.
 pub const MAX_PROFILES: u64 = 20;
 
-/// One account with its linked profiles, oldest first, all read in one snapshot.
-#[derive(Debug)]
+/// The graph of one account, and the latest version at which it is known to be right. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct LinkGraph {
-    pub account: account::Model,
-    /// The number of the account's latest event in this snapshot.
+    /// The number of an event of the account; at it, the graph was this.
     pub version: i64,
+    pub nodes: Arc<Nodes>,
+}
+
+impl std::ops::Deref for LinkGraph {
+    type Target = Nodes;
+
+    fn deref(&self) -> &Nodes {
+        &self.nodes
+    }
+}
+
+/// One account with its linked profiles, oldest first, and their connections, all read in one snapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Nodes {
+    pub account: account::Model,
     /// The number of the event that changed the graph last.
     pub graph_version: i64,
     pub profiles: Vec<linked_profile::Model>,

@@ -1,85 +1,144 @@
-//! The near cache: graphs in this process, with floors that rise by hints.
+//! Reading link graphs: from this process, from Redis, from the database.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_graphql::dataloader::DataLoader;
+use async_graphql::runtime::{TokioSpawner, TokioTimer};
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{LinkGraph, load::load};
+use super::slot::{Answer, Heard, Slot};
+use super::{LinkGraph, layout, load::load};
+use crate::bus::Hint;
+use crate::bus::connect::{Commands, RedisServers};
+use crate::cache::{Found, Keyspace};
 use crate::config;
 use crate::error::Error;
-use crate::store::{Store, bounded};
+use crate::store::{News, Store, Versions, bounded, failpoint};
 
 /// How often a graph is read that changes while it is read.
 const MAX_LOADS: usize = 5;
+/// Redis is asked for an entry no longer than this: the database has it, too.
+const IMPATIENT: Duration = Duration::from_millis(300);
 
-/// Reads link graphs, from this process if it has them. Cheap to clone.
+/// Reads link graphs. Cheap to clone.
 #[derive(Clone)]
 pub struct LinkGraphs(Arc<Inner>);
 
 struct Inner {
     store: Store,
     near: Arc<Cache<Uuid, Arc<Slot>>>,
+    redis: Option<Shared>,
+    /// Asks for versions, all that are wanted at one time in one statement.
+    versions: DataLoader<Versions>,
+    /// Loads from the database at one time.
+    loads: Semaphore,
     lifetime: Duration,
+    counts: Counts,
 }
 
-/// What this process knows of one account.
-#[derive(Default)]
-struct Slot {
-    /// The highest version that was heard of; whatever is older is not served.
-    floor: AtomicI64,
-    entry: Mutex<Option<Entry>>,
-    /// Held while the graph is read, so that a thousand misses make one load.
-    filling: tokio::sync::Mutex<()>,
-    /// How often that failed: those who waited for a load that failed do not each wait for one of their own.
-    failures: AtomicU64,
-    /// How it failed the last time.
-    failure: Mutex<Option<Error>>,
+/// The entries that all replicas share.
+struct Shared {
+    servers: RedisServers,
+    keys: Keyspace,
+    connection: tokio::sync::Mutex<Option<Commands>>,
 }
 
-#[derive(Clone)]
-struct Entry {
-    graph: Arc<LinkGraph>,
-    read_at: Instant,
+/// How often each layer gave the answer, since this process began.
+#[derive(Debug, Default)]
+pub struct Counts {
+    near: AtomicU64,
+    /// Near, after the database had confirmed the version.
+    checked: AtomicU64,
+    redis: AtomicU64,
+    database: AtomicU64,
+}
+
+impl Counts {
+    /// The layers, nearest first, and what each one answered.
+    pub fn by_layer(&self) -> [(&'static str, u64); 4] {
+        [
+            ("near", &self.near),
+            ("checked", &self.checked),
+            ("redis", &self.redis),
+            ("database", &self.database),
+        ]
+        .map(|(layer, count)| (layer, count.load(Ordering::Relaxed)))
+    }
 }
 
 impl LinkGraphs {
-    pub fn new(store: Store, config: &config::Graph) -> Self {
-        let near = Arc::new(Cache::<Uuid, Arc<Slot>>::new(config.near_entries));
-        let heard = near.clone();
-        store.tell_cache(move |hint| {
-            if let Some(slot) = heard.get(&hint.stream) {
-                slot.floor.fetch_max(hint.version, Ordering::AcqRel);
+    /// Reads from `store`, and shares through `redis` if there is one.
+    pub fn new(store: Store, redis: Option<RedisServers>, config: &config::Config) -> Self {
+        let keys = Keyspace::new(&config.redis.prefix, "graph", store.epoch(), layout::VERSION);
+        let graphs = Self(Arc::new(Inner {
+            near: Arc::new(Cache::new(config.graph.near_entries)),
+            redis: redis.map(|servers| Shared { servers, keys, connection: tokio::sync::Mutex::default() }),
+            versions: DataLoader::new(
+                Versions(store.clone()),
+                TokioSpawner::current(),
+                TokioTimer::default(),
+            ),
+            loads: Semaphore::new(config.graph.max_loads),
+            lifetime: Duration::from_secs(config.graph.near_seconds),
+            counts: Counts::default(),
+            store: store.clone(),
+        }));
+        let weak = Arc::downgrade(&graphs.0);
+        store.tell_cache(move |news| {
+            if let Some(inner) = weak.upgrade() {
+                Self(inner).learn(news);
             }
         });
-        Self(Arc::new(Inner { store, near, lifetime: Duration::from_secs(config.near_seconds) }))
+        graphs
     }
 
-    /// The graph of `account` at version `at_least` or later; absent if there is no such account.
+    /// The graph of `account` at version `at_least` or later, or at the database's if that is not so far; absent if
+    /// there is no such account.
     pub async fn get(&self, account: Uuid, at_least: i64) -> Result<Option<Arc<LinkGraph>>, Error> {
         let slot = self.slot(account);
-        if let Some(graph) = self.fresh(&slot, at_least) {
-            return Ok(Some(graph));
+        if let Answer::Known(graph) = slot.answer(at_least, self.unbroken()) {
+            self.0.counts.near.fetch_add(1, Ordering::Relaxed);
+            return Ok(graph);
         }
         // In a task of its own: a reader that is not polled meanwhile, as for a socket that nobody reads, must
         // not stand still with the lock or with a connection.
         let graphs = self.clone();
-        let load = tokio::spawn(async move { graphs.get_or_fill(&slot, account, at_least).await });
-        load.await.map_err(Error::internal)?
+        let read = tokio::spawn(async move { graphs.read(&slot, account, at_least).await });
+        read.await.map_err(Error::internal)?
     }
 
-    async fn get_or_fill(
-        &self,
-        slot: &Slot,
-        account: Uuid,
-        at_least: i64,
-    ) -> Result<Option<Arc<LinkGraph>>, Error> {
+    /// How often each layer gave the answer.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    /// Empties the near cache, as a restart would.
+    pub fn forget(&self) {
+        self.0.near.clear();
+    }
+
+    async fn read(&self, slot: &Slot, account: Uuid, at_least: i64) -> Result<Option<Arc<LinkGraph>>, Error> {
+        if let Answer::Doubtful(graph) = slot.answer(at_least, self.unbroken())
+            && let Some(graph) = self.check(slot, account, &graph).await?
+        {
+            self.0.counts.checked.fetch_add(1, Ordering::Relaxed);
+            return Ok(Some(graph));
+        }
         let failures = slot.failures.load(Ordering::Acquire);
         let _filling = slot.filling.lock().await;
-        if let Some(graph) = self.fresh(slot, at_least) {
-            return Ok(Some(graph));
+        match slot.answer(at_least, self.unbroken()) {
+            Answer::Known(graph) => return Ok(graph),
+            // Read by whoever held the lock; its reading began after ours.
+            Answer::Doubtful(graph) => {
+                if let Some(graph) = self.check(slot, account, &graph).await? {
+                    return Ok(Some(graph));
+                }
+            }
+            Answer::Unknown => {}
         }
         if slot.failures.load(Ordering::Acquire) != failures
             && let Some(error) = slot.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -94,35 +153,127 @@ impl LinkGraphs {
         filled
     }
 
+    /// The same graph, if the database says that it has not changed.
+    async fn check(
+        &self,
+        slot: &Slot,
+        account: Uuid,
+        graph: &Arc<LinkGraph>,
+    ) -> Result<Option<Arc<LinkGraph>>, Error> {
+        let reading = slot.begin(self.unbroken());
+        let now = self.0.versions.load_one(account).await?;
+        Ok(now.and_then(|(version, graph_version)| {
+            slot.confirm(graph, reading, Heard { version, graph_version })
+        }))
+    }
+
     async fn fill(&self, slot: &Slot, account: Uuid, at_least: i64) -> Result<Option<Arc<LinkGraph>>, Error> {
+        if let Some(found) = self.fill_from_redis(slot, account, at_least).await {
+            self.0.counts.redis.fetch_add(1, Ordering::Relaxed);
+            return Ok(found);
+        }
+        let _turn = self.0.loads.acquire().await.map_err(Error::internal)?;
         for _ in 0..MAX_LOADS {
-            let read_at = Instant::now();
-            let floor_before = slot.floor.load(Ordering::Acquire);
-            let Some(graph) = bounded(load(self.0.store.db(), account)).await?.map(Arc::new) else {
-                self.0.near.remove(&account);
+            let reading = slot.begin(self.unbroken());
+            let loaded = bounded(load(self.0.store.db(), account)).await?.map(Arc::new);
+            self.0.counts.database.fetch_add(1, Ordering::Relaxed);
+            failpoint::pause("link_graph::filled").await;
+            let Some(graph) = loaded else {
+                slot.bury(reading, self.lifetime());
+                self.share_tombstone(account);
                 return Ok(None);
             };
-            *slot.entry.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(Entry { graph: graph.clone(), read_at });
-            // A hint that came meanwhile has raised the floor, and what was read may be from before.
-            let floor = slot.floor.load(Ordering::Acquire);
-            if graph.version >= floor.max(at_least) {
-                return Ok(Some(graph));
-            }
-            if floor == floor_before && graph.version >= at_least {
-                // It was there before we read: the database does not have what the hint spoke of, and the
-                // database is right.
-                let _ =
-                    slot.floor.compare_exchange(floor, graph.version, Ordering::AcqRel, Ordering::Acquire);
+            self.share(&graph, reading.begun);
+            if let Some(graph) = slot.settle(graph, reading, self.lifetime()) {
                 return Ok(Some(graph));
             }
         }
-        Err(Error::Unavailable(Arc::new(anyhow::anyhow!("the database is behind what was heard of it"))))
+        Err(Error::Unavailable(Arc::new(anyhow::anyhow!("an account changes faster than it can be read"))))
     }
 
-    /// Empties the cache, as a restart would.
-    pub fn forget(&self) {
-        self.0.near.clear();
+    /// What the other replicas left, if it is good enough.
+    async fn fill_from_redis(
+        &self,
+        slot: &Slot,
+        account: Uuid,
+        at_least: i64,
+    ) -> Option<Option<Arc<LinkGraph>>> {
+        let (shared, reading) = (self.0.redis.as_ref()?, slot.begin(self.unbroken()));
+        // While the bus is broken Redis is not there, or not to be believed.
+        reading.unbroken?;
+        let found = tokio::time::timeout(IMPATIENT, shared.get(account)).await.ok().flatten()?;
+        match found {
+            Found::Gone => {
+                slot.bury(reading, self.lifetime());
+                Some(None)
+            }
+            Found::Entry { payload, remaining, .. } => {
+                let graph = Arc::new(layout::decode(account, &payload)?);
+                let graph = slot.accept(graph, at_least, reading, remaining.min(self.lifetime()))?;
+                Some(Some(graph))
+            }
+        }
+    }
+
+    fn share(&self, graph: &LinkGraph, read_at: Instant) {
+        let Some(shared) = &self.0.redis else { return };
+        let Some(payload) = layout::encode(graph) else { return };
+        let (id, version) = (graph.account.id, graph.graph_version);
+        self.0.store.bus().put(shared.keys.put(id, version, payload, self.lifetime(), read_at));
+    }
+
+    fn share_tombstone(&self, account: Uuid) {
+        if let Some(shared) = &self.0.redis {
+            self.0.store.bus().put(shared.keys.tombstone(account, self.lifetime()));
+        }
+    }
+
+    fn learn(&self, news: News) {
+        match news {
+            News::Heard(hint) => self.hear(hint),
+            News::Doubted(stream) => {
+                if let Some(slot) = self.0.near.get(&stream) {
+                    slot.doubt();
+                }
+            }
+            News::Committed(hint) => self.announce(hint),
+        }
+    }
+
+    fn hear(&self, hint: Hint) {
+        if let Some(slot) = self.0.near.get(&hint.stream) {
+            slot.hear(Heard { version: hint.version, graph_version: hint.graph_version });
+        }
+    }
+
+    /// Lets the other replicas know of a commit here; of one that changed the graph, once they find the new one in
+    /// Redis, so that not each of them has to load it.
+    fn announce(&self, hint: Hint) {
+        let changed_graph = hint.graph_version == hint.version;
+        let outdated = self.0.redis.as_ref().filter(|_| changed_graph);
+        let outdated = outdated.map(|shared| shared.keys.outdated(hint.stream, hint.graph_version));
+        if outdated.is_none() || self.unbroken().is_none() {
+            self.0.store.bus().publish(hint, outdated);
+            return;
+        }
+        let graphs = self.clone();
+        tokio::spawn(async move {
+            let read = graphs.get(hint.stream, hint.version);
+            if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(1), read).await {
+                error.log();
+            }
+            graphs.0.store.bus().publish(hint, outdated);
+        });
+    }
+
+    fn unbroken(&self) -> Option<u64> {
+        self.0.store.bus_health().unbroken()
+    }
+
+    /// Up to a fifth shorter, so that what came together does not expire together.
+    fn lifetime(&self) -> Duration {
+        let [random] = self.0.store.random::<1>();
+        self.0.lifetime.mul_f32(1.0 - f32::from(random) / 1280.0)
     }
 
     fn slot(&self, account: Uuid) -> Arc<Slot> {
@@ -131,10 +282,25 @@ impl LinkGraphs {
             .get_or_insert_with::<_, std::convert::Infallible>(&account, || Ok(Arc::default()))
             .unwrap_or_else(|never| match never {})
     }
+}
 
-    fn fresh(&self, slot: &Slot, at_least: i64) -> Option<Arc<LinkGraph>> {
-        let entry = slot.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let floor = slot.floor.load(Ordering::Acquire).max(at_least);
-        (entry.graph.version >= floor && entry.read_at.elapsed() < self.0.lifetime).then_some(entry.graph)
+impl Shared {
+    async fn get(&self, account: Uuid) -> Option<Found> {
+        let mut connection = self.connection().await?;
+        match self.keys.get(&mut connection, account).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(%error, "Redis was asked for a graph in vain");
+                None
+            }
+        }
+    }
+
+    async fn connection(&self) -> Option<Commands> {
+        let mut connection = self.connection.lock().await;
+        if connection.is_none() {
+            *connection = self.servers.commands().await.ok();
+        }
+        connection.clone()
     }
 }

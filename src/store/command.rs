@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::failpoint::failpoint;
-use super::{Job, Store, StreamEvent, bounded};
+use super::{Job, News, Store, StreamEvent, bounded};
 use crate::bus::Hint;
 use crate::error::{Error, UserError};
 use crate::ids::Ids;
@@ -128,13 +128,16 @@ impl Store {
         let hints = command.hints(self.0.epoch);
         if let Err(error) = command.write().await {
             // Whether it was committed is not known if the answer was lost: what is cached is not believed.
-            hints.into_iter().for_each(|hint| self.hear(hint));
+            for hint in hints {
+                self.tell(News::Doubted(hint.stream));
+                self.0.watches.advance(hint.stream, hint.version);
+            }
             return Err(error);
         }
         failpoint("store::command-committed");
         for hint in hints {
             self.hear(hint);
-            self.0.bus.publish(hint);
+            self.tell(News::Committed(hint));
         }
         if has_jobs {
             self.0.jobs.notify_one();

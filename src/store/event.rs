@@ -40,19 +40,20 @@ pub struct Batch<E> {
 /// At most this many events are read at once, so that a reader far behind costs no more than others.
 const BATCH: u64 = 100;
 
-/// The versions of `streams`; more than one statement only beyond what one takes in parameters.
-pub(super) async fn versions(db: &Database, streams: &[Uuid]) -> Result<HashMap<Uuid, i64>, Error> {
+/// The versions of `streams` with those of their graphs; more than one statement only beyond what one takes in parameters.
+pub(super) async fn versions(db: &Database, streams: &[Uuid]) -> Result<HashMap<Uuid, (i64, i64)>, Error> {
     let mut versions = HashMap::with_capacity(streams.len());
     for chunk in streams.chunks(30_000) {
-        let rows: Vec<(Uuid, i64)> = stream::Entity::find()
+        let rows: Vec<(Uuid, i64, i64)> = stream::Entity::find()
             .select_only()
             .column(stream::Column::Id)
             .column(stream::Column::Version)
+            .column(stream::Column::GraphVersion)
             .filter(stream::Column::Id.is_in(chunk.iter().copied()))
             .into_tuple()
             .all(db.read())
             .await?;
-        versions.extend(rows);
+        versions.extend(rows.into_iter().map(|(id, version, graph_version)| (id, (version, graph_version))));
     }
     Ok(versions)
 }
@@ -60,7 +61,7 @@ pub(super) async fn versions(db: &Database, streams: &[Uuid]) -> Result<HashMap<
 impl Store {
     /// The present version of a stream; absent if there is no such stream.
     pub async fn version(&self, stream: Uuid) -> Result<Option<i64>, Error> {
-        Ok(versions(self.db(), &[stream]).await?.remove(&stream))
+        Ok(versions(self.db(), &[stream]).await?.remove(&stream).map(|(version, _)| version))
     }
 
     /// The first events of kind `E` behind number `after`, in order. What does not parse was written by a newer

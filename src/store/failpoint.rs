@@ -34,3 +34,27 @@ fn reached(name: &'static str) -> bool {
     fail::fail_point!(name, |_| true);
     false
 }
+
+/// What a test wants to go wrong here; absent where failpoints are not compiled in. Not every death is clean:
+/// `FAILPOINTS="bus::hint=5%return(lost)"` loses one hint of twenty.
+#[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "the macro is empty then"))]
+pub fn fault(name: &'static str) -> Option<String> {
+    fail::fail_point!(name, |argument| Some(argument.unwrap_or_default()));
+    None
+}
+
+/// A place where a test can make this process slow: `return(3000)` waits for 3 s.
+pub async fn pause(name: &'static str) {
+    if let Some(millis) = fault(name).and_then(|millis| millis.parse().ok()) {
+        tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+    }
+}
+
+/// Whether a test has switched a defence off, to see that its loss is noticed.
+pub fn is_off(defence: &'static str) -> bool {
+    fault(defence).is_some()
+}
+
+/// The defences that can be switched off.
+pub const DEFENCES: [&str; 5] =
+    ["plant::floor", "plant::compare", "plant::poll", "plant::epoch", "plant::snapshot"];

@@ -14,13 +14,15 @@ mod job;
 mod migrate;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_graphql::dataloader::Loader;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::bus::{Bus, Hint};
+use crate::bus::{Bus, Health, Hint};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::Ids;
@@ -57,10 +59,34 @@ struct Inner {
     /// Bound into every cursor; renewed when a backup is restored.
     epoch: u64,
     watches: Watches,
-    /// Told of every hint, from here and from other replicas, before whoever committed gets an answer.
-    cache: OnceLock<Box<dyn Fn(Hint) + Send + Sync>>,
+    health: Health,
+    /// Told before whoever committed gets an answer.
+    cache: OnceLock<Box<dyn Fn(News) + Send + Sync>>,
     /// Wakes the job runner of this process after a commit that left jobs.
     jobs: Notify,
+}
+
+/// What the cache of this process is told of streams.
+#[derive(Clone, Copy, Debug)]
+pub enum News {
+    /// A stream has come to a version, says a commit here, another replica or the database.
+    Heard(Hint),
+    /// A commit here may or may not have happened.
+    Doubted(Uuid),
+    /// A commit happened here, and was heard of here; it is the cache that tells the other replicas.
+    Committed(Hint),
+}
+
+/// Loads versions of streams, with the versions of their graphs.
+pub struct Versions(pub Store);
+
+impl Loader<Uuid> for Versions {
+    type Value = (i64, i64);
+    type Error = Error;
+
+    async fn load(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, (i64, i64)>, Error> {
+        bounded(event::versions(self.0.db(), streams)).await
+    }
 }
 
 impl Store {
@@ -68,6 +94,7 @@ impl Store {
         let epoch = migrate::epoch(&db, &ids).await?;
         Ok(Self(Arc::new(Inner {
             db,
+            health: bus.health(),
             bus,
             clock,
             ids,
@@ -84,30 +111,62 @@ impl Store {
         &self.0.db
     }
 
+    /// How to speak to the other replicas.
+    pub fn bus(&self) -> &Bus {
+        &self.0.bus
+    }
+
+    /// Whether hints arrive here.
+    pub fn bus_health(&self) -> &Health {
+        &self.0.health
+    }
+
+    /// What tells this database from an older copy of itself.
+    pub fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
+    /// `N` random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        self.0.ids.bytes()
+    }
+
     /// Takes note that a stream has changed: from a commit here, or heard from another replica.
     pub fn hear(&self, hint: Hint) {
+        // The cache first: whoever is woken must not be shown what was before.
+        self.tell(News::Heard(hint));
         self.0.watches.advance(hint.stream, hint.version);
-        if let Some(cache) = self.0.cache.get() {
-            cache(hint);
-        }
     }
 
     /// Takes note of what another replica said, if it is a replica on this database.
     pub fn hear_remote(&self, hint: Hint) {
-        if hint.epoch == self.0.epoch {
+        if hint.epoch == self.0.epoch || failpoint::is_off("plant::epoch") {
             self.hear(hint);
         }
     }
 
-    /// Lets the one cache of this process hear every hint from now on.
-    pub fn tell_cache(&self, listener: impl Fn(Hint) + Send + Sync + 'static) {
+    /// Lets the one cache of this process hear all news from now on.
+    pub fn tell_cache(&self, listener: impl Fn(News) + Send + Sync + 'static) {
         let told = self.0.cache.set(Box::new(listener));
         debug_assert!(told.is_ok(), "a store has one cache");
+    }
+
+    fn tell(&self, news: News) {
+        match (self.0.cache.get(), news) {
+            (Some(cache), news) => cache(news),
+            (None, News::Committed(hint)) => self.0.bus.publish(hint, None),
+            (None, News::Heard(_) | News::Doubted(_)) => {}
+        }
     }
 
     /// Follows the latest version of a stream.
     pub fn watch(&self, stream: Uuid) -> Watch {
         self.0.watches.watch(stream)
+    }
+
+    /// How many streams have a reader here.
+    pub fn followed(&self) -> usize {
+        self.0.watches.streams().len()
     }
 
     /// Lets the readers of a stream know a version that was read from the database.
@@ -118,10 +177,12 @@ impl Store {
     /// Asks the database for the versions of all streams that are watched here, in one statement: this
     /// heals every hint that was lost.
     pub async fn poll_watched(&self) -> Result<(), Error> {
+        if failpoint::is_off("plant::poll") {
+            return Ok(());
+        }
         let watched = self.0.watches.streams();
-        for (stream, version) in event::versions(&self.0.db, &watched).await? {
-            // The cache as well: whoever is woken by this must not be shown what was before.
-            self.hear(Hint { epoch: self.0.epoch, stream, version, graph_version: version });
+        for (stream, (version, graph_version)) in event::versions(&self.0.db, &watched).await? {
+            self.hear(Hint { epoch: self.0.epoch, stream, version, graph_version });
         }
         Ok(())
     }

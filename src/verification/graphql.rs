@@ -6,6 +6,7 @@ use async_graphql::{Context, Description, Enum, ID, InputObject, Object, OneofOb
 use super::{Caller, Client, Proven};
 use crate::account::graphql::Account;
 use crate::error::{AccountsErrorCode, Code, Error, UserError};
+use crate::graph::consistency::{graph_at, own_graph};
 use crate::graph::context::{app, require_viewer, viewer};
 use crate::graph::scalars::{DateTime, Secret};
 use crate::ids::{NodeId, NodeKind};
@@ -44,8 +45,8 @@ impl Verification {
 
     /// The profile that was proved; null while it is not known who it is.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
-        let (profile, viewer) = (self.0.profile_id?, viewer(ctx)?);
-        let graph = app(ctx).graphs.get(viewer.account, 0).await;
+        let profile = self.0.profile_id?;
+        let graph = own_graph(ctx).await;
         graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
     }
 
@@ -421,7 +422,7 @@ async fn proven_payload(
     let app = app(ctx);
     let (Proven::Linked { account, version, .. } | Proven::SignedIn { account, version, .. }) = proven;
     let gone = || Error::internal(anyhow::anyhow!("an account is gone right after its proof"));
-    let graph = app.graphs.get(account, version).await?.ok_or_else(gone)?;
+    let graph = graph_at(ctx, account, version).await?.ok_or_else(gone)?;
     let outcome = match proven {
         Proven::Linked { profile, .. } => VerificationOutcome::ProfileLinked(ProfileLinked {
             profile: LinkedProfile::find(&graph, profile).ok_or_else(gone)?,

@@ -27,7 +27,7 @@ on_both_stacks! {
         assert!(run(&["migrate", "status"]).await.lines().all(|line| line.starts_with("pending")));
         run(&["migrate", "up"]).await;
         assert!(run(&["migrate", "status"]).await.lines().all(|line| line.starts_with("applied")));
-        run(&["migrate", "down", "--steps", "2"]).await;
+        run(&["migrate", "down", "--steps", "3"]).await;
         assert!(run(&["migrate", "status"]).await.lines().all(|line| line.starts_with("pending")));
         run(&["migrate", "up"]).await;
         ServerProcess::start(&place).await.client().query("{ platforms { key } }").await.field();

@@ -48,6 +48,23 @@ on_both_stacks! {
         assert_eq!(got.headers()[header::ALLOW], "POST");
     }
 
+    async fn operators_can_count(place: Place) {
+        let app = place.app().await;
+        app.hears().await;
+        let ada = app.client().sign_in(&place, "+4917139200042").await.client;
+        let _tab = ada.socket().await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = http.get(format!("{}/metrics", app.url)).send().await.unwrap();
+        assert!(answer.headers()[header::CONTENT_TYPE].to_str().unwrap().starts_with("application/openmetrics-text"));
+        let text = answer.text().await.unwrap();
+        for line in ["accounts_center_link_graph_reads_total{layer=\"database\"} 1", "accounts_center_sockets 1",
+            "accounts_center_bus_heard 1", "accounts_center_streams_followed 0"] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        // Numbers and names of ours, and nobody's data.
+        assert!(!text.contains("wa_ada") && !text.contains("4917"));
+    }
+
     async fn the_answer_has_the_media_type_that_was_asked_for(place: Place) {
         let app = place.app().await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -11,6 +11,7 @@ mod faults;
 mod history;
 mod http;
 mod jobs;
+mod link_graph;
 mod linking;
 mod node_client;
 mod path;

@@ -107,6 +107,7 @@ on_both_stacks! {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
         let hub = "{ viewer { id version eventCursor profiles { id platform { key } } linkGraph { version } } }";
+        app.hears().await;
         ada.client.query(hub).await.field();
         let statements = quiet_statements(&app).await;
         for _ in 0..10 {

@@ -107,7 +107,9 @@ on_both_stacks! {
         assert!(refused.body["errors"][0]["message"].as_str().unwrap().contains("not supported"));
         let mut socket = ada.socket().await;
         socket.subscribe("q", "{ viewer { version } }", json!({})).await;
-        let answer = json!({ "type": "next", "id": "q", "payload": { "data": { "viewer": { "version": 1 } } } });
+        let payload = json!({ "data": { "viewer": { "version": 1 } },
+            "extensions": { "accountsCenter": { "version": 1 } } });
+        let answer = json!({ "type": "next", "id": "q", "payload": payload });
         assert_eq!(socket.next().await, SocketMessage::Json(answer));
         assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "q" })));
     }

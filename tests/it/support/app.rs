@@ -49,6 +49,11 @@ impl TestApp {
         .await;
     }
 
+    /// Waits until it hears its bus, and so trusts its cache.
+    pub async fn hears(&self) {
+        eventually("the bus is heard", async || self.app().store.bus_health().unbroken().map(|_| ())).await;
+    }
+
     pub async fn stop(self) {
         self.running.stop().await;
     }

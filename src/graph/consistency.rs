@@ -1,0 +1,64 @@
+//! Reading one's own writes: an answer tells the version that it showed, and a client may ask for no less.
+//!
+//! Replicas hear of each other's commits by hints, which may be late. A client that is moved from one replica to
+//! another sends the last version that it saw as `Accounts-Center-Min-Version`, and never reads backwards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_graphql::{Context, Request, Response, Value, value};
+use uuid::Uuid;
+
+use super::context::{app, viewer};
+use crate::error::Error;
+use crate::link_graph::LinkGraph;
+
+/// The header by which a client asks for its account at this version or later.
+pub const MIN_VERSION: &str = "accounts-center-min-version";
+
+/// What one operation has to show of the viewer's account, and what it did show.
+#[derive(Default)]
+pub struct Consistency {
+    at_least: i64,
+    shown: AtomicI64,
+}
+
+impl Consistency {
+    /// Lets `request` see the account at version `at_least` or later.
+    pub fn of(request: Request, at_least: i64) -> (Request, Arc<Self>) {
+        let consistency = Arc::new(Self { at_least, shown: AtomicI64::new(0) });
+        (request.data(consistency.clone()), consistency)
+    }
+
+    /// Tells the version in the answer: `extensions.accountsCenter.version`.
+    pub fn tell(&self, response: &mut Response) {
+        let shown = self.shown.load(Ordering::Acquire);
+        if shown > 0 {
+            let version: Value = value!({ "version": shown });
+            response.extensions.insert("accountsCenter".to_owned(), version);
+        }
+    }
+}
+
+/// The viewer's account with its graph, at a version that this operation may show; absent for an anonymous caller.
+pub async fn own_graph(ctx: &Context<'_>) -> Result<Option<Arc<LinkGraph>>, Error> {
+    match viewer(ctx) {
+        Some(viewer) => graph_at(ctx, viewer.account, 0).await,
+        None => Ok(None),
+    }
+}
+
+/// The graph of `account`, which the caller is, at version `at_least` or later.
+pub async fn graph_at(
+    ctx: &Context<'_>,
+    account: Uuid,
+    at_least: i64,
+) -> Result<Option<Arc<LinkGraph>>, Error> {
+    let consistency = ctx.data_opt::<Arc<Consistency>>();
+    let asked = consistency.map_or(0, |consistency| consistency.at_least);
+    let graph = app(ctx).graphs.get(account, at_least.max(asked)).await?;
+    if let (Some(consistency), Some(graph)) = (consistency, &graph) {
+        consistency.shown.fetch_max(graph.version, Ordering::AcqRel);
+    }
+    Ok(graph)
+}
