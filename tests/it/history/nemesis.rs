@@ -69,12 +69,21 @@ impl Lane {
             return self.kill_replica(world, number, phase).await;
         };
         let time = between(&mut self.dice, world.plan.fault);
+        // A replica that could not say what it has committed deletes the entry later, and an older one may follow.
+        let disturbs = replica.redis.as_ref().is_some_and(|redis| std::ptr::eq(redis, proxy));
+        let disturb = |time| {
+            if disturbs {
+                world.weather.disturb_redis(Instant::now() + time + RECOVERY);
+            }
+        };
+        disturb(time);
         world.tally.count("faults", name);
         let what = format!("{name} for replica {number} for {time:?}");
         world.weather.begin(&what);
         proxy.set(fault);
         wait(phase, time).await;
         proxy.set(Fault::None);
+        disturb(Duration::ZERO);
         world.weather.end(&what);
     }
 
