@@ -37,7 +37,7 @@ pub struct Client {
     lines: Vec<Option<(Address, Line)>>,
     /// Who did not answer is left alone for a while.
     avoids: Option<(usize, Instant)>,
-    cuts: watch::Receiver<u64>,
+    cuts: watch::Receiver<usize>,
 }
 
 /// A profile that this client unlinks and keeps.
@@ -140,7 +140,7 @@ impl Client {
         let min = self.moves.then_some(self.seen);
         let body = request(account, &did);
         let sent = world.began.elapsed();
-        let answer = self.send(account, address, body, min).await;
+        let answer = self.send(world, address, body, min).await;
         let got = match &answer {
             Ok(bytes) => self.take(account, &did, bytes),
             Err(lost) => Ok(Got::Lost(*lost)),
@@ -163,11 +163,12 @@ impl Client {
     /// The body of the answer, unless the connection or the weather takes it.
     async fn send(
         &mut self,
-        account: &Account,
+        world: &World,
         address: Address,
         body: Bytes,
         min: Option<i64>,
     ) -> Result<Bytes, Lost> {
+        let account = &world.accounts[self.account];
         let line = &mut self.lines[address.replica];
         if line.as_ref().is_none_or(|(of, _)| *of != address) {
             *line = Line::open(address.socket).await.map(|open| (address, open));
@@ -176,7 +177,7 @@ impl Client {
         let Some((_, open)) = line else { return Err(Lost::Refused) };
         let answer = tokio::select! {
             answer = open.post(body, &account.bearer, min) => answer,
-            _ = self.cuts.changed() => Err(Lost::Cut),
+            () = world.cut(&mut self.cuts, self.number) => Err(Lost::Cut),
         };
         if answer.is_err() {
             *line = None;

@@ -63,7 +63,7 @@ impl Plan {
             operations: 12_000,
             phase_at_most: Duration::from_secs(3),
             restores: true,
-            calm: (Duration::from_millis(200), Duration::from_millis(800)),
+            calm: (Duration::from_millis(300), Duration::from_millis(1_200)),
             fault: (Duration::from_millis(100), Duration::from_millis(600)),
             ..Self::new(seed, stack)
         }

@@ -143,7 +143,7 @@ impl Subscriber {
             let again = tokio::select! {
                 ended = self.listen(world, &mut socket, at, id) => return ended,
                 () = self.poked.notified() => true,
-                _ = cuts.changed() => false,
+                () = world.cut(&mut cuts, self.number) => false,
             };
             // Half of the time over the same socket, half over another one.
             if !again || dice.random_bool(0.5) {
