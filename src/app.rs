@@ -18,14 +18,16 @@ use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::graph::Operations;
+use crate::housekeeping;
 use crate::http::{self, Service};
 use crate::ids::Ids;
 use crate::keys::Keys;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
-use crate::sandbox::{self, ClockFollower};
+use crate::profile::{self, EndGrace, RefreshProfile};
+use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::Tokens;
-use crate::store::{self, Database, Runner, Store};
+use crate::store::{self, Database, Obstacle, Runner, Store};
 use crate::verification::{self, DeliverCode, EraseExpired};
 
 /// What resolvers and jobs work with.
@@ -46,9 +48,28 @@ pub struct Running {
     /// Where it listens, with the port that it got.
     pub address: SocketAddr,
     stop: CancellationToken,
+    /// Cancelled once the database is another one than at the start.
+    replaced: CancellationToken,
     tasks: TaskTracker,
     /// Held so that no second process opens the same SQLite file.
     _data_lock: Option<File>,
+}
+
+/// An application that works behind others that serve.
+pub struct Worker {
+    stop: CancellationToken,
+    replaced: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What a process has opened, whatever it does with it.
+struct Opened {
+    app: Arc<App>,
+    /// Where it hears other replicas, where there can be some.
+    channel: Option<Channel>,
+    /// What moves its clock, in development.
+    time: Option<ClockFollower>,
+    data_lock: Option<File>,
 }
 
 /// Opens everything that `config` names and begins to serve.
@@ -56,13 +77,63 @@ pub struct Running {
 /// # Errors
 /// One clear sentence: what cannot be opened, and what would help.
 pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Running> {
-    // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = bind(config.http.listen).await?;
     let address = listener.local_addr()?;
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
+    let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
+        "" => format!("http://{address}"),
+        url => url.to_owned(),
+    };
+    let Opened { app, channel, time, data_lock } = open(config, &sandbox_url, clock, ids).await?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
+    let sandbox = own_sandbox(&app)?;
+    if app.config.is_development() && app.config.demo.enabled {
+        crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
+    }
+    let operations = Operations::new(app.clone())?;
+    tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
+    if app.config.is_development() {
+        let webhooks = WebhookSubscription::new(&sandbox_url, address, app.clock.clone())?;
+        tasks.spawn(until(stop.clone(), webhooks.renew()));
+    }
+    spawn_hearing(&app, channel, &stop, &tasks);
+    let replaced = spawn_following(&app, time, &stop, &tasks);
+    spawn_work(&app, &stop, &tasks);
+    tasks.close();
+    Ok(Running { app, address, stop, replaced, tasks, _data_lock: data_lock })
+}
+
+/// Opens what background work needs and begins with it. What it commits is told to the replicas that serve.
+///
+/// # Errors
+/// As of [`start`]; and where there is nothing to work behind.
+pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Worker> {
+    if config.is_embedded() {
+        bail!(
+            "a worker needs database.url and redis.url: on SQLite there is one process, which does everything"
+        );
+    }
+    if config.jobs.concurrency == 0 {
+        bail!("jobs.concurrency is 0: a worker runs at least 1 job at a time");
+    }
+    let sandbox_url = config.sandbox.url.trim_end_matches('/').to_owned();
+    if config.is_development() && sandbox_url.is_empty() {
+        bail!(
+            "sandbox.url is empty: in development a worker needs the address of `accounts-center sandbox`, or of \
+             the server that has the sandbox inside"
+        );
+    }
+    let Opened { app, time, .. } = open(config, &sandbox_url, clock, ids).await?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let replaced = spawn_following(&app, time, &stop, &tasks);
+    spawn_work(&app, &stop, &tasks);
+    tasks.close();
+    Ok(Worker { stop, replaced, tasks })
+}
+
+async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {
+    // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let redis = RedisServers::from_config(&config.redis).context("configuration")?;
     let (db, data_lock) = open_database(&config).await?;
     prepare_schema(&config, &db).await?;
@@ -74,15 +145,10 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         None => Bus::Unheard,
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
-
-    let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
-        "" => format!("http://{address}"),
-        url => url.to_owned(),
-    };
-    let time = follow_time(&config, &sandbox_url, &clock).await?;
+    let time = follow_time(&config, sandbox_url, &clock).await?;
     let app = Arc::new(App {
         graphs: LinkGraphs::new(store.clone(), redis, &config),
-        platforms: Platforms::new(&config.platforms, &sandbox_url, clock.clone(), ids.clone())?,
+        platforms: Platforms::new(&config.platforms, sandbox_url, clock.clone(), ids.clone())?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         config,
         clock,
@@ -90,19 +156,29 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         keys,
         store,
     });
+    Ok(Opened { app, channel, time, data_lock })
+}
 
-    let sandbox = own_sandbox(&app)?;
-    if app.config.is_development() && app.config.demo.enabled {
-        crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
+impl Worker {
+    /// As of [`Running::replaced`].
+    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        self.replaced.clone().cancelled_owned()
     }
-    let operations = Operations::new(app.clone())?;
-    tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
-    spawn_background(&app, channel, time, &stop, &tasks);
-    tasks.close();
-    Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
+
+    /// Lets jobs under way end or return to the queue, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
 }
 
 impl Running {
+    /// Returns once the database has become another one, by a restored backup and `migrate new-epoch`: what this
+    /// process has cached and what its readers have seen is of a past that did not happen. It must not go on.
+    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        self.replaced.clone().cancelled_owned()
+    }
+
     /// Lets requests and jobs under way end, tells sockets to come back elsewhere, and ends.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -152,15 +228,15 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 }
 
 /// In development the database follows the program; in production an operator moves it, on purpose.
-async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Result<()> {
-    if config.is_development() {
-        return store::up(db).await.map_err(explain).context("the database cannot be migrated");
+pub(crate) async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Result<()> {
+    match store::obstacle(db).await.map_err(explain)? {
+        Some(obstacle @ Obstacle::TooOld(_)) => bail!("{obstacle}"),
+        _ if config.is_development() => {
+            store::up(db).await.map_err(explain).context("the database cannot be migrated")
+        }
+        Some(obstacle) => bail!("{obstacle}"),
+        None => Ok(()),
     }
-    let states = store::status(db).await.map_err(explain)?;
-    if let Some(missing) = states.iter().find(|state| !state.applied) {
-        bail!("the database lacks the migration {}; run `accounts-center migrate up`", missing.name);
-    }
-    Ok(())
 }
 
 async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Result<Keys> {
@@ -196,32 +272,50 @@ async fn follow_time(config: &Config, url: &str, clock: &Clock) -> anyhow::Resul
     Ok(Some(time))
 }
 
-fn spawn_background(
+/// Hears of what happens from the other replicas, where there can be some.
+fn spawn_hearing(app: &Arc<App>, channel: Option<Channel>, stop: &CancellationToken, tasks: &TaskTracker) {
+    if let Some(channel) = channel {
+        tasks.spawn(bus::listen(channel, app.store.clone(), stop.clone()));
+    }
+}
+
+/// Follows the sandbox's time, and the database. Returns what is cancelled once the database is another one.
+fn spawn_following(
     app: &Arc<App>,
-    bus: Option<Channel>,
     time: Option<ClockFollower>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) {
-    if app.config.jobs.concurrency > 0 {
-        tasks.spawn(job_runner(app).run(stop.clone()));
-    }
-    if let Some(channel) = bus {
-        tasks.spawn(bus::listen(channel, app.store.clone(), stop.clone()));
-    }
-    let store = app.store.clone();
-    let poll = Duration::from_secs(app.config.events.poll_seconds);
-    tasks.spawn(until(stop.clone(), async move {
-        loop {
-            tokio::time::sleep(poll).await;
-            // A statement that never comes back must not end all polling.
-            if let Err(error) = store::bounded(store.poll_watched()).await {
-                error.log();
-            }
-        }
-    }));
+) -> CancellationToken {
     if let Some(time) = time {
         tasks.spawn(until(stop.clone(), time.follow()));
+    }
+    let replaced = CancellationToken::new();
+    tasks.spawn(until(stop.clone(), poll(app.clone(), replaced.clone())));
+    replaced
+}
+
+/// What a process does in the background for all of them, unless it leaves that to others.
+fn spawn_work(app: &Arc<App>, stop: &CancellationToken, tasks: &TaskTracker) {
+    if app.config.jobs.concurrency > 0 {
+        tasks.spawn(job_runner(app).run(stop.clone()));
+        tasks.spawn(until(stop.clone(), housekeeping::run(app.clone())));
+    }
+}
+
+/// Heals every lost hint, and notices when a backup takes the database's place.
+async fn poll(app: Arc<App>, replaced: CancellationToken) {
+    let (store, period) = (&app.store, Duration::from_secs(app.config.events.poll_seconds));
+    loop {
+        tokio::time::sleep(period).await;
+        // A statement that never comes back must not end all polling.
+        if let Err(error) = store::bounded(store.poll_watched()).await {
+            error.log();
+        }
+        match store::bounded(store.is_same()).await {
+            Ok(true) => {}
+            Ok(false) => return replaced.cancel(),
+            Err(error) => error.log(),
+        }
     }
 }
 
@@ -244,6 +338,16 @@ fn job_runner(app: &Arc<App>) -> Runner {
     runner.handle(move |job: EraseExpired| {
         let app = eraser.clone();
         async move { verification::erase(&app, job).await }
+    });
+    let ending = app.clone();
+    runner.handle(move |job: EndGrace| {
+        let app = ending.clone();
+        async move { profile::end_grace(&app, job).await }
+    });
+    let refreshing = app.clone();
+    runner.handle(move |job: RefreshProfile| {
+        let app = refreshing.clone();
+        async move { profile::refresh(&app, job).await }
     });
     runner
 }

@@ -1,27 +1,44 @@
 //! What the program's subcommands do.
 
+use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::SecondsFormat;
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ids::Ids;
+use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
-use crate::store;
-use crate::{app, graph, http, sandbox, shutdown, telemetry};
+use crate::store::{self, MigrationState, Standing};
+use crate::{app, graph, http, sandbox, seed, shutdown, telemetry};
 
 /// How long requests to a sandbox get to end when it stops.
 const SANDBOX_DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves everything until it is asked to stop.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+/// Which dead jobs come back to life.
+pub enum Replay {
+    These(Vec<Uuid>),
+    All { kind: Option<String> },
+}
+
+/// Serves everything until it is asked to stop; `without_worker` leaves background work to worker processes.
+pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<()> {
+    if without_worker {
+        anyhow::ensure!(
+            !config.is_embedded(),
+            "--without worker needs database.url and redis.url: on SQLite there is no other process to do the work"
+        );
+        config.jobs.concurrency = 0;
+    }
     telemetry::init(&config)?;
     let development = config.is_development();
     let (demo, whatsapp) = (config.demo.enabled, config.platforms.contains_key("whatsapp"));
@@ -39,10 +56,43 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             print(format_args!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone"))?;
         }
     }
-    shutdown::requested().await?;
-    print(format_args!("Stopping: requests under way may end."))?;
-    running.stop().await;
+    let replaced = running.replaced();
+    run_until_stopped(replaced, "requests under way may end.", running.stop()).await
+}
+
+/// Waits until this process is asked to stop, or must, because `replaced` says that its database has become another
+/// one; `stop` then ends it. In the latter case it fails, so that a supervisor starts it again.
+async fn run_until_stopped(
+    replaced: impl Future<Output = ()>,
+    stopping: &str,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let replaced = tokio::select! {
+        requested = shutdown::requested() => {
+            requested?;
+            false
+        }
+        () = replaced => true,
+    };
+    print(format_args!("Stopping: {stopping}"))?;
+    if replaced {
+        tracing::error!(
+            "the database has a new epoch: a backup was restored; this process stops to be started anew"
+        );
+    }
+    stop.await;
+    anyhow::ensure!(!replaced, "the database has a new epoch; start this program again");
     Ok(())
+}
+
+/// Does only background work, until it is asked to stop.
+pub async fn worker(config: Config) -> anyhow::Result<()> {
+    telemetry::init(&config)?;
+    let concurrency = config.jobs.concurrency;
+    let worker = app::start_worker(config, Clock::system(), Ids::random()).await?;
+    print(format_args!("Worker runs; up to {concurrency} jobs at a time."))?;
+    let replaced = worker.replaced();
+    run_until_stopped(replaced, "jobs under way may end.", worker.stop()).await
 }
 
 /// Serves only the sandbox platforms until it is asked to stop.
@@ -73,25 +123,122 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
 pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
     store::up(&db).await.map_err(app::explain)?;
-    print(format_args!("The database has the newest schema."))?;
-    Ok(())
+    let states = store::status(&db).await.map_err(app::explain)?;
+    match states.iter().filter(|state| state.standing == Standing::Unknown).count() {
+        0 => print(format_args!("The database has the newest schema.")),
+        more => print(format_args!(
+            "The database has the newest schema of this program, and {more} migration(s) of a newer one."
+        )),
+    }
 }
 
 /// Takes the newest migrations back.
 pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
-    store::down(&db, steps).await.map_err(app::explain)?;
-    print(format_args!("{steps} migration(s) taken back."))?;
-    Ok(())
+    let names = store::down(&db, steps).await.map_err(app::explain)?;
+    for name in &names {
+        print(format_args!("taken back  {name}"))?;
+    }
+    print(format_args!("{} migration(s) taken back.", names.len()))
 }
 
 /// Lists the migrations.
 pub async fn migrate_status(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
-    for state in store::status(&db).await.map_err(app::explain)? {
-        print(format_args!("{}  {}", if state.applied { "applied" } else { "pending" }, state.name))?;
+    for MigrationState { name, standing } in store::status(&db).await.map_err(app::explain)? {
+        match standing {
+            Standing::Applied => print(format_args!("applied  {name}"))?,
+            Standing::Pending => print(format_args!("pending  {name}"))?,
+            Standing::Unknown => print(format_args!("applied  {name}  unknown to this program"))?,
+        }
     }
     Ok(())
+}
+
+/// Lists the dead jobs, a line each, and counts them.
+pub async fn list_dead_jobs(config: &Config, kind: Option<&str>) -> anyhow::Result<()> {
+    let (db, _lock) = open_prepared(config).await?;
+    let (mut count, mut last) = (0, None);
+    loop {
+        let page = store::dead_jobs(&db, kind, last.as_ref()).await.map_err(app::explain)?;
+        count += page.len();
+        for job in &page {
+            print(format_args!("{}", dead_job_line(job)))?;
+        }
+        last = page.into_iter().next_back();
+        if last.is_none() {
+            return print(format_args!("{count} dead job(s)"));
+        }
+    }
+}
+
+/// Columns that stay as they are: id, kind, stream, attempts, when it died, and to the end of the line why.
+fn dead_job_line(job: &accounts_center_entity::job::Model) -> String {
+    let died = job.dead_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default();
+    let error = job.last_error.as_deref().unwrap_or_default().replace(char::is_control, " ");
+    format!("{}  {:<30}  {}  {:>2}  {died}  {error}", job.id, job.kind, job.stream_id, job.attempts)
+}
+
+/// Brings dead jobs back to life: those with these ids, or all of a kind.
+pub async fn replay_jobs(config: &Config, which: Replay) -> anyhow::Result<()> {
+    let (db, _lock) = open_prepared(config).await?;
+    let now = Clock::system().now();
+    let replayed = match which {
+        Replay::All { kind } => store::replay_all(&db, kind.as_deref(), now).await.map_err(app::explain)?,
+        Replay::These(ids) => {
+            let ids = ids.into_iter().collect();
+            store::replay(&db, &ids, now).await.map_err(app::explain)?.map_err(|unknown| {
+                let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+                anyhow::anyhow!(
+                    "no dead job has the id {}, and nothing was replayed; `accounts-center jobs list` has them all",
+                    unknown.join(", ")
+                )
+            })?
+        }
+    };
+    print(format_args!("{replayed} job(s) replayed"))
+}
+
+/// Fills the database with generated accounts.
+pub async fn seed(config: &Config, plan: seed::Plan) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.is_development(),
+        "seed fills a database with people who do not exist, and mode is production"
+    );
+    let (db, _lock) = open_prepared(config).await?;
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed} (left: {eta})")?;
+    let bar = ProgressBar::new(plan.accounts.into()).with_style(style).with_message("accounts");
+    let begun = Instant::now();
+    let seeded = seed::run(&db, &config.platforms, &plan, |done| bar.set_position(done)).await;
+    bar.finish_and_clear();
+    let seed::Seeded { accounts, present, profiles, events, first } = seeded?;
+    let seconds = begun.elapsed().as_secs_f64();
+    print(format_args!("{accounts} accounts, {profiles} profiles and {events} events in {seconds:.1} s"))?;
+    if present > 0 {
+        print(format_args!("{present} accounts of this seed were there already"))?;
+    }
+    print(format_args!("The first account is {}", NodeId::new(NodeKind::Account, first)))
+}
+
+/// The database with the schema that this program needs. The file is a lock, for SQLite.
+async fn open_prepared(config: &Config) -> anyhow::Result<(store::Database, Option<File>)> {
+    let (db, lock) = app::open_database(config).await?;
+    app::prepare_schema(config, &db).await?;
+    Ok((db, lock))
+}
+
+/// Tells the restored database from what it was before.
+pub async fn migrate_new_epoch(config: &Config) -> anyhow::Result<()> {
+    let (db, _lock) = app::open_database(config).await?;
+    store::renew_epoch(&db, &Ids::random()).await.map_err(app::explain)?;
+    print(format_args!("The database has a new epoch."))?;
+    print(format_args!(
+        "Cursors from before are CURSOR_EXPIRED: clients query again and follow from there."
+    ))?;
+    print(format_args!("What was cached before is not believed; Redis need not be flushed."))?;
+    print(format_args!(
+        "Processes that still run notice within events.poll_seconds, stop with an error, and must be started again."
+    ))
 }
 
 /// Prints the schema as SDL.

@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use accounts_center::command::Replay;
+use accounts_center::seed::Plan;
 use accounts_center::{command, store};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,6 +27,8 @@ struct Cli {
 enum Command {
     /// Serve everything in one process; what happens without a command.
     Serve(Serve),
+    /// Do only background work, behind others that serve; needs PostgreSQL and Redis.
+    Worker(Settings),
     /// Serve only the sandbox platforms, as a process of their own.
     Sandbox {
         /// Where to listen; port 0 takes a free one.
@@ -39,6 +44,24 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Look at the jobs that have failed for good, and try them anew.
+    Jobs {
+        #[command(subcommand)]
+        action: Jobs,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Fill the database with generated accounts, for demonstrations and load runs; not in production mode.
+    Seed {
+        /// How many accounts. Those of the same seed that are there already are left as they are.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        accounts: u32,
+        /// The same seed makes the same accounts; another one makes others.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Print the graph's schema, or check it against another one.
     Schema {
         #[command(subcommand)]
@@ -51,8 +74,18 @@ struct Serve {
     /// Where to listen; overrides http.listen. Port 0 takes a free one.
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// What this process leaves to others, with commas between.
+    #[arg(long, value_delimiter = ',', value_name = "PARTS")]
+    without: Vec<Part>,
     #[command(flatten)]
     settings: Settings,
+}
+
+/// What a serving process may leave to others.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Background work: `accounts-center worker` does it.
+    Worker,
 }
 
 #[derive(Args)]
@@ -77,6 +110,32 @@ enum Direction {
     },
     /// Which migrations the database has.
     Status,
+    /// Renew what tells the database from older copies of itself: to be run after a backup was restored, or a
+    /// standby that lagged behind was promoted.
+    NewEpoch,
+}
+
+#[derive(Subcommand)]
+enum Jobs {
+    /// A line for each dead job, oldest death first: id, kind, stream, attempts, when it died, why; then their number.
+    List {
+        /// Only those of this kind.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+    /// Let dead jobs be run again, at once and with all their attempts.
+    #[command(group(ArgGroup::new("which").required(true).args(["ids", "all"])))]
+    Replay {
+        /// The ids of dead jobs.
+        #[arg(value_parser = job_id)]
+        ids: Vec<Uuid>,
+        /// All dead jobs.
+        #[arg(long)]
+        all: bool,
+        /// Of these only those of this kind.
+        #[arg(long, requires = "all")]
+        kind: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -116,13 +175,14 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(Serve { listen, settings }) => {
+        Command::Serve(Serve { listen, without, settings }) => {
             let mut config = settings.load()?;
             if let Some(listen) = listen {
                 config.http.listen = listen;
             }
-            command::serve(config.checked()?).await?;
+            command::serve(config.checked()?, without.contains(&Part::Worker)).await?;
         }
+        Command::Worker(settings) => command::worker(settings.load()?.checked()?).await?,
         Command::Sandbox { listen, settings } => {
             command::sandbox(settings.load()?.checked()?, listen).await?;
         }
@@ -131,8 +191,22 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             match direction {
                 Direction::Up => command::migrate_up(&config).await?,
                 Direction::Down { steps } => command::migrate_down(&config, steps).await?,
+                Direction::NewEpoch => command::migrate_new_epoch(&config).await?,
                 Direction::Status => command::migrate_status(&config).await?,
             }
+        }
+        Command::Jobs { action, settings } => {
+            let config = settings.load()?.checked()?;
+            match action {
+                Jobs::List { kind } => command::list_dead_jobs(&config, kind.as_deref()).await?,
+                Jobs::Replay { all: true, kind, .. } => {
+                    command::replay_jobs(&config, Replay::All { kind }).await?;
+                }
+                Jobs::Replay { ids, .. } => command::replay_jobs(&config, Replay::These(ids)).await?,
+            }
+        }
+        Command::Seed { accounts, seed, settings } => {
+            command::seed(&settings.load()?.checked()?, Plan { accounts, seed }).await?;
         }
         Command::Schema { action: Schema::Print { subgraph } } => command::print_schema(subgraph).await?,
         Command::Schema { action: Schema::Check { against } } => {
@@ -140,6 +214,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn job_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "a job's id is a UUID, as `jobs list` shows it")
 }
 
 impl Settings {

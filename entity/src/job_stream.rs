@@ -10,6 +10,9 @@ pub struct Model {
     pub stream_id: Uuid,
     /// Not before this instant; the earliest comes first.
     pub next_at: DateTimeUtc,
+    /// How often in a row it was served and had more to do: of streams whose turn is at the same instant, the one
+    /// that was served less comes first.
+    pub turns: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

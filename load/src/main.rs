@@ -11,7 +11,9 @@ mod commits;
 mod constant;
 mod drive;
 mod hub;
+mod jobs;
 mod person;
+mod queue;
 mod report;
 mod server;
 mod sockets;
@@ -34,6 +36,8 @@ enum Run {
     Hub(hub::Options),
     /// Memory per idle subscription, and the delay from a commit to its event at the clients
     Sockets(sockets::Options),
+    /// Jobs per second with one worker, and what a claim costs beside a million rows
+    Jobs(jobs::Options),
     /// The peer of `hub`: answers every POST /graphql with the content of one file
     #[command(hide = true)]
     Constant(constant::Options),
@@ -44,6 +48,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().run {
         Run::Hub(options) => hub::run(options).await,
         Run::Sockets(options) => sockets::run(options).await,
+        Run::Jobs(options) => jobs::run(options).await,
         Run::Constant(options) => constant::serve(options).await,
     };
     // One line with the causes, and never a backtrace, whatever the environment says.

@@ -44,12 +44,44 @@ impl ServerOptions {
         }
     }
 
+    /// The PostgreSQL that the run is on; there has to be one.
+    pub fn postgres(&self) -> anyhow::Result<&str> {
+        match (&self.database_url, &self.redis_url) {
+            (Some(url), Some(_)) => Ok(url),
+            _ => bail!("this run needs --database-url (an empty database) and --redis-url"),
+        }
+    }
+
     /// Starts the server with its data in `folder` and waits until it is ready.
     pub async fn start(&self, folder: &Path) -> anyhow::Result<Process> {
+        self.start_arguing(folder, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn start_arguing(&self, folder: &Path, arguments: &[&str]) -> anyhow::Result<Process> {
         let address = free_address()?;
+        let mut command = self.command(folder);
+        command.arg("serve").arg("--listen").arg(address.to_string()).args(arguments);
+        self.bounded(Process::start(command, address, &folder.join("server.log"))).await
+    }
+
+    /// Starts a worker behind `server`, which has the sandbox, and waits until it runs. Its output goes to `log`.
+    pub async fn start_worker(
+        &self,
+        folder: &Path,
+        server: &Process,
+        environment: &[(&str, &str)],
+        log: &Path,
+    ) -> anyhow::Result<Process> {
+        let mut command = self.command(folder);
+        command.arg("worker").env("ACCOUNTS__SANDBOX__URL", format!("http://{}", server.address));
+        command.envs(environment.iter().copied());
+        self.bounded(Process::start_worker(command, log)).await
+    }
+
+    fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(&self.server);
-        command.arg("serve").arg("--listen").arg(address.to_string());
-        command.arg("--data").arg(folder.join("data"));
+        command.env("ACCOUNTS__DATA__DIR", folder.join("data"));
         // Other settings pass through from the environment. These two do not: a run fills its
         // database with accounts, and must not find somebody's own one by accident.
         for (key, url) in
@@ -60,7 +92,7 @@ impl ServerOptions {
                 None => command.env_remove(key),
             };
         }
-        self.bounded(Process::start(command, address, &folder.join("server.log"))).await
+        command
     }
 
     /// Drives `run` to its end, to the time limit or to a signal, whichever comes first.
@@ -87,8 +119,20 @@ pub struct Process {
 
 impl Process {
     /// Runs `command` with its output in the file `log`, and waits until `GET /ready` answers 200.
-    pub async fn start(mut command: Command, address: SocketAddr, log: &Path) -> anyhow::Result<Self> {
-        let program = command.as_std().get_program().display().to_string();
+    pub async fn start(command: Command, address: SocketAddr, log: &Path) -> anyhow::Result<Self> {
+        let url = format!("http://{address}/ready");
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let is_ready = async || http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200);
+        Self::spawn(command, address, log)?.once(is_ready).await
+    }
+
+    /// Runs `command`, which serves nothing, and waits until it says that it works.
+    async fn start_worker(command: Command, log: &Path) -> anyhow::Result<Self> {
+        let works = async || fs::read_to_string(log).is_ok_and(|text| text.contains("Worker runs;"));
+        Self::spawn(command, (Ipv4Addr::UNSPECIFIED, 0).into(), log)?.once(works).await
+    }
+
+    fn spawn(mut command: Command, address: SocketAddr, log: &Path) -> anyhow::Result<Self> {
         let output = fs::File::create(log)?;
         let child = command
             .stdin(Stdio::null())
@@ -96,30 +140,32 @@ impl Process {
             .stderr(output)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
+            .with_context(|| format!("cannot start {}", command.as_std().get_program().display()))?;
         let pid = child.id().context("the process has no id")?;
-        let mut process = Self { child, pid, address, log: log.to_owned() };
-        if let Err(error) = process.wait_until_ready().await {
-            process.show_log();
-            return Err(error.context(program));
-        }
-        Ok(process)
+        Ok(Self { child, pid, address, log: log.to_owned() })
     }
 
-    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let url = format!("http://{}/ready", self.address);
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    /// The same process once it is ready. Shows its log if it does not get there.
+    async fn once(mut self, is_ready: impl AsyncFn() -> bool) -> anyhow::Result<Self> {
+        if let Err(error) = self.wait_until(is_ready).await {
+            self.show_log();
+            return Err(error);
+        }
+        Ok(self)
+    }
+
+    async fn wait_until(&mut self, is_ready: impl AsyncFn() -> bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
-                bail!("ended before it was ready: {status}");
+                bail!("a process ended before it was ready: {status}");
             }
-            if http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
+            if is_ready().await {
                 return Ok(());
             }
             sleep(Duration::from_millis(20)).await;
         }
-        bail!("not ready after {} s", START_LIMIT.as_secs())
+        bail!("a process is not ready after {} s", START_LIMIT.as_secs())
     }
 
     /// Asks the process to end with SIGTERM and waits for it; kills it when it takes too long.

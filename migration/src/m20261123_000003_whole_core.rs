@@ -21,7 +21,14 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for index in ["job_of_stream", "event_age", "idempotency_record_age", "verification_age"] {
+        for index in [
+            "job_of_stream",
+            "job_dead",
+            "event_age",
+            "idempotency_record_age",
+            "verification_age",
+            "verification_stream",
+        ] {
             db.execute_unprepared(&format!("DROP INDEX {index}")).await?;
         }
         db.execute_unprepared("CREATE INDEX job_due ON job (run_at) WHERE dead_at IS NULL").await?;
@@ -33,7 +40,7 @@ impl MigrationTrait for Migration {
             .await?;
         }
         let tables = ["job_stream", "webhook_receipt", "activity", "event_purge", "experience_grant"];
-        for table in tables.into_iter().chain(["profile_connection"]) {
+        for table in tables.into_iter().chain(["profile_connection", "profile_refresh"]) {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
         for column in ["attention_required", "suspended", "contained", "unlinks_at"] {
@@ -55,7 +62,22 @@ async fn links(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .table("linked_profile")
         .add_column(timestamp_with_time_zone_null("unlinks_at"))
         .to_owned();
-    manager.alter_table(alter).await
+    manager.alter_table(alter).await?;
+    manager
+        .create_table(
+            Table::create()
+                .table("profile_refresh")
+                .col(uuid("profile_id").primary_key())
+                .col(big_integer("number"))
+                .foreign_key(
+                    ForeignKey::create()
+                        .from("profile_refresh", "profile_id")
+                        .to("linked_profile", "id")
+                        .on_delete(ForeignKeyAction::Cascade),
+                )
+                .to_owned(),
+        )
+        .await
 }
 
 async fn connections(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -162,6 +184,7 @@ async fn retention(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ("event_age", "event", "occurred_at"),
         ("idempotency_record_age", "idempotency_record", "created_at"),
         ("verification_age", "verification", "expires_at"),
+        ("verification_stream", "verification", "stream_id"),
         ("webhook_receipt_age", "webhook_receipt", "received_at"),
     ] {
         manager.create_index(Index::create().name(name).table(table).col(column).to_owned()).await?;
@@ -178,27 +201,33 @@ async fn jobs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .table("job_stream")
                 .col(uuid("stream_id").primary_key())
                 .col(timestamp_with_time_zone("next_at"))
+                .col(big_integer("turns").default(0))
                 .to_owned(),
         )
         .await?;
     let db = manager.get_connection();
-    let turn = Index::create().name("job_stream_turn").table("job_stream").col("next_at").to_owned();
+    let turn =
+        Index::create().name("job_stream_turn").table("job_stream").col("next_at").col("turns").to_owned();
     manager.create_index(turn).await?;
     db.execute_unprepared("DROP INDEX job_due").await?;
     db.execute_unprepared("CREATE INDEX job_of_stream ON job (stream_id, run_at) WHERE dead_at IS NULL")
         .await?;
+    // For operators.
+    db.execute_unprepared("CREATE INDEX job_dead ON job (dead_at, id) WHERE dead_at IS NOT NULL").await?;
     db.execute_unprepared(
         "INSERT INTO job_stream (stream_id, next_at) \
          SELECT stream_id, min(run_at) FROM job WHERE dead_at IS NULL GROUP BY stream_id",
     )
     .await?;
     if manager.get_database_backend() == DbBackend::Postgres {
-        // The table turns over all the time: vacuumed by what is dead, not by a share of what once was there.
-        db.execute_unprepared(
-            "ALTER TABLE job SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, \
-             autovacuum_vacuum_cost_delay = 0)",
-        )
-        .await?;
+        // These turn over all the time: vacuumed by what is dead, not by a share of what once was there.
+        for table in ["job", "job_stream"] {
+            db.execute_unprepared(&format!(
+                "ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0, \
+                 autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)",
+            ))
+            .await?;
+        }
     }
     Ok(())
 }

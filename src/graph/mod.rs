@@ -6,6 +6,7 @@ mod documents;
 pub mod event_stream;
 mod export;
 mod introspection;
+pub mod loaders;
 mod node;
 pub mod outcome;
 pub mod scalars;
@@ -19,18 +20,20 @@ use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
 use async_graphql::{MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::account::graphql::AccountQuery;
+use crate::account::graphql::{AccountMutation, AccountQuery};
 use crate::app::App;
 use crate::config;
 use crate::error::Error;
 use crate::link_graph::graphql::{AccountEvent, LinkGraphSubscription};
 use crate::platform::graphql::PlatformQuery;
-use crate::profile::graphql::ProfileCard;
+use crate::profile::graphql::{ProfileCard, ProfileMutation};
+use crate::store::Database;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
 use consistency::Consistency;
 pub use documents::is_subscription;
 use documents::{Documents, Unknown};
+use loaders::Loaders;
 use node::NodeQuery;
 use outcome::Outcome;
 use subgraph::SubgraphQuery;
@@ -41,7 +44,7 @@ pub struct Query(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(VerificationMutation);
+pub struct Mutation(AccountMutation, ProfileMutation, VerificationMutation);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
@@ -70,12 +73,14 @@ fn schema(app: Arc<App>) -> AccountsSchema {
 pub struct Operations {
     schema: AccountsSchema,
     documents: Arc<Documents>,
+    db: Database,
 }
 
 impl Operations {
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
         let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
-        Ok(Self { schema: schema(app), documents })
+        let db = app.store.db().clone();
+        Ok(Self { schema: schema(app), documents, db })
     }
 
     /// Executes a query or a mutation, which sees the viewer's account at version `at_least` or later.
@@ -85,7 +90,7 @@ impl Operations {
             Ok(prepared) => prepared,
             Err(refusal) => return (*refusal, Outcome::Refused),
         };
-        let mut response = self.schema.execute(request).await;
+        let mut response = self.schema.execute(request.data(Loaders::new(self.db.clone()))).await;
         consistency.tell(&mut response);
         self.settle(response, &mut unknown)
     }
@@ -104,7 +109,7 @@ impl Operations {
             Err(refusal) => return stream::once(async { (*refusal, Outcome::Refused) }).boxed(),
         };
         let operations = self.clone();
-        let answers = self.schema.execute_stream(request);
+        let answers = self.schema.execute_stream(request.data(Loaders::new(self.db.clone())));
         answers.map(move |response| operations.settle(response, &mut unknown)).boxed()
     }
 

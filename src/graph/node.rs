@@ -51,8 +51,8 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         NodeKind::Account if id.uuid != viewer.account => Ok(None),
         NodeKind::Account => Ok(own_graph(ctx).await?.map(|graph| Node::Account(Account(graph)))),
         NodeKind::LinkedProfile => {
-            let graph = own_graph(ctx).await?;
-            Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
+            let profile = LinkedProfile::of_account(ctx, viewer.account, 0, id.uuid).await?;
+            Ok(profile.map(Node::LinkedProfile))
         }
         NodeKind::AccountSession => {
             let row = session::find(app.store.db(), viewer.account, id.uuid).await?;

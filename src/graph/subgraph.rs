@@ -5,7 +5,7 @@
 use async_graphql::{Context, ID, Object};
 
 use super::consistency::own_graph;
-use super::context::app;
+use super::context::{app, viewer};
 use crate::account::graphql::Account;
 use crate::error::Error;
 use crate::ids::{NodeId, NodeKind};
@@ -35,7 +35,10 @@ impl SubgraphQuery {
         #[graphql(key)] id: ID,
     ) -> Result<Option<LinkedProfile>, Error> {
         let Some(wanted) = NodeId::parse_as(NodeKind::LinkedProfile, &id) else { return Ok(None) };
-        Ok(own_graph(ctx).await?.and_then(|graph| LinkedProfile::find(&graph, wanted)))
+        match viewer(ctx) {
+            Some(viewer) => LinkedProfile::of_account(ctx, viewer.account, 0, wanted).await,
+            None => Ok(None),
+        }
     }
 
     #[graphql(entity)]

@@ -118,8 +118,8 @@ async fn read(wire: &Wire, request: Request) -> Result<async_graphql::Request, U
     }
 }
 
-/// Why there is no operation to execute.
-enum Unread {
+/// Why a body could not be read, or has no operation to execute.
+pub(super) enum Unread {
     TooLarge,
     /// The connection ended before the body did.
     Cut,
@@ -128,7 +128,7 @@ enum Unread {
 
 /// The whole body. One that is too large is read on for a while and forgotten: to answer and close while the
 /// client still writes would reset the connection, and the client might never see why.
-async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
+pub(super) async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {

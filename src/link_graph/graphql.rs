@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::LinkGraph as Graph;
 use super::event::LinkStatusChanged;
 use crate::error::Error;
-use crate::graph::consistency::graph_at;
 use crate::graph::context::{app, require_viewer};
 use crate::graph::event_stream;
 use crate::graph::scalars::{DateTime, version_number};
@@ -132,9 +131,8 @@ impl LinkStatusChange {
     /// As it is now; null once erased.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         // At this event's version or later, or a fast reader could be shown what was before.
-        let graph = graph_at(ctx, self.account, self.event.number).await;
-        let profile = self.event.payload.profile;
-        graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
+        let (version, profile) = (self.event.number, self.event.payload.profile);
+        LinkedProfile::of_account(ctx, self.account, version, profile).await.transpose()
     }
 
     /// Null where the profile was just linked.

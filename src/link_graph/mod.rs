@@ -10,6 +10,7 @@ pub mod graphql;
 mod layout;
 mod load;
 mod near;
+pub mod pausing;
 mod slot;
 
 use std::sync::Arc;

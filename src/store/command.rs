@@ -5,11 +5,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    QuerySelect,
 };
 use uuid::Uuid;
 
 use super::failpoint::failpoint;
+use super::job::call;
 use super::{Job, News, Store, StreamEvent, bounded};
 use crate::bus::Hint;
 use crate::error::{Error, UserError};
@@ -47,7 +48,7 @@ pub enum StreamKind {
 }
 
 impl StreamKind {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
             Self::Verification => "verification",
@@ -63,6 +64,8 @@ pub struct Command {
     /// The stream that the command is on, then those that it brought into being.
     streams: Vec<Touched>,
     jobs: Vec<job::ActiveModel>,
+    /// The earliest instant at which one of the jobs is due.
+    first_job_at: Option<DateTime<Utc>>,
 }
 
 struct Touched {
@@ -146,17 +149,13 @@ impl Store {
     }
 
     async fn begin(&self, target: Target) -> Result<Command, Error> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        let tx = self.db().write().begin_with_options(options).await?;
         let mut command = Command {
-            tx,
+            tx: self.db().begin().await?,
             now: self.0.clock.now(),
             ids: self.0.ids.clone(),
             streams: Vec::new(),
             jobs: Vec::new(),
+            first_job_at: None,
         };
         match target {
             Target::Existing(id) => command.lock(id).await?,
@@ -234,6 +233,7 @@ impl Command {
 
     /// Leaves a job to be run at an instant.
     pub fn enqueue_at<J: Job>(&mut self, job: &J, run_at: DateTime<Utc>) -> Result<(), Error> {
+        self.first_job_at = Some(self.first_job_at.map_or(run_at, |first| first.min(run_at)));
         self.jobs.push(job::ActiveModel {
             id: Set(self.new_id()),
             kind: Set(J::KIND.to_owned()),
@@ -280,6 +280,7 @@ impl Command {
 
     /// Writes events, versions and jobs, and commits.
     async fn write(self) -> Result<(), Error> {
+        let own = self.stream();
         for touched in self.streams {
             if touched.events.is_empty() {
                 continue;
@@ -292,8 +293,10 @@ impl Command {
                 .exec(&self.tx)
                 .await?;
         }
-        if !self.jobs.is_empty() {
+        if let Some(first_job_at) = self.first_job_at {
             job::Entity::insert_many(self.jobs).exec_without_returning(&self.tx).await?;
+            // Last of all, so that whoever claims jobs is passed by for as short a time as possible.
+            call(&self.tx, &[own], first_job_at).await?;
         }
         failpoint("store::command-written");
         self.tx.commit().await?;

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, DatabaseConnection, DbBackend};
+use sea_orm::{
+    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
@@ -65,8 +68,10 @@ impl Database {
             .sqlx_logging(false)
             // What hangs lets go: a replica that lost its power must not hold a stream's lock, nor a slow
             // statement a connection, for longer than a client waits.
+            // And each statement of a transaction sees what is committed by then: commands and claims rely on it.
             .map_sqlx_postgres_opts(|postgres| {
                 postgres.application_name("accounts-center").options([
+                    ("default_transaction_isolation", "read committed"),
                     ("lock_timeout", "5s"),
                     ("statement_timeout", "10s"),
                     ("idle_in_transaction_session_timeout", "15s"),
@@ -97,6 +102,15 @@ impl Database {
     /// For transactions that write.
     pub fn write(&self) -> &DatabaseConnection {
         &self.write
+    }
+
+    /// Begins a transaction that writes. On SQLite it is the only one from its first moment on.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        Ok(self.write.begin_with_options(options).await?)
     }
 
     pub fn backend(&self) -> DbBackend {

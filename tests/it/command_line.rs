@@ -4,8 +4,12 @@ use std::net::TcpListener;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use accounts_center_entity::job;
+use chrono::DateTime;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use uuid::Uuid;
 
 use crate::support::{Place, ServerProcess, Socket, Stack, eventually, on_both_stacks};
 
@@ -54,11 +58,91 @@ on_both_stacks! {
         assert_says(&failed(&place, &["serve", "--port", "1"], &[]).await, &["--port"]);
     }
 
+    async fn dead_jobs_are_listed_and_replayed(place: Place) {
+        printed(&place, &["migrate", "up"]).await;
+        let db = place.database().await;
+        let (erase, other) = ("erase_expired_verification", "of_another_release");
+        for (n, kind) in [erase, erase, other].into_iter().enumerate() {
+            dead_job(n as u128, kind).insert(&db).await.unwrap();
+        }
+        let list = printed(&place, &["jobs", "list"]).await;
+        let lines: Vec<_> = list.lines().collect();
+        assert_eq!(lines[0], "00000000-0000-0000-0000-000000000000  erase_expired_verification      \
+            00000000-0000-0000-0000-000000000007   8  2026-01-01T00:00:00Z  it failed in two lines");
+        assert!(lines[2].starts_with("00000000-0000-0000-0000-000000000002  of_another_release "), "{list}");
+        assert_eq!(lines[3..], ["3 dead job(s)"]);
+        assert_eq!(printed(&place, &["jobs", "list", "--kind", other]).await.lines().count(), 2);
+        assert_eq!(printed(&place, &["jobs", "list", "--kind", "none"]).await, "0 dead job(s)\n");
+
+        // All that are named, or none.
+        let id = |n: u128| Uuid::from_u128(n).to_string();
+        assert_says(&failed(&place, &["jobs", "replay", &id(0), &id(9)], &[]).await, &[&id(9), "jobs list"]);
+        assert!(printed(&place, &["jobs", "list"]).await.ends_with("3 dead job(s)\n"));
+        assert_says(&failed(&place, &["jobs", "replay"], &[]).await, &["--all"]);
+        assert_says(&failed(&place, &["jobs", "replay", "7"], &[]).await, &["7", "UUID"]);
+        assert_says(&failed(&place, &["jobs", "replay", &id(0), "--kind", erase], &[]).await, &["--all"]);
+
+        assert_eq!(printed(&place, &["jobs", "replay", &id(0), &id(0)]).await, "1 job(s) replayed\n");
+        assert_eq!(printed(&place, &["jobs", "replay", "--all", "--kind", erase]).await, "1 job(s) replayed\n");
+        let jobs = job::Entity::find().filter(job::Column::Kind.eq(erase)).all(&db).await.unwrap();
+        assert!(jobs.iter().all(|job| job.dead_at.is_none() && job.attempts == 0), "{jobs:?}");
+        // They are in the queue again: a server runs them, and they succeed, for there is nothing to erase.
+        let _server = ServerProcess::start(&place).await;
+        eventually("the replayed jobs have run", async || {
+            let left = job::Entity::find().all(&db).await.unwrap();
+            (left.len() == 1 && left[0].kind == other).then_some(())
+        }).await;
+        if place.stack == Stack::Embedded {
+            assert_says(&failed(&place, &["jobs", "list"], &[]).await, &["another accounts-center", "--data"]);
+        } else {
+            assert_eq!(printed(&place, &["jobs", "replay", "--all"]).await, "1 job(s) replayed\n");
+        }
+    }
+
     async fn s36_production_refuses_what_was_made_up(place: Place) {
         let mode = ("ACCOUNTS__MODE", "production");
         assert_says(&failed(&place, &[], &[mode, ("ACCOUNTS__DATABASE__URL", ""), ("ACCOUNTS__REDIS__URL", "")]).await, &["keys.secret"]);
         assert_says(&failed(&place, &["sandbox", "--listen", "127.0.0.1:0"], &[mode]).await, &["production"]);
     }
+}
+
+/// A server that leaves background work to others, and a worker that does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_does_what_a_server_leaves_to_it() {
+    let (ada, grace) = ("+4917139200042", "+4917139200043");
+    let place = Place::new(Stack::Production).await;
+    let server = ServerProcess::start_arguing(&place, &["--without", "worker"]).await;
+    let started = server.client().start_sign_in(ada).await;
+    let started = started.field();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(place.sandbox.codes(ada).await.is_empty(), "somebody has sent a code");
+
+    let mut worker = ServerProcess::start_worker(&place).await;
+    let code = place.sandbox.nth_code(ada, 1).await;
+    server.client().submit(&started["verification"]["id"], &started["clientSecret"], &code).await.field();
+    let ada = server.client().sign_in(&place, ada).await.client;
+    let mut tab = ada.socket().await;
+    tab.follow_links(None).await;
+    assert_eq!(ada.link(&place, grace).await.field()["outcome"]["__typename"], "ProfileLinked");
+    assert_eq!(tab.link_event().await["graphVersion"], 2);
+
+    assert!(worker.interrupt().await.success());
+    ada.start_link("+4917139200001").await.field();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(place.sandbox.codes("+4917139200001").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_says_what_it_needs() {
+    let embedded = Place::new(Stack::Embedded).await;
+    assert_says(&failed(&embedded, &["worker"], &[]).await, &["database.url", "SQLite"]);
+    assert_says(&failed(&embedded, &["--without", "worker"], &[]).await, &["database.url", "SQLite"]);
+    assert_says(&failed(&embedded, &["serve", "--without", "worker,bus"], &[]).await, &["bus", "worker"]);
+    let place = Place::new(Stack::Production).await;
+    let no_sandbox = [("ACCOUNTS__SANDBOX__URL", "")];
+    assert_says(&failed(&place, &["worker"], &no_sandbox).await, &["sandbox.url", "accounts-center sandbox"]);
+    let idle = [("ACCOUNTS__JOBS__CONCURRENCY", "0")];
+    assert_says(&failed(&place, &["worker"], &idle).await, &["jobs.concurrency"]);
 }
 
 /// A Redis behind TLS that does not speak it: the bus tries again and again, and nothing panics.
@@ -90,6 +174,7 @@ async fn s36_production_has_nothing_of_development() {
         ("ACCOUNTS__SANDBOX__URL", ""),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
         ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
     ] {
         place.set(key, value);
@@ -170,6 +255,30 @@ async fn without_configuration_everything_is_there() {
         (!inbox["codes"].as_array().unwrap().is_empty()).then_some(())
     })
     .await;
+}
+
+/// What the program prints when it succeeds.
+async fn printed(place: &Place, arguments: &[&str]) -> String {
+    let output = ServerProcess::bare(place).args(arguments).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A job of a verification that there is not, which has failed for good.
+fn dead_job(n: u128, kind: &str) -> job::ActiveModel {
+    let at = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+    job::ActiveModel {
+        id: Set(Uuid::from_u128(n)),
+        kind: Set(kind.to_owned()),
+        payload: Set(serde_json::json!({ "verification": Uuid::from_u128(n) })),
+        stream_id: Set(Uuid::from_u128(7)),
+        run_at: Set(at),
+        attempts: Set(8),
+        leased_until: Set(None),
+        dead_at: Set(Some(at)),
+        last_error: Set(Some("it failed\nin two lines".to_owned())),
+        created_at: Set(at),
+    }
 }
 
 /// The error of a server that does not start.

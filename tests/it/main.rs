@@ -6,6 +6,7 @@ compile_error!("run the tests by `cargo xtask test`, or with `--features account
 
 mod support;
 
+mod account;
 mod command_line;
 mod faults;
 mod history;
@@ -17,6 +18,11 @@ mod node_client;
 mod path;
 mod schema;
 mod security;
+mod seeding;
 mod signing_in;
 mod subscriptions;
+mod tombstones;
+mod unlinking;
+mod unlinking_faults;
+mod webhooks;
 mod websocket;

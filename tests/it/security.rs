@@ -165,6 +165,7 @@ on_both_stacks! {
 
         // Without a worker, what an answer rests on can be counted.
         place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
+        place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
         let app = TestApp::start(&place, 2).await;
         let client = app.client();
         let (mut shapes, mut statements) = (HashSet::new(), HashSet::new());

@@ -2,13 +2,14 @@
 
 mod app;
 mod graphql;
+pub mod links;
 mod process;
 mod proxy;
 mod sandbox;
 mod stack;
 mod websocket;
 
-pub use app::TestApp;
+pub use app::{START, TestApp};
 pub use graphql::{Client, Person};
 pub use process::ServerProcess;
 pub use proxy::{Fault, Proxy};

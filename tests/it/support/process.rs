@@ -4,7 +4,7 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
-use super::sandbox::announced_url;
+use super::sandbox::{announced, announced_url};
 use super::{Client, Place};
 
 pub struct ServerProcess {
@@ -30,6 +30,21 @@ impl ServerProcess {
         let mut child = Self::command(place, more).stderr(log).spawn().unwrap();
         let url = announced_url(&mut child).await;
         Self { url, child }
+    }
+
+    /// Starts a server with more arguments.
+    pub async fn start_arguing(place: &Place, arguments: &[&str]) -> Self {
+        let mut command = Self::command(place, &[]);
+        let mut child = command.args(arguments).stderr(Stdio::inherit()).spawn().unwrap();
+        let url = announced_url(&mut child).await;
+        Self { url, child }
+    }
+
+    /// Starts a worker in `place`, which has no URL.
+    pub async fn start_worker(place: &Place) -> Self {
+        let mut child = Self::bare(place).arg("worker").stderr(Stdio::inherit()).spawn().unwrap();
+        announced(&mut child, "Worker runs; ").await;
+        Self { url: String::new(), child }
     }
 
     /// The command that would start a server in `place`.

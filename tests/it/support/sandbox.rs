@@ -87,18 +87,23 @@ impl SandboxProcess {
 
 /// The URL that a process prints behind "listens on".
 pub async fn announced_url(child: &mut Child) -> String {
+    announced(child, "listens on ").await
+}
+
+/// What a process prints behind `words`, to the end of the line.
+pub async fn announced(child: &mut Child, words: &str) -> String {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let url = tokio::time::timeout(Duration::from_secs(20), async {
+    let rest = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
-            let line = lines.next_line().await.unwrap().expect("the process ended before it listened");
-            if let Some((_, url)) = line.split_once("listens on ") {
-                return url.to_owned();
+            let line = lines.next_line().await.unwrap().expect("the process ended before it was ready");
+            if let Some((_, rest)) = line.split_once(words) {
+                return rest.to_owned();
             }
         }
     })
     .await
-    .expect("the process did not listen within 20 s");
+    .expect("the process was not ready within 20 s");
     // Nobody reads the rest, and a full pipe must not block it.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    url
+    rest
 }

@@ -1,0 +1,106 @@
+//! What becomes of a job after a try. Each statement asks for the try's own `attempts`, so that a worker that was
+//! taken for dead settles nothing.
+
+use accounts_center_entity::job;
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{JobError, MAX_ATTEMPTS, queue};
+use crate::error::Error;
+use crate::store::{Store, bounded};
+
+/// How many finished jobs are deleted together.
+const BATCH: usize = 64;
+
+/// Deletes the tries `$2` of the jobs `$1`.
+const DELETE: &str = "
+DELETE FROM job USING unnest($1::uuid[], $2::integer[]) AS finished (id, attempts)
+WHERE job.id = finished.id AND job.attempts = finished.attempts";
+
+/// A try that has done its job.
+pub(super) struct Finished {
+    pub id: Uuid,
+    pub attempts: i32,
+}
+
+/// Deletes what finished, all that is there in one statement, for as long as anybody may finish something.
+pub(super) async fn delete_finished(store: Store, mut finished: mpsc::Receiver<Finished>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while finished.recv_many(&mut batch, BATCH).await > 0 {
+        if let Err(error) = bounded(delete(&store, &batch)).await {
+            // The leases run out, and the jobs are tried again.
+            error.log();
+        }
+        batch.clear();
+    }
+}
+
+async fn delete(store: &Store, finished: &[Finished]) -> Result<(), Error> {
+    let db = store.db();
+    if db.backend() == DbBackend::Postgres {
+        let ids: Vec<Uuid> = finished.iter().map(|finished| finished.id).collect();
+        let attempts: Vec<i32> = finished.iter().map(|finished| finished.attempts).collect();
+        let values = [ids.into(), attempts.into()];
+        db.write().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, DELETE, values)).await?;
+        return Ok(());
+    }
+    let each = finished.iter().map(|finished| try_of(finished.id, finished.attempts));
+    let any = each.fold(Condition::any(), Condition::add);
+    job::Entity::delete_many().filter(any).exec(db.write()).await?;
+    Ok(())
+}
+
+/// Lets a job whose try did not finish be tried again, at once or later, or lets it die.
+pub(super) async fn put_back(store: &Store, job: &job::Model, error: JobError) -> Result<(), Error> {
+    let now = store.0.clock.now();
+    let (reason, gives_up) = match error {
+        JobError::Interrupted => return return_to_queue(store, job, now, Vec::new()).await,
+        JobError::Retry(reason) => (reason, job.attempts >= MAX_ATTEMPTS),
+        JobError::GiveUp(reason) => (reason, true),
+    };
+    tracing::warn!(kind = job.kind, attempts = job.attempts, reason, gives_up, "a job failed");
+    let reason = (job::Column::LastError, Expr::val(reason));
+    if gives_up {
+        let died = vec![reason, (job::Column::DeadAt, Expr::val(now))];
+        update(job, died).exec(store.db().write()).await?;
+        return Ok(());
+    }
+    let run_at = now + pause(store, job.attempts);
+    return_to_queue(store, job, run_at, vec![reason, (job::Column::RunAt, Expr::val(run_at))]).await
+}
+
+async fn return_to_queue(
+    store: &Store,
+    job: &job::Model,
+    due_at: DateTime<Utc>,
+    values: Vec<(job::Column, Expr)>,
+) -> Result<(), Error> {
+    let tx = store.db().begin().await?;
+    if update(job, values).exec(&tx).await?.rows_affected > 0 {
+        queue::call(&tx, &[job.stream_id], due_at).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Ends the lease of this try and sets `values`.
+fn update(job: &job::Model, values: Vec<(job::Column, Expr)>) -> sea_orm::UpdateMany<job::Entity> {
+    let free = (job::Column::LeasedUntil, Expr::val(None::<DateTime<Utc>>));
+    let update = job::Entity::update_many().filter(try_of(job.id, job.attempts));
+    values.into_iter().chain([free]).fold(update, |update, (column, value)| update.col_expr(column, value))
+}
+
+fn try_of(id: Uuid, attempts: i32) -> Condition {
+    Condition::all().add(job::Column::Id.eq(id)).add(job::Column::Attempts.eq(attempts))
+}
+
+/// 1 s, 2 s, 4 s, … up to 5 minutes, each up to half as long again, so that what failed together does not
+/// come back together.
+fn pause(store: &Store, attempts: i32) -> TimeDelta {
+    let exponent = attempts.saturating_sub(1).clamp(0, 16);
+    let millis = (1000_i64 << exponent).min(300_000);
+    let [random] = store.0.ids.bytes::<1>();
+    TimeDelta::milliseconds(millis + millis * i64::from(random) / 512)
+}
