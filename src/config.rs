@@ -53,6 +53,7 @@ pub struct Http {
     pub body_limit: usize,
     pub init_timeout_seconds: u64,
     pub ping_seconds: u64,
+    pub send_seconds: u64,
     pub drain_seconds: u64,
 }
 
@@ -331,6 +332,7 @@ impl Config {
         for (name, value, most) in [
             ("http.init_timeout_seconds", self.http.init_timeout_seconds, 3600),
             ("http.ping_seconds", self.http.ping_seconds, DAY),
+            ("http.send_seconds", self.http.send_seconds, DAY),
             ("http.drain_seconds", self.http.drain_seconds, DAY),
             ("verification.attempts", u64::from(self.verification.attempts), 100),
             ("verification.codes", u64::from(self.verification.codes), 100),

@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map.
 
 pub mod account;
+pub mod activity;
 pub mod app;
 pub mod bus;
 pub mod cache;

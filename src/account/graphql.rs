@@ -6,9 +6,11 @@ use async_graphql::{Context, Description, ID, InputObject, MaybeUndefined, Objec
 use uuid::Uuid;
 
 use super::AccountUpdate;
+use crate::activity::graphql::{AccountActivity, ActivityKind};
 use crate::error::{Error, UserError};
 use crate::graph::consistency::{graph_at, own_graph};
 use crate::graph::context::{app, require_viewer};
+use crate::graph::pagination::{Connection, DEFAULT_SIZE, MAX_SIZE, PageArguments};
 use crate::graph::scalars::{DateTime, Url, version_number};
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph;
@@ -90,6 +92,24 @@ impl Account {
     /// The profiles and how they are connected, at one version.
     async fn link_graph(&self) -> LinkGraph {
         LinkGraph(self.0.clone())
+    }
+
+    /// What happened to the account, newest first.
+    #[graphql(
+        complexity = "1 + child_complexity * usize::try_from(first.or(last).unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE)).unwrap_or(1)"
+    )]
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "So many of the newest, or behind `after`: at most 100. Absent, as `last`: 20.")]
+        first: Option<i32>,
+        #[graphql(desc = "Only what is older than this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many of the oldest, or before `before`: at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what is newer than this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only of these kinds.")] kinds: Option<Vec<ActivityKind>>,
+    ) -> Result<Connection<AccountActivity>, Error> {
+        let page = PageArguments { first, after, last, before };
+        AccountActivity::page(app(ctx), &self.0, page, kinds.as_deref()).await
     }
 }
 

@@ -32,6 +32,14 @@ impl Weighter<Arc<str>, Arc<ExecutableDocument>> for TextLength {
     }
 }
 
+/// An operation that can be executed.
+pub struct Prepared {
+    /// With its parsed document in it, unless it is a subscription.
+    pub request: Request,
+    pub document: Arc<ExecutableDocument>,
+    pub unknown: Option<Unknown>,
+}
+
 /// A document that is not known yet. It is kept only once it has proved to be valid: else anybody could fill the
 /// cache with what no limit has looked at.
 pub struct Unknown {
@@ -46,17 +54,17 @@ impl Documents {
         Ok(Self { known, secrets: SecretNames::of_schema(&parse_schema(sdl)?) })
     }
 
-    /// Puts the parsed document into `request`.
+    /// Finds out what `request` asks for.
     ///
     /// # Errors
     /// The answer to give where it cannot be parsed (GRAPHQL_PARSE_FAILED) or holds a secret (BAD_USER_INPUT).
-    pub fn prepare(&self, mut request: Request) -> Result<(Request, Option<Unknown>), Box<Response>> {
+    pub fn prepare(&self, mut request: Request) -> Result<Prepared, Box<Response>> {
         if let Some(document) = self.known.get(request.query.as_str()) {
             check(&document, &request)?;
-            request.set_parsed_query(ExecutableDocument::clone(&document));
-            return Ok((request, None));
+            let prepared = Prepared { request, document, unknown: None };
+            return Ok(prepared.with_parsed_query());
         }
-        let document = ExecutableDocument::clone(request.parsed_query().map_err(refuse)?);
+        let document = Arc::new(ExecutableDocument::clone(request.parsed_query().map_err(refuse)?));
         if let Some(name) = self.secrets.literal_in(&document) {
             let message = format!("{name} is a Secret: give it by a variable, not in the document.");
             return Err(Box::new(outcome::refuse(&Error::client(Code::BadUserInput, message))));
@@ -68,8 +76,8 @@ impl Documents {
         }
         check(&document, &request)?;
         let unknown = (request.query.len() <= MAX_KEPT)
-            .then(|| Unknown { text: request.query.as_str().into(), document: Arc::new(document) });
-        Ok((request, unknown))
+            .then(|| Unknown { text: request.query.as_str().into(), document: document.clone() });
+        Ok(Prepared { request, document, unknown })
     }
 
     /// Keeps a document that was executed.
@@ -78,11 +86,21 @@ impl Documents {
     }
 }
 
-/// Whether the operation that `request` asks for is a subscription; false also where it does not parse.
-pub fn is_subscription(request: &mut Request) -> bool {
-    let name = request.operation_name.clone();
-    let Ok(document) = request.parsed_query() else { return false };
-    operation(document, name.as_deref()).is_some_and(|operation| operation.ty == OperationType::Subscription)
+impl Prepared {
+    /// The operation, if it is a subscription.
+    pub fn subscription(&self) -> Option<&OperationDefinition> {
+        operation(&self.document, self.request.operation_name.as_deref())
+            .filter(|operation| operation.ty == OperationType::Subscription)
+    }
+
+    /// A query or a mutation is executed once, with a document of its own; a subscription shares the one that is
+    /// known, and takes a copy for each event.
+    fn with_parsed_query(mut self) -> Self {
+        if self.subscription().is_none() {
+            self.request.set_parsed_query(ExecutableDocument::clone(&self.document));
+        }
+        self
+    }
 }
 
 /// The operation that is asked for, if it is clear which one that is.

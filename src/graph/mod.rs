@@ -9,9 +9,12 @@ mod introspection;
 pub mod loaders;
 mod node;
 pub mod outcome;
+pub mod pagination;
+mod root_field;
 pub mod scalars;
 mod secrets;
 mod subgraph;
+pub mod subscription;
 pub mod user_error;
 
 use std::sync::Arc;
@@ -21,18 +24,19 @@ use async_graphql::{MergedObject, MergedSubscription, ObjectType, Request, Respo
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::graphql::{AccountMutation, AccountQuery};
+use crate::account::subscription::AccountSubscription;
 use crate::app::App;
 use crate::config;
 use crate::error::Error;
-use crate::link_graph::graphql::{AccountEvent, LinkGraphSubscription};
+use crate::link_graph::graphql::LinkGraphSubscription;
 use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::{ProfileCard, ProfileMutation};
+use crate::session::Viewer;
 use crate::store::Database;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
 use consistency::Consistency;
-pub use documents::is_subscription;
-use documents::{Documents, Unknown};
+use documents::{Documents, Prepared, Unknown};
 use loaders::Loaders;
 use node::NodeQuery;
 use outcome::Outcome;
@@ -48,7 +52,7 @@ pub struct Mutation(AccountMutation, ProfileMutation, VerificationMutation);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(LinkGraphSubscription);
+pub struct Subscription(AccountSubscription, LinkGraphSubscription);
 
 /// The same with the entity resolvers that a federation router calls. They are a root type of their own so
 /// that the public graph has no `_entities` and no `_service` at all.
@@ -68,6 +72,21 @@ fn schema(app: Arc<App>) -> AccountsSchema {
     limited(builder(Query::default()), &limits).data(app).finish()
 }
 
+/// An operation under way.
+pub struct Execution {
+    /// A query or a mutation has one answer, a subscription any number.
+    pub is_subscription: bool,
+    pub answers: BoxStream<'static, (Response, Outcome)>,
+}
+
+impl Execution {
+    /// One that was not executed.
+    pub fn refused(refusal: Response) -> Self {
+        let answers = stream::once(async { (refusal, Outcome::Refused) }).boxed();
+        Self { is_subscription: false, answers }
+    }
+}
+
 /// The graph, and the documents that it has been asked: what a transport executes with. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
@@ -83,43 +102,63 @@ impl Operations {
         Ok(Self { schema: schema(app), documents, db })
     }
 
-    /// Executes a query or a mutation, which sees the viewer's account at version `at_least` or later.
-    pub async fn execute(&self, request: Request, at_least: i64) -> (Response, Outcome) {
-        let (request, consistency) = Consistency::of(request, at_least);
-        let (request, mut unknown) = match self.documents.prepare(request) {
+    /// Executes a query or a mutation of `viewer`, which sees its account at version `at_least` or later.
+    pub async fn execute(
+        &self,
+        request: Request,
+        viewer: Option<Viewer>,
+        at_least: i64,
+    ) -> (Response, Outcome) {
+        match self.documents.prepare(asked_by(viewer, request)) {
+            Ok(prepared) => self.run(prepared, at_least).await,
+            Err(refusal) => (*refusal, Outcome::Refused),
+        }
+    }
+
+    /// Executes any operation of `viewer`. It goes on also while nobody asks for the answer: an operation that stands
+    /// still could hold a lock or a connection.
+    pub fn execute_stream(&self, request: Request, viewer: Option<Viewer>) -> Execution {
+        let prepared = match self.documents.prepare(asked_by(viewer, request)) {
             Ok(prepared) => prepared,
-            Err(refusal) => return (*refusal, Outcome::Refused),
+            Err(refusal) => return Execution::refused(*refusal),
         };
+        if let Some(subscription) = prepared.subscription() {
+            return match root_field::flatten(&prepared.document, subscription) {
+                Ok(flat) => {
+                    let answers = subscription::open(self.clone(), prepared, flat, viewer).boxed();
+                    Execution { is_subscription: true, answers }
+                }
+                Err(error) => Execution::refused(outcome::refuse(&error)),
+            };
+        }
+        let operations = self.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { operations.run(prepared, 0).await }));
+        let answers = stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) });
+        Execution { is_subscription: false, answers: answers.boxed() }
+    }
+
+    async fn run(&self, prepared: Prepared, at_least: i64) -> (Response, Outcome) {
+        let Prepared { request, unknown, .. } = prepared;
+        let (request, consistency) = Consistency::of(request, at_least);
         let mut response = self.schema.execute(request.data(Loaders::new(self.db.clone()))).await;
         consistency.tell(&mut response);
-        self.settle(response, &mut unknown)
+        self.settle(response, unknown)
     }
 
-    /// Executes any operation; a query or a mutation has one answer. It goes on also while nobody asks for the
-    /// answer: an operation that stands still could hold a lock or a connection.
-    pub fn execute_stream(&self, mut request: Request) -> BoxStream<'static, (Response, Outcome)> {
-        if !documents::is_subscription(&mut request) {
-            let operations = self.clone();
-            let task = tokio::spawn(async move { operations.execute(request, 0).await });
-            let task = AbortOnDropHandle::new(task);
-            return stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) }).boxed();
-        }
-        let (request, mut unknown) = match self.documents.prepare(request) {
-            Ok(prepared) => prepared,
-            Err(refusal) => return stream::once(async { (*refusal, Outcome::Refused) }).boxed(),
-        };
-        let operations = self.clone();
-        let answers = self.schema.execute_stream(request.data(Loaders::new(self.db.clone())));
-        answers.map(move |response| operations.settle(response, &mut unknown)).boxed()
-    }
-
-    fn settle(&self, mut response: Response, unknown: &mut Option<Unknown>) -> (Response, Outcome) {
+    fn settle(&self, mut response: Response, unknown: Option<Unknown>) -> (Response, Outcome) {
         let outcome = outcome::settle(&mut response);
-        let unknown = unknown.take();
         if let (Outcome::Executed, Some(unknown)) = (outcome, unknown) {
             self.documents.keep(unknown);
         }
         (response, outcome)
+    }
+}
+
+/// The request with who asks, which is what [`context::viewer`] finds.
+fn asked_by(viewer: Option<Viewer>, request: Request) -> Request {
+    match viewer {
+        Some(viewer) => request.data(viewer),
+        None => request,
     }
 }
 
@@ -145,9 +184,7 @@ pub fn subgraph_sdl() -> String {
 }
 
 fn builder<Q: ObjectType + 'static>(query: Q) -> SchemaBuilder<Q, Mutation, Subscription> {
-    Schema::build(query, Mutation::default(), Subscription::default())
-        .register_output_type::<AccountEvent>()
-        .register_output_type::<ProfileCard>()
+    Schema::build(query, Mutation::default(), Subscription::default()).register_output_type::<ProfileCard>()
 }
 
 fn subgraph_builder() -> SchemaBuilder<RouterQuery, Mutation, Subscription> {

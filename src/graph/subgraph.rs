@@ -9,6 +9,7 @@ use super::context::{app, viewer};
 use crate::account::graphql::Account;
 use crate::error::Error;
 use crate::ids::{NodeId, NodeKind};
+use crate::link_graph::graphql::ProfileConnection;
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
@@ -50,6 +51,16 @@ impl SubgraphQuery {
     ) -> Result<Option<LinkedProfile>, Error> {
         let graph = own_graph(ctx).await?;
         Ok(graph.and_then(|graph| LinkedProfile::find_by_key(&graph, platform_key.as_str(), &external_id)))
+    }
+
+    #[graphql(entity)]
+    async fn profile_connection_by_id(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(key)] id: ID,
+    ) -> Result<Option<ProfileConnection>, Error> {
+        let Some(wanted) = NodeId::parse_as(NodeKind::ProfileConnection, &id) else { return Ok(None) };
+        Ok(own_graph(ctx).await?.and_then(|graph| ProfileConnection::find(&graph, wanted)))
     }
 
     #[graphql(entity)]

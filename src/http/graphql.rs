@@ -73,15 +73,12 @@ pub(super) async fn post(
         let error = bad_input("Accounts-Center-Min-Version is a version: the number that an answer told.");
         return refusal_as(media_type, StatusCode::BAD_REQUEST, &error);
     };
-    let mut operation = match read(&wire, request).await {
+    let operation = match read(&wire, request).await {
         Ok(operation) => operation,
         Err(error) => return unreadable(&wire, media_type, &error),
     };
-    if let Some(viewer) = viewer {
-        operation = operation.data(viewer);
-    }
     let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
-    let (response, outcome) = wire.operations.execute(operation, at_least).await;
+    let (response, outcome) = wire.operations.execute(operation, viewer, at_least).await;
     write(&response, outcome, media_type)
 }
 

@@ -5,6 +5,7 @@
 //! database. An entry below what this process has heard of the account is a miss, in this process and in Redis.
 //! While hints may be lost nothing is served that the database has not confirmed.
 
+pub mod connection;
 pub mod event;
 pub mod graphql;
 mod layout;

@@ -16,7 +16,7 @@ use crate::graph::loaders;
 use crate::graph::scalars::{DateTime, Url};
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph::LinkGraph;
-use crate::link_graph::graphql::{LinkStatus, LinkStatusReason};
+use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason, ProfileConnection};
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 
@@ -69,10 +69,16 @@ impl LinkedProfile {
         Ok(rows.into_iter().map(|row| Self { graph: graph.clone(), place: Place::Tombstone(row) }).collect())
     }
 
+    /// The profile of this id, if it is in the graph.
+    pub fn linked(graph: &Arc<LinkGraph>, id: Uuid) -> Option<Self> {
+        let index = graph.profiles.iter().position(|profile| profile.id == id)?;
+        Some(Self::node(graph, index))
+    }
+
     /// The profile of this id, linked or unlinked, if it belongs to the account of `graph`.
     pub async fn find(ctx: &Context<'_>, graph: &Arc<LinkGraph>, id: Uuid) -> Result<Option<Self>, Error> {
-        if let Some(index) = graph.profiles.iter().position(|profile| profile.id == id) {
-            return Ok(Some(Self::node(graph, index)));
+        if let Some(linked) = Self::linked(graph, id) {
+            return Ok(Some(linked));
         }
         let row = loaders::tombstone(ctx, graph.account.id, id).await?;
         Ok(row.map(|row| Self { graph: graph.clone(), place: Place::Tombstone(row) }))
@@ -180,6 +186,16 @@ impl LinkedProfile {
     /// When an unlinking profile is gone for good; `keepProfile` keeps it until then.
     async fn unlinks_at(&self) -> Option<DateTime> {
         self.row().unlinks_at.map(DateTime::from)
+    }
+
+    /// Those that begin or end here: at most 38.
+    async fn connections(
+        &self,
+        #[graphql(desc = "Only those for which it is on.")] experience: Option<Experience>,
+    ) -> Vec<ProfileConnection> {
+        let mut connections = ProfileConnection::all(&self.graph, experience);
+        connections.retain(|connection| connection.touches(self.row().id));
+        connections
     }
 
     /// Whether a proof of it signs in to the account.

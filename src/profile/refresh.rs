@@ -87,7 +87,7 @@ async fn take(command: &Command, webhook: &ProfileWebhook<'_>) -> Result<bool, E
         .on_conflict_do_nothing()
         .exec_without_returning(command.tx())
         .await?;
-    Ok(matches!(inserted, TryInsertResult::Inserted(_)))
+    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
 }
 
 async fn next_number(command: &Command, profile: Uuid) -> Result<i64, Error> {

@@ -31,7 +31,7 @@ use crate::keys::Keys;
 
 pub use command::{Command, Outcome, StreamKind};
 pub use database::Database;
-pub use event::{Batch, Event, StreamEvent};
+pub use event::{Batch, Event, Kinds, StreamEvent};
 pub use housekeeping::has_live_job;
 pub use idempotency::{KEPT as IDEMPOTENCY_KEPT, Use as IdempotencyUse};
 pub use job::{Job, JobError, Runner, dead_jobs, replay, replay_all};

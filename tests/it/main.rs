@@ -7,7 +7,9 @@ compile_error!("run the tests by `cargo xtask test`, or with `--features account
 mod support;
 
 mod account;
+mod activity;
 mod command_line;
+mod connections;
 mod faults;
 mod history;
 mod http;

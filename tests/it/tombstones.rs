@@ -69,6 +69,7 @@ on_both_stacks! {
         place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
         place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", 3600);
         let app = place.app().await;
+        app.hears().await;
         let ada = app.renewed(&ada);
         ada.query("{ viewer { id } }").await.field();
         let statements = async |operation: &str| {

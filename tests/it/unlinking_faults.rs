@@ -9,7 +9,8 @@ use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, Quer
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status, uuid_of};
+use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
+use crate::support::uuid_of;
 use crate::support::{Client, Person, Place, ServerProcess, eventually, on_both_stacks};
 
 const DAY: i64 = 24 * 3600;

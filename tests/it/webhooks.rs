@@ -14,7 +14,8 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status, uuid_of};
+use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
+use crate::support::uuid_of;
 use crate::support::{Place, START, Stack, TestApp, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";

@@ -10,7 +10,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::graphql::Answer;
+use super::graphql::{Answer, uuid_of};
 use super::{Client, eventually};
 
 const UNLINK: &str = "mutation($input: UnlinkProfileInput!) { unlinkProfile(input: $input) {
@@ -48,11 +48,6 @@ impl Client {
             platform { key } account { id } } } }";
         self.run(query, json!({ "id": id })).await.field().clone()
     }
-}
-
-/// The UUID in a global id.
-pub fn uuid_of(id: &str) -> Uuid {
-    id.split_once('_').unwrap().1.parse().unwrap()
 }
 
 /// The row of a profile.
