@@ -10,12 +10,10 @@ use accounts_center::config::Config;
 use accounts_center::error::Error;
 use accounts_center::ids::Ids;
 use accounts_center::link_graph::LinkGraph;
-use accounts_center::link_graph::event::ConnectionChanged;
+use accounts_center::link_graph::connection::set_grant;
 use accounts_center::link_graph::graphql::{Experience, LinkStatus};
 use accounts_center::store::{Command, Outcome};
-use accounts_center_entity::{experience_grant, profile_connection};
 use rand::RngExt;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ModelTrait, QueryFilter};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -95,8 +93,10 @@ async fn grant(
 ) -> Got {
     let (source, target) = (account.profiles[source].0, account.profiles[target].0);
     let done = app.store.command(account.id, async |command: &mut Command| {
-        set_grant(command, source, target, experience, on).await?;
-        Ok(Outcome::Commit(command.version(account.id)))
+        Ok(match set_grant(command, source, target, experience.into(), on).await? {
+            Ok(_) => Outcome::Commit(command.version(account.id)),
+            Err(errors) => Outcome::CommitAndReject(errors),
+        })
     });
     match done.await {
         Ok(Ok(version)) => Got::Version(version),
@@ -104,55 +104,6 @@ async fn grant(
         Err(Error::Unavailable(_)) => Got::Lost(Lost::Unavailable),
         Err(_) => Got::Lost(Lost::Internal),
     }
-}
-
-// MARKED PLACE: in the place of this function comes `link_graph::connection::set_grant` once it exists.
-/// Turns an experience from one profile to another on or off.
-pub async fn set_grant(
-    command: &mut Command,
-    source: Uuid,
-    target: Uuid,
-    experience: Experience,
-    on: bool,
-) -> Result<(), Error> {
-    let (account, now) = (command.stream(), command.now());
-    let found = profile_connection::Entity::find()
-        .filter(profile_connection::Column::AccountId.eq(account))
-        .filter(profile_connection::Column::SourceId.eq(source))
-        .filter(profile_connection::Column::TargetId.eq(target))
-        .one(command.tx())
-        .await?;
-    let connection = match found {
-        Some(found) => found.id,
-        None if on => {
-            let row = profile_connection::ActiveModel {
-                id: Set(command.new_id()),
-                account_id: Set(account),
-                source_id: Set(source),
-                target_id: Set(target),
-                created_at: Set(now),
-            };
-            row.insert(command.tx()).await?.id
-        }
-        None => return Ok(()),
-    };
-    let key = (connection, experience.into());
-    match (experience_grant::Entity::find_by_id(key).one(command.tx()).await?, on) {
-        (Some(_), true) | (None, false) => return Ok(()),
-        (Some(row), false) => {
-            row.delete(command.tx()).await?;
-        }
-        (None, true) => {
-            let row = experience_grant::ActiveModel {
-                connection_id: Set(connection),
-                experience: Set(experience.into()),
-                granted_at: Set(now),
-            };
-            row.insert(command.tx()).await?;
-        }
-    }
-    command.emit(account, &ConnectionChanged { connection, source, target, experience, enabled: on })?;
-    Ok(())
 }
 
 /// Reads accounts as a replica would that has just started, until the end of the phase: what it sees is mostly what

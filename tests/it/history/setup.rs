@@ -4,25 +4,29 @@ use accounts_center::account::{self, NewProfile};
 use accounts_center::app::App;
 use accounts_center::error::Error;
 use accounts_center::ids::{NodeId, NodeKind};
-use accounts_center::link_graph::graphql::Experience;
+use accounts_center::link_graph::connection::set_grant;
 use accounts_center::platform::{PlatformKey, ProfileClaim, ProfileState};
 use accounts_center::session::{self, NewSession, Viewer};
 use accounts_center::store::{Command, Outcome, StreamKind};
+use accounts_center_entity::experience_grant::Experience;
 use uuid::Uuid;
 
 use super::checks::{Account, PROFILES};
-use super::house::set_grant;
 
 const PLATFORM: &str = "whatsapp";
+/// So that something pauses when a profile is unlinked, also where nobody changes connections.
+const CONNECTIONS: [(usize, usize, Experience); 3] =
+    [(0, 1, Experience::CrossPosting), (1, 2, Experience::Messaging), (2, 0, Experience::CrossPosting)];
 
 /// Makes an account with its profiles, some connections, and a session that the first profile has opened.
 pub async fn account(app: &App, number: usize) -> Account {
     let id = app.ids.uuid(app.clock.now());
     let made = app.store.create(id, StreamKind::Account, async |command: &mut Command| {
         let profiles = link_profiles(command, id, number).await?;
-        set_grant(command, profiles[0], profiles[1], Experience::CrossPosting, true).await?;
-        set_grant(command, profiles[1], profiles[2], Experience::Messaging, true).await?;
-        set_grant(command, profiles[2], profiles[0], Experience::CrossPosting, true).await?;
+        for (source, target, experience) in CONNECTIONS {
+            let (source, target) = (profiles[source], profiles[target]);
+            set_grant(command, source, target, experience, true).await?.expect("they are linked");
+        }
         let new = NewSession { account: id, opened_by_profile: profiles[0], device: None, ip_address: None };
         let session = session::open(command, new, &app.config.sessions).await?;
         Ok(Outcome::Commit((profiles, session.id)))
