@@ -75,7 +75,7 @@ impl Documents {
     /// The answer to give where it cannot be parsed (GRAPHQL_PARSE_FAILED) or holds a secret (BAD_USER_INPUT).
     pub fn prepare(&self, mut request: Request) -> Result<Prepared, Box<Response>> {
         if let Some(known) = self.known.get(request.query.as_str()) {
-            check(&known.document, &request)?;
+            check(&known.document, &mut request)?;
             let (document, number) = (known.document.clone(), known.number);
             return Ok(Prepared { request, document, unknown: None, number });
         }
@@ -89,7 +89,7 @@ impl Documents {
                 "Introspection nests `fields`, `inputFields`, `interfaces` or `possibleTypes` too deep.";
             return Err(Box::new(outcome::refuse(&Error::client(Code::QueryTooComplex, message))));
         }
-        check(&document, &request)?;
+        check(&document, &mut request)?;
         let unknown = (request.query.len() <= MAX_KEPT)
             .then(|| Unknown { text: request.query.as_str().into(), document: document.clone() });
         Ok(Prepared { request, document, unknown, number: None })
@@ -141,7 +141,20 @@ fn missing_variable(document: &ExecutableDocument, request: &Request) -> Option<
         .map(|variable| format!("${}: {}", variable.name.node, variable.var_type.node))
 }
 
-fn check(document: &ExecutableDocument, request: &Request) -> Result<(), Box<Response>> {
+/// Gives variables that are absent their defaults: the library itself does not where `@skip` and `@include` ask.
+fn default_variables(document: &ExecutableDocument, request: &mut Request) {
+    let Some(operation) = operation(document, request.operation_name.as_deref()) else { return };
+    for variable in &operation.variable_definitions {
+        let name = &variable.node.name.node;
+        if let (Some(default), None) = (&variable.node.default_value, request.variables.get(name)) {
+            request.variables.insert(name.clone(), default.node.clone());
+        }
+    }
+}
+
+/// Makes variables complete, or says which one is missing.
+fn check(document: &ExecutableDocument, request: &mut Request) -> Result<(), Box<Response>> {
+    default_variables(document, request);
     let Some(variable) = missing_variable(document, request) else { return Ok(()) };
     let message = format!("The variable {variable} is not given, and it must not be null.");
     Err(Box::new(outcome::refuse(&Error::client(Code::ValidationFailed, message))))

@@ -187,6 +187,8 @@ async fn another_replica_finds_the_new_graph_in_redis() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s38_a_deaf_replica_serves_nothing_that_the_database_has_not_confirmed() {
     let mut place = Place::new(Stack::Production).await;
+    // Whole answers ask for the version as well.
+    place.set("ACCOUNTS__GRAPH__ANSWER_BYTES", 0);
     let (first, second, redis, ada) = two_replicas(&mut place).await;
     let there = ada.client.at(&second.url);
     there.query(HUB).await.field();

@@ -12,6 +12,7 @@ mod answers;
 mod command_line;
 mod connections;
 mod faults;
+mod history;
 mod housekeeping;
 mod http;
 mod jobs;

@@ -182,6 +182,8 @@ on_both_stacks! {
         // Nor does starting to link: another's profile, a free one, and one that nobody has.
         place.sandbox.add_profile("wa_eve", "+4917139200050").await;
         let eve = client.with_token(&token_of_a_new_account(&place, &app).await);
+        // The first job of a stream takes a statement more.
+        eve.start_link("+4917139200077").await.field();
         let (mut shapes, mut statements) = (HashSet::new(), HashSet::new());
         for handle in handles {
             let before = app.app().store.db().statements();

@@ -3,7 +3,8 @@
 use accounts_center_entity::linked_profile::LinkStatus;
 use serde_json::{Value, json};
 
-use crate::support::links::{until_status, uuid_of};
+use crate::support::links::until_status;
+use crate::support::uuid_of;
 use crate::support::{Person, Place, TestApp, on_both_stacks};
 
 const ADA: &str = "+4917139200042";

@@ -9,6 +9,7 @@ mod process;
 mod redis;
 mod schema;
 mod server;
+mod soak;
 mod test;
 mod workspace;
 
@@ -31,6 +32,8 @@ enum Task {
     Schema(schema::Options),
     /// Build for release and run one load measurement
     Load(load::Options),
+    /// Build for release and check histories of many clients amid faults, for as long as wanted
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Schema(options) => schema::run(&options),
         Task::Load(options) => load::run(&options),
+        Task::Soak(options) => soak::run(&options),
     };
     match outcome {
         Ok(code) => code,

@@ -90,6 +90,11 @@ impl ServerProcess {
             .unwrap()
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Ends it if it has not ended by itself.
     pub async fn kill_if_alive(&mut self) {
         if self.child.try_wait().unwrap().is_none() {

@@ -17,7 +17,8 @@ pub enum Fault {
     Cut,
     /// Bytes pass this much later.
     Delay(Duration),
-    /// Bytes are swallowed while connections stay open: a half-open peer.
+    /// Bytes are swallowed while connections stay open: a half-open peer. What has lost some is cut once this ends,
+    /// as by a peer that is back and knows nothing of it.
     Drop,
 }
 
@@ -77,12 +78,15 @@ async fn carry(client: TcpStream, target: String, mut faults: watch::Receiver<Fa
     }
 }
 
-async fn copy(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, faults: watch::Receiver<Fault>) {
+async fn copy(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, mut faults: watch::Receiver<Fault>) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let fault = *faults.borrow();
         match fault {
-            Fault::Drop => continue,
+            Fault::Drop => {
+                let _ = faults.wait_for(|fault| *fault != Fault::Drop).await;
+                return;
+            }
             Fault::Delay(time) => tokio::time::sleep(time).await,
             Fault::None | Fault::Cut => {}
         }

@@ -49,6 +49,20 @@ impl Socket {
         socket
     }
 
+    /// The same; `None` if the server goes away meanwhile, or refuses.
+    pub async fn try_open(url: &str, token: &str) -> Option<Self> {
+        let mut socket = Self::connect(url, None).await.ok()?;
+        let payload = json!({ "authorization": format!("Bearer {token}") });
+        socket.try_send(&json!({ "type": "connection_init", "payload": payload })).await?;
+        let acknowledged = socket.next_within(Duration::from_secs(5)).await?;
+        (acknowledged == SocketMessage::Json(json!({ "type": "connection_ack" }))).then_some(socket)
+    }
+
+    /// Sends a message; `None` if the server has gone.
+    pub async fn try_send(&mut self, message: &Value) -> Option<()> {
+        self.stream.send(Message::text(message.to_string())).await.ok()
+    }
+
     pub async fn send(&mut self, message: Value) {
         self.send_raw(Message::text(message.to_string())).await;
     }
