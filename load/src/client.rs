@@ -1,23 +1,26 @@
-//! The server as its clients see it: GraphQL over POST, and the sandbox's phone.
+//! A server as its clients see it: GraphQL over POST.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::phones::Phones;
+
 /// What we accept, by GraphQL over HTTP.
 pub const ACCEPT: &str = "application/graphql-response+json, application/json;q=0.9";
-const CODE_LIMIT: Duration = Duration::from_secs(10);
 
+/// Talks to one server, and to the sandbox behind it. Cheap to clone.
+#[derive(Clone)]
 pub struct Api {
     http: reqwest::Client,
-    pub address: SocketAddr,
-    next_number: AtomicU64,
+    address: SocketAddr,
+    pub phones: Arc<Phones>,
 }
 
 /// Data of an operation with the moments that frame it.
@@ -27,6 +30,13 @@ pub struct Answer<T> {
     pub sent: Instant,
     /// When the last byte of the answer was here.
     pub received: Instant,
+}
+
+/// What the person could put right, which no load run expects.
+#[derive(Deserialize)]
+pub struct UserError {
+    code: String,
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -50,30 +60,14 @@ struct Extensions {
     retry_after: Option<f64>,
 }
 
-/// A one-time code as the sandbox's phone shows it.
-#[derive(Clone, PartialEq, Deserialize)]
-pub struct Message {
-    pub code: String,
-    sent_at: Value,
-}
-
-#[derive(Deserialize)]
-struct Inbox {
-    codes: Vec<Message>,
-}
-
 impl Api {
-    pub fn new(address: SocketAddr) -> anyhow::Result<Self> {
+    pub fn new(address: SocketAddr, phones: Arc<Phones>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tcp_nodelay(true)
             .timeout(Duration::from_secs(30))
             .build()?;
-        // Runs on one and the same PostgreSQL must not meet each other's numbers. A run takes far
-        // longer for a number than the millisecond after which the next run's numbers begin.
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-        let first = u64::try_from(since_1970.as_millis())?;
-        Ok(Self { http, address, next_number: AtomicU64::new(first) })
+        Ok(Self { http, address, phones })
     }
 
     /// Executes an operation; a rate limit is waited for, any other error ends the run.
@@ -119,53 +113,12 @@ impl Api {
         })?;
         Ok(Answer { data, sent, received })
     }
+}
 
-    /// Adds a profile to the sandbox's WhatsApp; returns its handle, a phone number.
-    pub async fn add_profile(&self) -> anyhow::Result<String> {
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed) % 100_000_000;
-        let handle = format!("+4930{number:08}");
-        let answer = self
-            .http
-            .post(format!("http://{}/sandbox/whatsapp/profiles", self.address))
-            .json(&json!({
-                "external_id": format!("load-{number:08}"),
-                "handle": &handle,
-                "display_name": format!("Load {number:08}"),
-            }))
-            .send()
-            .await?;
-        let status = answer.status();
-        ensure!(
-            status.is_success(),
-            "the sandbox answers {status} to a new profile: {}",
-            answer.text().await?
-        );
-        Ok(handle)
-    }
-
-    /// The newest code on the phone of `handle`, if there is one.
-    pub async fn newest_code(&self, handle: &str) -> anyhow::Result<Option<Message>> {
-        let inbox: Inbox = self
-            .http
-            .get(format!("http://{}/sandbox/whatsapp/inbox", self.address))
-            .query(&[("handle", handle)])
-            .send()
-            .await?
-            .error_for_status()?
-            .json()
-            .await?;
-        Ok(inbox.codes.into_iter().next())
-    }
-
-    /// Waits for a code that is not the one that the phone showed `before`.
-    pub async fn next_code(&self, handle: &str, before: Option<&Message>) -> anyhow::Result<String> {
-        let deadline = Instant::now() + CODE_LIMIT;
-        while Instant::now() < deadline {
-            match self.newest_code(handle).await? {
-                Some(message) if Some(&message) != before => return Ok(message.code),
-                _ => sleep(Duration::from_millis(10)).await,
-            }
-        }
-        bail!("no code came to {handle} within {} s", CODE_LIMIT.as_secs())
+/// Ends the run if a mutation told a user error.
+pub fn refuse(errors: &[UserError]) -> anyhow::Result<()> {
+    match errors.first() {
+        Some(error) => bail!("{}: {}", error.code, error.message),
+        None => Ok(()),
     }
 }

@@ -28,7 +28,7 @@ pub async fn serve(options: Options) -> anyhow::Result<()> {
     let content_type = options.content_type;
     // The request's body is read, as any server of queries has to.
     let answer = move |_request: Bytes| async move { ([(header::CONTENT_TYPE, content_type)], body) };
-    let router = Router::new().route("/graphql", post(answer)).route("/ready", get(|| async {}));
+    let router = Router::new().route("/graphql", post(answer)).route("/live", get(|| async {}));
     let listener = tokio::net::TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;

@@ -1,4 +1,4 @@
-//! One round of load: the same request over a fixed number of keep-alive connections.
+//! One round of load: the same operation over a fixed number of keep-alive connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 
 use crate::client::ACCEPT;
 
-/// A server with the request that it gets.
+/// A server with the operation that it gets from each of some people in turn.
 #[derive(Clone)]
 pub struct Target {
     pub address: SocketAddr,
     pub body: Bytes,
-    pub token: String,
+    pub tokens: Arc<[String]>,
 }
 
 /// A full answer.
@@ -38,62 +38,96 @@ pub struct Round {
     pub latencies: Vec<i64>,
 }
 
-/// Sends the request once.
+/// Sends the first person's request once.
 pub async fn fetch(target: &Target) -> anyhow::Result<Reply> {
-    let mut connection = Connection::open(target).await?;
-    connection.exchange(target).await
+    let mut connection = Connection::open(target.address).await?;
+    connection.exchange(target, 0).await
 }
 
-/// Sends the request `requests` times over `connections`; every answer has to be a 200 with `length`
-/// bytes, or the round fails.
-pub async fn round(
-    target: &Target,
-    connections: usize,
-    requests: usize,
-    length: usize,
-    bar: &ProgressBar,
-) -> anyhow::Result<Round> {
-    let left = Arc::new(AtomicUsize::new(requests));
-    let mut opened = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        opened.push(Connection::open(target).await?);
-    }
-    let begin = Instant::now();
-    let mut tasks = JoinSet::new();
-    for connection in opened {
-        tasks.spawn(send_share(connection, target.clone(), length, left.clone(), bar.clone()));
-    }
-    let mut latencies = Vec::with_capacity(requests);
-    while let Some(share) = tasks.join_next().await {
-        latencies.extend(share??);
-    }
-    Ok(Round { elapsed: begin.elapsed(), latencies })
-}
-
-/// Sends requests one after the other as long as some are `left`.
-async fn send_share(
-    mut connection: Connection,
-    target: Target,
-    length: usize,
-    left: Arc<AtomicUsize>,
-    bar: ProgressBar,
-) -> anyhow::Result<Vec<i64>> {
-    let mut latencies = Vec::new();
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
-        let begin = Instant::now();
-        let reply = connection.exchange(&target).await?;
-        latencies.push(i64::try_from(begin.elapsed().as_micros())?);
+/// Takes every answer of a round that is a 200 with this many bytes.
+pub fn of_length(length: usize) -> impl Fn(&Reply) -> anyhow::Result<()> + Clone {
+    move |reply| {
         ensure!(
             reply.status == StatusCode::OK && reply.body.len() == length,
-            "{} answered {} with {} bytes, where 200 with {length} was due: {}",
-            target.address,
+            "{} with {} bytes, where 200 with {length} was due: {}",
             reply.status,
             reply.body.len(),
             String::from_utf8_lossy(&reply.body[..reply.body.len().min(300)]),
         );
-        bar.inc(1);
+        Ok(())
     }
-    Ok(latencies)
+}
+
+/// Connections to one server.
+pub struct Connections(Vec<Connection>);
+
+impl Connections {
+    /// Opens `count`, each with one small request that reads nothing, so that the server has accepted it.
+    pub async fn open(address: SocketAddr, count: usize) -> anyhow::Result<Self> {
+        let mut opened = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut connection = Connection::open(address).await?;
+            let request = Request::get("/live").header("host", address.to_string()).body(Full::default())?;
+            let status = connection.send(request).await?.status;
+            ensure!(status == StatusCode::OK, "{address} answers {status} to GET /live");
+            opened.push(connection);
+        }
+        Ok(Self(opened))
+    }
+
+    /// Sends the request `requests` times, one at a time over each connection; the round fails with the first
+    /// answer that `check` does not take.
+    pub async fn round(
+        self,
+        target: &Target,
+        requests: usize,
+        check: impl Fn(&Reply) -> anyhow::Result<()> + Clone + Send + 'static,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Round> {
+        let next = Arc::new(AtomicUsize::new(0));
+        let begin = Instant::now();
+        let mut tasks = JoinSet::new();
+        for connection in self.0 {
+            let share = Share { target: target.clone(), requests, next: next.clone(), bar: bar.clone() };
+            tasks.spawn(share.send(connection, check.clone()));
+        }
+        let mut latencies = Vec::with_capacity(requests);
+        while let Some(share) = tasks.join_next().await {
+            latencies.extend(share??);
+        }
+        Ok(Round { elapsed: begin.elapsed(), latencies })
+    }
+}
+
+/// What one connection does of a round.
+struct Share {
+    target: Target,
+    requests: usize,
+    /// The number of the next request, whoever sends it.
+    next: Arc<AtomicUsize>,
+    bar: ProgressBar,
+}
+
+impl Share {
+    /// Sends requests one after the other as long as some are left.
+    async fn send(
+        self,
+        mut connection: Connection,
+        check: impl Fn(&Reply) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<i64>> {
+        let mut latencies = Vec::new();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.requests {
+                return Ok(latencies);
+            }
+            let begin = Instant::now();
+            let reply = connection.exchange(&self.target, number).await?;
+            latencies.push(i64::try_from(begin.elapsed().as_micros())?);
+            check(&reply).with_context(|| format!("an answer of {}", self.target.address))?;
+            self.bar.inc(1);
+        }
+    }
 }
 
 /// hyper's bare connection: a pool would blur how many there are, and costs CPU that the servers
@@ -101,23 +135,27 @@ async fn send_share(
 struct Connection(SendRequest<Full<Bytes>>);
 
 impl Connection {
-    async fn open(target: &Target) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(target.address)
-            .await
-            .with_context(|| format!("cannot connect to {}", target.address))?;
+    async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream =
+            TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self(sender))
     }
 
-    async fn exchange(&mut self, target: &Target) -> anyhow::Result<Reply> {
+    async fn exchange(&mut self, target: &Target, number: usize) -> anyhow::Result<Reply> {
+        let token = &target.tokens[number % target.tokens.len()];
         let request = Request::post("/graphql")
             .header("host", target.address.to_string())
             .header("content-type", "application/json")
             .header("accept", ACCEPT)
-            .header("authorization", format!("Bearer {}", target.token))
+            .header("authorization", format!("Bearer {token}"))
             .body(Full::new(target.body.clone()))?;
+        self.send(request).await
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
         self.0.ready().await?;
         let (head, body) = self.0.send_request(request).await?.into_parts();
         let content_type = match head.headers.get("content-type") {

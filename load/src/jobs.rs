@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sea_orm::prelude::DateTimeUtc;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::queue::{Content, Queue};
 use crate::report::{self, Machine, Percentiles, ReportOptions};
-use crate::server::{Process, ServerOptions};
+use crate::stack::{ServerOptions, Setting, Stack};
 
 /// Jobs that the worker runs at a time. While it claims, others end: so a claim gets about half as many.
 const ROOM: usize = 32;
@@ -79,25 +78,13 @@ struct Fields {
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let queue = Queue::open(options.server.postgres()?).await?;
-    let folder = TempDir::new()?;
-    // It has the schema made, and the sandbox that a worker in development needs.
-    let server = options.server.start_arguing(folder.path(), &["--without", "worker"]).await?;
-    let outcome = options.server.bounded(measure_all(&options, &queue, &server, folder.path())).await;
-    if outcome.is_err() {
-        server.show_log();
-    }
-    let stopped = server.stop().await;
-    let results = outcome?;
-    options.report.publish(&about(&results), &table(&results), &results)?;
-    stopped
+    let results = options.server.run(async |stack| measure_all(&options, &queue, stack).await).await?;
+    options.report.publish(&about(&results), &table(&results), &results)
 }
 
-async fn measure_all(
-    options: &Options,
-    queue: &Queue,
-    server: &Process,
-    folder: &Path,
-) -> anyhow::Result<Results> {
+async fn measure_all(options: &Options, queue: &Queue, stack: &Stack<'_>) -> anyhow::Result<Results> {
+    // It has the schema made.
+    stack.idle_server("schema", &[]).await?.stop().await?;
     let Options { jobs, rows, streams, .. } = *options;
     let content = |due, scheduled, uneven| Content { streams, due, scheduled, uneven };
     let contents = [
@@ -109,7 +96,7 @@ async fn measure_all(
     let mut measurements = Vec::new();
     for (name, content) in contents {
         queue.fill(&content).await?;
-        measurements.push(measure(options, queue, server, folder, (name, &content)).await?);
+        measurements.push(measure(options, queue, stack, (name, &content)).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -120,18 +107,17 @@ async fn measure_all(
 async fn measure(
     options: &Options,
     queue: &Queue,
-    server: &Process,
-    folder: &Path,
+    stack: &Stack<'_>,
     (name, content): (&'static str, &Content),
 ) -> anyhow::Result<Measurement> {
-    let log = folder.join("worker.log");
+    let log = stack.log("worker");
     let room = ROOM.to_string();
-    let environment = [
+    let settings: [Setting<'_>; 3] = [
         ("ACCOUNTS__JOBS__CONCURRENCY", room.as_str()),
         ("ACCOUNTS__LOG__FORMAT", "json"),
         ("ACCOUNTS__LOG__FILTER", "warn,accounts_center::store::job=debug"),
     ];
-    let worker = options.server.start_worker(folder, server, &environment, &log).await?;
+    let worker = stack.worker("worker", &settings).await?;
     let deadline = Instant::now() + Duration::from_secs(options.seconds);
     while claimed(&claims(&log)?) < content.due && Instant::now() < deadline {
         sleep(LOOK).await;
@@ -181,8 +167,7 @@ fn evaluate(name: &'static str, claims: &[Line], cpu: Duration) -> anyhow::Resul
 fn about(results: &Results) -> String {
     let Results { streams, rows, machine, .. } = results;
     format!(
-        "jobs: one worker, {ROOM} at a time, {streams} streams, {rows} rows; PostgreSQL, Redis; {} CPUs, {}",
-        machine.cpus, machine.model
+        "jobs: one worker, {ROOM} at a time, {streams} streams, {rows} rows; PostgreSQL, Redis; {machine}"
     )
 }
 

@@ -6,18 +6,30 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run prints is its result")]
 #![allow(clippy::disallowed_methods, reason = "a load run measures against the machine's own clock")]
 
+mod change;
 mod client;
+mod cold;
 mod commits;
 mod constant;
+mod contender;
 mod drive;
 mod hub;
+mod hub_query;
 mod jobs;
+mod metrics;
 mod person;
+mod phones;
+mod plan;
+mod proof;
 mod queue;
 mod report;
 mod server;
 mod sockets;
+mod sockets_table;
+mod stack;
+mod storm;
 mod subscription;
+mod tally;
 
 use std::process::ExitCode;
 
@@ -32,8 +44,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Run {
-    /// CPU per warm hub query, beside the same bytes as a constant from axum
+    /// CPU per warm hub query, resolved and from the answer cache, beside the same bytes as a constant from axum
     Hub(hub::Options),
+    /// Statements and latency of a hub query from the database, from Redis and from the process
+    Cold(cold::Options),
+    /// Loads from the database when many requests miss one account at once
+    Storm(storm::Options),
     /// Memory per idle subscription, and the delay from a commit to its event at the clients
     Sockets(sockets::Options),
     /// Jobs per second with one worker, and what a claim costs beside a million rows
@@ -47,6 +63,8 @@ enum Run {
 async fn main() -> ExitCode {
     let done = match Cli::parse().run {
         Run::Hub(options) => hub::run(options).await,
+        Run::Cold(options) => cold::run(options).await,
+        Run::Storm(options) => storm::run(options).await,
         Run::Sockets(options) => sockets::run(options).await,
         Run::Jobs(options) => jobs::run(options).await,
         Run::Constant(options) => constant::serve(options).await,

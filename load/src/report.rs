@@ -1,5 +1,6 @@
 //! How a run tells its results: a table for people, JSON for machines, bars while it goes.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,12 @@ impl Machine {
     }
 }
 
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client and servers share {} CPUs, {}", self.cpus, self.model)
+    }
+}
+
 /// An empty table with these column heads; all but the first column is aligned to the right.
 pub fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
@@ -113,6 +120,11 @@ pub fn time(us: i64) -> String {
         1_000..10_000 => format!("{ms:.2} ms"),
         _ => format!("{ms:.1} ms"),
     }
+}
+
+/// How many came to one, for people: `0.002`.
+pub fn per(count: u64, each: usize) -> String {
+    format!("{:.3}", count as f64 / each as f64)
 }
 
 /// KiB for people, in MiB.

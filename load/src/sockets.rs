@@ -5,23 +5,28 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::change::Event;
 use crate::client::Api;
-use crate::commits;
-use crate::person::Person;
+use crate::commits::{self, Committers, History};
+use crate::metrics::Counters;
+use crate::person::{self, Person};
+use crate::plan::Plan;
 use crate::report::{self, Goal, Machine, Percentiles, ReportOptions};
-use crate::server::{self, Process, ServerOptions};
+use crate::server::{self, Process};
+use crate::stack::{ServerOptions, Stack};
 use crate::subscription::{News, Subscription};
+use crate::{sockets_table, tally};
 
 /// The goal of DESIGN.md for an idle subscription, in KiB.
 const MEMORY_GOAL: f64 = 6.0;
+/// The goal of DESIGN.md for the 99th percentile of an event's delay under steady commits, in ms.
+const DELAY_GOAL: f64 = 20.0;
 /// Linked profiles that an account may have, beside the one that made it.
 const LINKS_PER_ACCOUNT: usize = 19;
-const SIGN_UPS_AT_ONCE: usize = 8;
 const OPENING_AT_ONCE: usize = 64;
 /// Files that a process needs beside its sockets.
 const OTHER_FILES: usize = 200;
@@ -33,222 +38,242 @@ pub struct Options {
     /// WebSockets, each with one subscription
     #[arg(long, default_value_t = 10_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=60_000))]
     sockets: usize,
-    /// Accounts over which the sockets are spread
-    #[arg(long, default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
-    accounts: usize,
+    /// Accounts over which the sockets are spread [default: 100; 1000 at a steady pace]
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=60_000))]
+    accounts: Option<usize>,
     /// All sockets on one account: each commit goes to every socket
     #[arg(long, conflicts_with = "accounts")]
     one_account: bool,
-    /// Profiles to link, at most 19 per account [default: 20, or what the accounts have room for]
-    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    /// Servers over which the sockets and commits are spread; two need the production stack
+    #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=8))]
+    replicas: usize,
+    /// What the sockets follow, and the commits change [default: link; account at a steady pace]
+    #[arg(long, value_enum)]
+    event: Option<Event>,
+    /// Commits one after the other, each once the one before was heard [default: 20]
+    #[arg(long, conflicts_with_all = ["rate", "seconds"], value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     commits: Option<usize>,
+    /// Commits per second, at a steady pace [default: 100 with several replicas]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: Option<u32>,
+    /// Seconds of steady commits [default: 20]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: Option<u32>,
     #[command(flatten)]
     report: ReportOptions,
     #[command(flatten)]
     server: ServerOptions,
 }
 
-/// How many of each.
-#[derive(Clone, Copy, Serialize)]
-pub struct Plan {
-    pub sockets: usize,
-    pub accounts: usize,
-    pub commits: usize,
-}
-
 #[derive(Serialize)]
-struct Results {
-    run: &'static str,
-    stack: &'static str,
-    machine: Machine,
+pub struct Results {
+    pub run: &'static str,
+    pub stack: &'static str,
+    pub machine: Machine,
     #[serde(flatten)]
-    plan: Plan,
-    without_sockets: Usage,
-    with_sockets: Usage,
-    kib_per_subscription: Goal,
-    opened_per_second: f64,
-    events: usize,
+    pub plan: Plan,
+    pub event: Event,
+    /// Commits per second that were wanted; absent where they came one by one.
+    pub rate: Option<u32>,
+    pub commits_per_second: f64,
+    pub without_sockets: Usage,
+    pub with_sockets: Usage,
+    pub kib_per_subscription: Goal,
+    pub opened_per_second: f64,
+    pub events: usize,
+    /// From request to answer.
+    pub commit_latency: Percentiles,
     /// From just before the request that commits was sent.
-    delay_from_request: Percentiles,
+    pub delay_from_request: Percentiles,
     /// From when its answer was here; below zero where the event was faster.
-    delay_from_answer: Percentiles,
+    pub delay_from_answer: Percentiles,
+    /// The 99th percentile from the request, in ms; absent where commits came one by one.
+    pub delay: Option<Goal>,
+    /// What all replicas did while it was committed.
+    pub counted: Counters,
 }
 
-/// What the server takes at one moment.
+/// What the replicas take together at one moment.
 #[derive(Serialize)]
-struct Usage {
-    resident_kib: u64,
-    descriptors: usize,
+pub struct Usage {
+    pub resident_kib: u64,
+    pub descriptors: usize,
+}
+
+/// What is run, by the options and their defaults.
+#[derive(Clone, Copy)]
+struct Setup {
+    plan: Plan,
+    event: Event,
+    rate: Option<u32>,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let plan = Plan::new(&options)?;
-    let folder = TempDir::new()?;
-    let server = options.server.start(folder.path()).await?;
-    let measured = measure(plan, options.server.stack(), &server);
-    let outcome = options.server.bounded(measured).await;
-    if outcome.is_err() {
-        server.show_log();
-    }
-    let stopped = server.stop().await;
-    let results = outcome?;
-    options.report.publish(&about(&results), &table(&results), &results)?;
-    stopped
+    let setup = Setup::new(&options)?;
+    let stack = options.server.stack();
+    let results = options.server.run(async |servers| measure(setup, stack, servers).await).await?;
+    options.report.publish(&sockets_table::about(&results), &sockets_table::table(&results), &results)
 }
 
-impl Plan {
+impl Setup {
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let accounts = if options.one_account { 1 } else { options.accounts };
+        let replicas = options.replicas;
+        if replicas > 1 {
+            options.server.postgres()?;
+        }
+        let is_steady = options.rate.or(options.seconds).is_some() || replicas > 1;
+        let rate = (is_steady && options.commits.is_none()).then(|| options.rate.unwrap_or(100));
+        let event = options.event.unwrap_or(if rate.is_some() { Event::Account } else { Event::Link });
+        let usual = if rate.is_some() { 1_000 } else { 100 };
+        let accounts = if options.one_account { 1 } else { options.accounts.unwrap_or(usual) };
         let sockets = options.sockets;
         ensure!(sockets >= accounts, "{sockets} sockets cannot be spread over {accounts} accounts");
-        let room = LINKS_PER_ACCOUNT * accounts;
-        let commits = options.commits.unwrap_or(room.min(20));
-        ensure!(commits <= room, "{accounts} accounts have room for {room} commits, not {commits}");
+
+        let room = if event == Event::Link { LINKS_PER_ACCOUNT * accounts } else { usize::MAX };
+        let commits = match rate {
+            Some(rate) => usize::try_from(rate * options.seconds.unwrap_or(20))?,
+            None => options.commits.unwrap_or(room.min(20)),
+        };
+        ensure!(commits <= room, "{accounts} accounts have room for {room} links, not {commits}");
         let (needed, limit) = (sockets + OTHER_FILES, server::open_files_limit()?);
         ensure!(
             u64::try_from(needed)? <= limit,
             "{sockets} sockets need {needed} open files, and the limit is {limit}: raise it with `ulimit -n {needed}`"
         );
-        Ok(Self { sockets, accounts, commits })
-    }
-
-    /// The sockets take the accounts in turn.
-    pub fn account_of(self, socket: usize) -> usize {
-        socket % self.accounts
-    }
-
-    pub fn sockets_of(self, account: usize) -> usize {
-        (self.sockets - account).div_ceil(self.accounts)
+        Ok(Self { plan: Plan { replicas, sockets, accounts, commits }, event, rate })
     }
 }
 
-async fn measure(plan: Plan, stack: &'static str, server: &Process) -> anyhow::Result<Results> {
-    let api = Api::new(server.address)?;
-    let mut people = sign_up(&api, plan.accounts).await?;
-    let tokens = tokens(&mut people).await?;
+async fn measure(setup: Setup, stack: &'static str, servers: &Stack<'_>) -> anyhow::Result<Results> {
+    let Setup { plan, event, rate } = setup;
+    let mut replicas = Vec::with_capacity(plan.replicas);
+    for number in 0..plan.replicas {
+        replicas.push(servers.server(&format!("replica-{}", number + 1), &[]).await?);
+    }
+    let apis = replicas.iter().map(|replica| servers.api(replica)).collect::<Result<Vec<Api>, _>>()?;
+    let people = person::crowd(&apis[0], plan.accounts, 1).await?;
+    let sockets = Sockets { plan, event, replicas: &replicas, people: &people };
+
     // Warms the accounts and the code: what stays after these sockets is not the sockets' share.
-    drop(stream_of_sockets(server, &tokens, plan.accounts).try_collect::<Vec<_>>().await?);
+    let warm = plan.sockets.min(plan.accounts * plan.replicas);
+    drop(sockets.stream(warm).try_collect::<Vec<_>>().await?);
     sleep(SETTLE).await;
-    let without_sockets = Usage::of(server)?;
+    let without_sockets = Usage::of(&replicas)?;
 
     let begin = Instant::now();
-    let (_tasks, mut news) = open_all(plan, server, &tokens).await?;
+    let (tasks, mut news) = sockets.open_all().await?;
     let opened_per_second = plan.sockets as f64 / begin.elapsed().as_secs_f64();
     commits::quiet(&mut news, SETTLE).await.context("before the first commit")?;
-    let with_sockets = Usage::of(server)?;
+    let with_sockets = Usage::of(&replicas)?;
 
-    let delays = commits::link_profiles(plan, &mut people, &mut news).await?;
+    let committers = Committers { plan, event, people: &people, apis: &apis };
+    let (history, counted) = commit(committers, rate, &replicas, &mut news).await?;
+    drop(tasks);
+    for replica in replicas {
+        replica.stop().await?;
+    }
+
+    let delays = tally::delays(plan, &history.commits, &history.heard)?;
     let grown = with_sockets.resident_kib as f64 - without_sockets.resident_kib as f64;
+    let delay_from_request = Percentiles::of(delays.from_request)?;
+    let p99 = delay_from_request.p99_us as f64 / 1e3;
     Ok(Results {
         run: "sockets",
         stack,
         machine: Machine::this()?,
         plan,
+        event,
+        rate,
+        commits_per_second: plan.commits as f64 / history.elapsed.as_secs_f64(),
         without_sockets,
         with_sockets,
         kib_per_subscription: Goal::at_most(MEMORY_GOAL, grown / plan.sockets as f64),
         opened_per_second,
-        events: delays.from_request.len(),
-        delay_from_request: Percentiles::of(delays.from_request)?,
+        events: history.heard.len(),
+        commit_latency: history.commit_latency()?,
+        delay: rate.map(|_| Goal::at_most(DELAY_GOAL, p99)),
+        delay_from_request,
         delay_from_answer: Percentiles::of(delays.from_answer)?,
+        counted,
     })
 }
 
-async fn sign_up(api: &Api, accounts: usize) -> anyhow::Result<Vec<Person<'_>>> {
-    let bar = report::bar("accounts", accounts)?;
-    let people = stream::iter(0..accounts)
-        .map(|_| Person::sign_up(api))
-        .buffer_unordered(SIGN_UPS_AT_ONCE)
-        .inspect_ok(|_| bar.inc(1))
-        .try_collect()
-        .await;
-    bar.finish_and_clear();
-    people
+/// Commits at the rate, or one by one without; tells what the replicas counted meanwhile.
+async fn commit(
+    committers: Committers<'_>,
+    rate: Option<u32>,
+    replicas: &[Process],
+    news: &mut UnboundedReceiver<News>,
+) -> anyhow::Result<(History, Counters)> {
+    let changes = match rate {
+        Some(_) => committers.prepare().await?,
+        None => Vec::new(),
+    };
+    let before = Counters::of_all(replicas).await?;
+    let history = match rate {
+        Some(rate) => committers.steadily(changes, Duration::from_secs(1) / rate, news).await?,
+        None => committers.one_by_one(news).await?,
+    };
+    Ok((history, Counters::of_all(replicas).await?.since(&before)))
 }
 
-async fn tokens(people: &mut [Person<'_>]) -> anyhow::Result<Vec<String>> {
-    let mut tokens = Vec::with_capacity(people.len());
-    for person in people {
-        tokens.push(person.token().await?.to_owned());
+impl History {
+    fn commit_latency(&self) -> anyhow::Result<Percentiles> {
+        let micros = |commit: &crate::change::Commit| (commit.answered - commit.sent).as_micros();
+        let times = self.commits.iter().map(|commit| i64::try_from(micros(commit)));
+        Percentiles::of(times.collect::<Result<_, _>>()?)
     }
-    Ok(tokens)
 }
 
-/// Opens `count` sockets, the accounts in turn, some at a time.
-fn stream_of_sockets(
-    server: &Process,
-    tokens: &[String],
-    count: usize,
-) -> impl futures_util::Stream<Item = anyhow::Result<(usize, Subscription)>> {
-    stream::iter(0..count)
-        .map(move |socket| async move {
-            let token = &tokens[socket % tokens.len()];
-            let subscription = Subscription::open(server.address, token)
-                .await
-                .with_context(|| format!("opening socket {socket}"))?;
-            Ok((socket, subscription))
-        })
-        .buffer_unordered(OPENING_AT_ONCE)
-}
-
-/// Opens all sockets, each with a task that listens until the set of tasks is dropped.
-async fn open_all(
+/// Who follows what, and where.
+#[derive(Clone, Copy)]
+struct Sockets<'a> {
     plan: Plan,
-    server: &Process,
-    tokens: &[String],
-) -> anyhow::Result<(JoinSet<()>, UnboundedReceiver<News>)> {
-    let bar = report::bar("sockets", plan.sockets)?;
-    let (sender, news) = unbounded_channel();
-    let mut tasks = JoinSet::new();
-    let mut opened = std::pin::pin!(stream_of_sockets(server, tokens, plan.sockets));
-    while let Some((socket, subscription)) = opened.try_next().await? {
-        tasks.spawn(subscription.listen(socket, sender.clone()));
-        bar.inc(1);
+    event: Event,
+    replicas: &'a [Process],
+    people: &'a [Person],
+}
+
+impl<'a> Sockets<'a> {
+    /// Opens the first `count`, some at a time.
+    fn stream(
+        self,
+        count: usize,
+    ) -> impl futures_util::Stream<Item = anyhow::Result<(usize, Subscription)>> + 'a {
+        stream::iter(0..count)
+            .map(move |socket| async move {
+                let token = &self.people[self.plan.account_of(socket)].token;
+                let address = self.replicas[self.plan.replica_of(socket)].address;
+                let subscription = Subscription::open(address, token, self.event)
+                    .await
+                    .with_context(|| format!("opening socket {socket}"))?;
+                Ok((socket, subscription))
+            })
+            .buffer_unordered(OPENING_AT_ONCE)
     }
-    bar.finish_and_clear();
-    Ok((tasks, news))
+
+    /// Opens all, each with a task that listens until the set of tasks is dropped.
+    async fn open_all(self) -> anyhow::Result<(JoinSet<()>, UnboundedReceiver<News>)> {
+        let bar = report::bar("sockets", self.plan.sockets)?;
+        let (sender, news) = unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let mut opened = std::pin::pin!(self.stream(self.plan.sockets));
+        while let Some((socket, subscription)) = opened.try_next().await? {
+            tasks.spawn(subscription.listen(socket, sender.clone()));
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok((tasks, news))
+    }
 }
 
 impl Usage {
-    fn of(server: &Process) -> anyhow::Result<Self> {
-        Ok(Self { resident_kib: server.resident_kib()?, descriptors: server.descriptors()? })
-    }
-}
-
-fn about(results: &Results) -> String {
-    let Results { plan: Plan { sockets, accounts, commits }, machine, stack, events, .. } = results;
-    format!(
-        "sockets: {sockets} over {accounts} accounts, {commits} commits, {events} events; {stack}; \
-         {} CPUs, {}",
-        machine.cpus, machine.model
-    )
-}
-
-fn table(results: &Results) -> comfy_table::Table {
-    let mut table = report::table(&["", "result", "goal"]);
-    let Results { without_sockets, with_sockets, kib_per_subscription, .. } = results;
-    let mut row = |what: &str, result: String, goal: String| {
-        table.add_row([what.to_owned(), result, goal]);
-    };
-    let none = String::new;
-    row("memory at 0 sockets", report::memory(without_sockets.resident_kib), none());
-    row("memory with all, idle", report::memory(with_sockets.resident_kib), none());
-    row(
-        "KiB per idle subscription",
-        format!("{:.2}", kib_per_subscription.value),
-        kib_per_subscription.verdict(),
-    );
-    row("files open at 0 sockets", without_sockets.descriptors.to_string(), none());
-    row("files open with all", with_sockets.descriptors.to_string(), none());
-    row("sockets opened per second", format!("{:.0}", results.opened_per_second), none());
-    for (from, delay) in [
-        ("request sent → event", &results.delay_from_request),
-        ("answer here → event", &results.delay_from_answer),
-    ] {
-        let Percentiles { p50_us, p99_us, max_us } = *delay;
-        for (name, us) in [("p50", p50_us), ("p99", p99_us), ("max", max_us)] {
-            row(&format!("{from}, {name}"), report::time(us), none());
+    fn of(replicas: &[Process]) -> anyhow::Result<Self> {
+        let mut usage = Self { resident_kib: 0, descriptors: 0 };
+        for replica in replicas {
+            usage.resident_kib += replica.resident_kib()?;
+            usage.descriptors += replica.descriptors()?;
         }
+        Ok(usage)
     }
-    table
 }

@@ -1,4 +1,4 @@
-//! One WebSocket with one subscription to `linkStatusChanged`, by the protocol graphql-transport-ws.
+//! One WebSocket with one subscription, by the protocol graphql-transport-ws.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-const QUERY: &str = "subscription { linkStatusChanged { cursor linkStatus graphVersion profile { id } } }";
+use crate::change::{Event, Told};
 
 /// What a socket tells the run.
 pub struct News {
@@ -26,24 +26,11 @@ pub struct News {
 pub enum What {
     Event {
         at: Instant,
-        change: LinkStatusChange,
+        /// Of the commit that it tells of.
+        mark: String,
     },
     /// The socket or its subscription is over, which the run did not ask for.
     Lost(String),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LinkStatusChange {
-    pub cursor: String,
-    pub link_status: String,
-    pub graph_version: i64,
-    pub profile: Option<Profile>,
-}
-
-#[derive(Deserialize)]
-pub struct Profile {
-    pub id: String,
 }
 
 #[derive(Deserialize)]
@@ -59,15 +46,9 @@ enum Incoming {
 
 #[derive(Deserialize)]
 struct Next {
-    data: Option<Data>,
+    data: Option<Told>,
     #[serde(default)]
     errors: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    link_status_changed: LinkStatusChange,
 }
 
 pub struct Subscription(WebSocketStream<TcpStream>);
@@ -75,7 +56,7 @@ pub struct Subscription(WebSocketStream<TcpStream>);
 impl Subscription {
     /// Connects, signs in and subscribes. The protocol does not acknowledge a subscription; the pong
     /// says at least that the server has read our message and not refused it.
-    pub async fn open(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+    pub async fn open(address: SocketAddr, token: &str, event: Event) -> anyhow::Result<Self> {
         let mut request = format!("ws://{address}/graphql").into_client_request()?;
         let protocol = HeaderValue::from_static("graphql-transport-ws");
         request.headers_mut().insert("sec-websocket-protocol", protocol);
@@ -85,11 +66,11 @@ impl Subscription {
         let config = WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0);
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
         let mut subscription = Self(socket);
-        subscription.start(token).await?;
+        subscription.start(token, event).await?;
         Ok(subscription)
     }
 
-    async fn start(&mut self, token: &str) -> anyhow::Result<()> {
+    async fn start(&mut self, token: &str, event: Event) -> anyhow::Result<()> {
         let authorization = format!("Bearer {token}");
         let payload = json!({ "authorization": authorization });
         self.send(json!({ "type": "connection_init", "payload": payload })).await?;
@@ -97,7 +78,7 @@ impl Subscription {
             (_, Incoming::ConnectionAck) => {}
             _ => bail!("no connection_ack after connection_init"),
         }
-        let payload = json!({ "query": QUERY });
+        let payload = json!({ "query": event.subscription() });
         self.send(json!({ "type": "subscribe", "id": "1", "payload": payload })).await?;
         self.send(json!({ "type": "ping" })).await?;
         match self.receive().await? {
@@ -111,7 +92,7 @@ impl Subscription {
     pub async fn listen(mut self, socket: usize, news: UnboundedSender<News>) {
         loop {
             let what = match self.next_event().await {
-                Ok((at, change)) => What::Event { at, change },
+                Ok((at, mark)) => What::Event { at, mark },
                 Err(error) => What::Lost(format!("{error:#}")),
             };
             let over = matches!(what, What::Lost(_));
@@ -121,12 +102,12 @@ impl Subscription {
         }
     }
 
-    async fn next_event(&mut self) -> anyhow::Result<(Instant, LinkStatusChange)> {
+    async fn next_event(&mut self) -> anyhow::Result<(Instant, String)> {
         match self.receive().await? {
             (at, Incoming::Next { payload }) => {
                 ensure!(payload.errors.is_empty(), "errors in an event: {:?}", payload.errors);
                 let data = payload.data.context("an event without data")?;
-                Ok((at, data.link_status_changed))
+                Ok((at, data.mark()?))
             }
             (_, Incoming::Error { payload }) => bail!("the subscription failed: {payload}"),
             (_, Incoming::Complete) => bail!("the server completed the subscription"),

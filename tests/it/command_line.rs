@@ -174,6 +174,7 @@ async fn s36_production_has_nothing_of_development() {
         ("ACCOUNTS__SANDBOX__URL", ""),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
         ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
     ] {
         place.set(key, value);

@@ -1,36 +1,83 @@
-//! `cargo xtask load`: client and server are built for release and run as separate processes.
+//! `cargo xtask load`: client and server are built for release and run as separate processes; so are PostgreSQL
+//! and Redis where the run is about the production stack.
 
-use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
+use crate::process::{self, Demand, Interrupt, Process};
+use crate::test::{Servers, prepare};
 use crate::workspace;
+
+/// Runs that are about PostgreSQL and Redis, whatever stack is named.
+const PRODUCTION: &[&str] = &["cold", "jobs", "storm"];
+
+/// It stops its servers, which drain.
+const DEMANDS: &[Demand] = &[("INT", Duration::from_secs(30))];
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The measurement, as in `hub` or `sockets`
+    /// The measurement: `hub`, `cold`, `storm`, `sockets` or `jobs`
     name: String,
-    /// Arguments for it
+    /// Arguments for it, as in `--stack production`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
 
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let status = workspace::cargo()
-        .args(["build", "--release", "-p", "accounts-center", "-p", "load"])
-        .status()
-        .context("cargo cannot be started")?;
-    ensure!(status.success(), "the release build failed");
+    let interrupt = Interrupt::listen()?;
+    let mut build = workspace::cargo();
+    build.args(["build", "--release", "-p", "accounts-center", "-p", "load"]);
+    ensure!(process::run(&mut build, &interrupt)?.success(), "the release build failed");
 
     let programs = workspace::target_dir()?.join("release");
-    let client = programs.join("load");
-    // It takes our place, and with it signals and the exit code.
-    let error = Command::new(&client)
-        .arg(&options.name)
-        .args(&options.args)
-        .arg("--server")
-        .arg(programs.join("accounts-center"))
-        .exec();
-    Err(error).with_context(|| format!("cannot start {}", client.display()))
+    let mut client = Command::new(programs.join("load"));
+    client.arg(&options.name).args(&options.args).arg("--server").arg(programs.join("accounts-center"));
+    let servers = if options.wants_servers() {
+        let postgres = prepare(false, false, &interrupt)?;
+        Some(Servers::start_durable(&postgres, &interrupt)?)
+    } else {
+        None
+    };
+    if let Some([postgres, redis]) = servers.as_ref().map(Servers::urls) {
+        client.args(["--database-url", &postgres, "--redis-url", &redis]);
+        if !options.names_production() {
+            client.args(["--stack", "production"]);
+        }
+    }
+    let status = Process::start(&mut client, DEMANDS)?.wait(&interrupt)?;
+    Ok(process::exit_code(status))
+}
+
+impl Options {
+    fn wants_servers(&self) -> bool {
+        let given = self.args.iter().any(|arg| arg.starts_with("--database-url") || arg == "--help");
+        !given && (self.names_production() || PRODUCTION.contains(&self.name.as_str()))
+    }
+
+    fn names_production(&self) -> bool {
+        self.args.iter().any(|arg| arg == "--stack=production")
+            || self.args.windows(2).any(|pair| pair == ["--stack", "production"])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> Options {
+        let mut words = line.split(' ').map(str::to_owned);
+        Options { name: words.next().expect("a name"), args: words.collect() }
+    }
+
+    #[test]
+    fn servers_are_started_where_the_run_wants_them_and_names_no_others() {
+        for line in ["cold", "storm --storms 2", "hub --stack production", "sockets --stack=production"] {
+            assert!(options(line).wants_servers(), "{line}");
+        }
+        for line in ["hub", "hub --stack embedded", "cold --help", "storm --database-url postgres://x"] {
+            assert!(!options(line).wants_servers(), "{line}");
+        }
+    }
 }

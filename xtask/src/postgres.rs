@@ -1,4 +1,4 @@
-//! A PostgreSQL for the tests: a new cluster in a temporary folder that need not survive a crash.
+//! A PostgreSQL for tests and load runs: a new cluster in a temporary folder.
 
 use std::cmp::Reverse;
 use std::fs::{self, File};
@@ -27,11 +27,10 @@ const SETTINGS: &[&str] = &[
     "shared_buffers=128MB",
     // In its own folder rather than in /dev/shm, which is small in containers and outlives a killed server.
     "dynamic_shared_memory_type=mmap",
-    // Durability costs time, and this cluster is thrown away.
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
 ];
+
+/// Durability costs time, and a test's cluster need not survive a crash.
+const FORGETFUL: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
 /// The folder with the newest server that is installed: Debian keeps them off PATH, one per version.
 pub fn find_programs() -> Option<PathBuf> {
@@ -54,13 +53,23 @@ fn newest_first(versions: impl Iterator<Item = String>) -> Vec<String> {
     versions
 }
 
+/// Starts one that forgets what it has in a crash of the machine.
 pub fn start(programs: &Path, folder: &Path, interrupt: &Interrupt) -> Result<Server> {
+    start_with(FORGETFUL, programs, folder, interrupt)
+}
+
+/// Starts one whose commits cost what they cost in production.
+pub fn start_durable(programs: &Path, folder: &Path, interrupt: &Interrupt) -> Result<Server> {
+    start_with(&[], programs, folder, interrupt)
+}
+
+fn start_with(more: &[&str], programs: &Path, folder: &Path, interrupt: &Interrupt) -> Result<Server> {
     let data = create_cluster(programs, folder, interrupt)?;
     let command = |port: u16| {
         let mut command = as_server_user(&programs.join("postgres"));
         command.current_dir(&data).arg("-D").arg(&data).args(["-p", &port.to_string()]);
         command.arg("-c").arg(format!("unix_socket_directories={}", data.display()));
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().chain(more) {
             command.args(["-c", setting]);
         }
         command

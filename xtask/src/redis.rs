@@ -1,4 +1,4 @@
-//! A Redis for the tests: in memory only.
+//! A Redis for tests and load runs: in memory only.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

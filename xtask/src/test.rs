@@ -2,11 +2,14 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use crate::process::{self, Interrupt};
+use crate::server::Server;
 use crate::{install, node, postgres, redis, workspace};
 
 #[derive(clap::Args)]
@@ -26,14 +29,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let node_sources = workspace::root().join("tests/node");
     let with_node = node_sources.is_dir();
 
-    let missing = install::missing_packages(with_node);
-    if !missing.is_empty() {
-        if options.skip_install {
-            bail!("missing, and not installed because of --skip-install: {}", missing.join(", "));
-        }
-        install::install(&missing, &interrupt)?;
-    }
-    let programs = postgres::find_programs().context("no PostgreSQL server found")?;
+    let programs = prepare(with_node, options.skip_install, &interrupt)?;
 
     let mut cargo = workspace::cargo();
     if with_node {
@@ -41,25 +37,73 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         cargo.env("ACCOUNTS_TEST_NODE_DIR", folder);
     }
 
-    // Declared before the servers, and so removed after they have ended.
-    let folder = tempfile::Builder::new()
-        .prefix("accounts-center-test-")
-        .tempdir()
-        .context("cannot create a temporary folder")?;
-    // The user `postgres` has to enter it, whatever the umask.
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-    let postgres = postgres::start(&programs, folder.path(), &interrupt)?;
-    let redis = redis::start(folder.path(), &interrupt)?;
-    let postgres_url = format!("postgres://accounts@127.0.0.1:{}/postgres", postgres.port);
-    let redis_url = format!("redis://127.0.0.1:{}/", redis.port);
-
+    let servers = Servers::start(&programs, &interrupt)?;
     cargo
         .args(["test", "--workspace", "--features", "accounts-center/failpoints"])
         .args(&options.name)
         .arg("--")
         .args(&options.args)
-        .env("ACCOUNTS_TEST_POSTGRES_URL", postgres_url)
-        .env("ACCOUNTS_TEST_REDIS_URL", redis_url);
+        .envs(servers.environment());
     let status = process::run(&mut cargo, &interrupt)?;
     Ok(process::exit_code(status))
+}
+
+/// Installs what tests need and is missing, unless that is unwanted; gives PostgreSQL's programs.
+pub fn prepare(with_node: bool, skip_install: bool, interrupt: &Interrupt) -> Result<PathBuf> {
+    let missing = install::missing_packages(with_node);
+    if !missing.is_empty() {
+        if skip_install {
+            bail!("missing, and not installed because of --skip-install: {}", missing.join(", "));
+        }
+        install::install(&missing, interrupt)?;
+    }
+    postgres::find_programs().context("no PostgreSQL server found")
+}
+
+/// The servers that tests need, in a folder that goes with them.
+pub struct Servers {
+    // In this order: the folder is removed after they have ended.
+    postgres: Server,
+    redis: Server,
+    _folder: TempDir,
+}
+
+impl Servers {
+    /// Starts PostgreSQL from `programs`, and Redis.
+    pub fn start(programs: &Path, interrupt: &Interrupt) -> Result<Self> {
+        Self::start_with(postgres::start, programs, interrupt)
+    }
+
+    /// The same with a PostgreSQL that is as careful as in production.
+    pub fn start_durable(programs: &Path, interrupt: &Interrupt) -> Result<Self> {
+        Self::start_with(postgres::start_durable, programs, interrupt)
+    }
+
+    fn start_with(
+        start_postgres: fn(&Path, &Path, &Interrupt) -> Result<Server>,
+        programs: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("accounts-center-test-")
+            .tempdir()
+            .context("cannot create a temporary folder")?;
+        // The user `postgres` has to enter it, whatever the umask.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let postgres = start_postgres(programs, folder.path(), interrupt)?;
+        let redis = redis::start(folder.path(), interrupt)?;
+        Ok(Self { postgres, redis, _folder: folder })
+    }
+
+    /// Where they are, for the tests.
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        let [postgres, redis] = self.urls();
+        [("ACCOUNTS_TEST_POSTGRES_URL", postgres), ("ACCOUNTS_TEST_REDIS_URL", redis)]
+    }
+
+    /// Where PostgreSQL and Redis are.
+    pub fn urls(&self) -> [String; 2] {
+        let postgres = format!("postgres://accounts@127.0.0.1:{}/postgres", self.postgres.port);
+        [postgres, format!("redis://127.0.0.1:{}/", self.redis.port)]
+    }
 }

@@ -1,0 +1,107 @@
+//! A server in the hub run, with what its rounds have measured so far.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use crate::drive::{Connections, Target, of_length};
+use crate::metrics::Counters;
+use crate::report::Percentiles;
+use crate::server::Process;
+
+/// The kernel counts CPU in steps of 10 ms.
+const LEAST_CPU: Duration = Duration::from_millis(20);
+
+pub struct Contender {
+    process: Process,
+    target: Target,
+    /// Of each right answer, in bytes.
+    length: usize,
+    /// CPU of each round.
+    cpu: Vec<Duration>,
+    elapsed: Duration,
+    latencies: Vec<i64>,
+    /// What it counted meanwhile; absent if it counts nothing.
+    counted: Option<Counters>,
+}
+
+/// What came out for one server.
+#[derive(Serialize)]
+pub struct Side {
+    pub cpu_us_per_request: f64,
+    /// CPU per request in each round, in µs.
+    pub cpu_us_by_round: Vec<f64>,
+    pub requests_per_second: f64,
+    pub latency: Percentiles,
+    pub resident_kib: u64,
+    pub counted: Option<Counters>,
+}
+
+impl Contender {
+    /// One that answers `target` with `length` bytes, and tells its counters if `counts`.
+    pub fn new(process: Process, target: Target, length: usize, counts: bool) -> Self {
+        Self {
+            process,
+            target,
+            length,
+            cpu: Vec::new(),
+            elapsed: Duration::ZERO,
+            latencies: Vec::new(),
+            counted: counts.then(Counters::default),
+        }
+    }
+
+    /// Answers for a while before anything is measured.
+    pub async fn warm_up(&self, connections: usize, requests: usize) -> anyhow::Result<()> {
+        let connections = Connections::open(self.process.address, connections).await?;
+        let silent = ProgressBar::hidden();
+        connections.round(&self.target, requests, of_length(self.length), &silent).await?;
+        Ok(())
+    }
+
+    pub async fn round(
+        &mut self,
+        connections: usize,
+        requests: usize,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
+        let connections = Connections::open(self.process.address, connections).await?;
+        let counted_before = match &self.counted {
+            Some(_) => Some(Counters::of(&self.process).await?),
+            None => None,
+        };
+        let cpu_before = self.process.cpu()?;
+        let round = connections.round(&self.target, requests, of_length(self.length), bar).await?;
+        let cpu = self.process.cpu()? - cpu_before;
+        if let (Some(counted), Some(before)) = (&mut self.counted, counted_before) {
+            counted.add(Counters::of(&self.process).await?.since(&before));
+        }
+        ensure!(
+            cpu >= LEAST_CPU,
+            "too few requests: the kernel counts CPU in steps of 10 ms, and a round took less than two of them"
+        );
+        self.cpu.push(cpu / u32::try_from(requests).context("too many requests in a round")?);
+        self.elapsed += round.elapsed;
+        self.latencies.extend(round.latencies);
+        Ok(())
+    }
+
+    /// Stops the process.
+    pub async fn side(self) -> anyhow::Result<Side> {
+        let requests = self.latencies.len() as f64;
+        let cpu_us_by_round: Vec<f64> = self.cpu.iter().map(|cpu| cpu.as_secs_f64() * 1e6).collect();
+        let side = Side {
+            // The rounds are of one size, but for a request more or less.
+            cpu_us_per_request: cpu_us_by_round.iter().sum::<f64>() / cpu_us_by_round.len() as f64,
+            cpu_us_by_round,
+            requests_per_second: requests / self.elapsed.as_secs_f64(),
+            latency: Percentiles::of(self.latencies)?,
+            resident_kib: self.process.resident_kib()?,
+            counted: self.counted,
+        };
+        self.process.stop().await?;
+        Ok(side)
+    }
+}
