@@ -10,7 +10,7 @@ use crate::activity::graphql::{AccountActivity, ActivityKind};
 use crate::error::{Error, UserError};
 use crate::graph::consistency::{graph_at, own_graph};
 use crate::graph::context::{app, require_viewer};
-use crate::graph::pagination::{Connection, DEFAULT_SIZE, MAX_SIZE, PageArguments};
+use crate::graph::pagination::{self, Connection, PageArguments};
 use crate::graph::scalars::{DateTime, Url, version_number};
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph;
@@ -95,9 +95,10 @@ impl Account {
     }
 
     /// What happened to the account, newest first.
-    #[graphql(
-        complexity = "1 + child_complexity * usize::try_from(first.or(last).unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE)).unwrap_or(1)"
-    )]
+    // Not by `first` and `last` themselves: the library then refuses a variable that is declared and not given.
+    #[graphql(complexity = "pagination::complexity(child_complexity, |name| {
+        __ctx.param_value(__variables_definition, __field, name, None).ok().flatten()
+    })")]
     async fn activity(
         &self,
         ctx: &Context<'_>,

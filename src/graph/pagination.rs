@@ -16,8 +16,8 @@ use crate::error::{Code, Error};
 use crate::keys::Keys;
 
 /// Items of a page, where nothing is said; and the most that can be asked for.
-pub const DEFAULT_SIZE: i32 = 20;
-pub const MAX_SIZE: i32 = 100;
+const DEFAULT_SIZE: i32 = 20;
+const MAX_SIZE: i32 = 100;
 /// Bytes of a cursor's authentication.
 const TAG: usize = 16;
 
@@ -27,6 +27,13 @@ pub struct PageArguments {
     pub after: Option<String>,
     pub last: Option<i32>,
     pub before: Option<String>,
+}
+
+/// What a page costs as part of an operation: its selections, as often as it has items. `argument` finds `first` and
+/// `last`.
+pub fn complexity(selections: usize, argument: impl Fn(&str) -> Option<i32>) -> usize {
+    let size = argument("first").or_else(|| argument("last")).unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE);
+    1 + selections * usize::try_from(size).unwrap_or(1)
 }
 
 /// Where cursors are good: in one list of one owner.

@@ -187,7 +187,7 @@ on_both_stacks! {
                 execute(&db, &update, job.id).await;
             }
             job_stream::Entity::delete_by_id(stream).exec(&db).await.unwrap();
-            job_stream::ActiveModel { stream_id: Set(stream), next_at: Set(START) }.insert(&db).await.unwrap();
+            job_stream::ActiveModel { stream_id: Set(stream), next_at: Set(START), turns: Set(0) }.insert(&db).await.unwrap();
         }
         let store = &app.app().store;
         assert_eq!(verification::purge(store, days_ago(0)).await.unwrap(), 0, "nothing has expired yet");

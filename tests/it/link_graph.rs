@@ -279,7 +279,8 @@ async fn s27_a_poisoned_entry_authorises_nothing() {
     there.link(&place, GRACE).await.field();
     let hub = ada.client.query("{ viewer { profiles { externalId } } }").await;
     let profiles = hub.field()["profiles"].as_array().unwrap();
-    let mut profiles: Vec<_> = profiles.iter().map(|profile| profile["externalId"].as_str().unwrap()).collect();
+    let mut profiles: Vec<_> =
+        profiles.iter().map(|profile| profile["externalId"].as_str().unwrap()).collect();
     profiles.sort_unstable();
     assert_eq!(profiles, ["wa_ada", "wa_grace"]);
 }
