@@ -9,7 +9,7 @@ use std::time::Duration;
 use accounts_center::store::{Command, Job, JobError, Outcome, Runner, Store, StreamKind};
 use accounts_center_entity::{job, job_stream};
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -309,6 +309,51 @@ on_both_stacks! {
         assert_eq!((row.attempts, row.leased_until, row.dead_at), (0, None, None));
         app.client().query("{ platforms { key } }").await.field();
     }
+}
+
+/// The two ways in which a command and a claim of the same stream can overlap, each held open for a second. Time stands
+/// still, so nothing but the queue itself brings a stream back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_and_a_claim_that_overlap_forget_nothing() {
+    let app = quiet(Place::new(Stack::Production).await).await;
+    let (store, stream) = (app.1.app().store.clone(), Uuid::from_u128(1));
+    let db = app.0.database().await;
+    let run = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
+    let sleeps = async || {
+        let sql =
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        let asked = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        asked.unwrap().map(|_| ())
+    };
+    run("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$")
+    .await;
+    enqueue(&store, stream, 0..1, START).await;
+
+    // A commit has called the stream, whose turn it is anyway, and is not there to be seen yet.
+    run("CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON job DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION wait()")
+    .await;
+    let late = store.clone();
+    let late = tokio::spawn(async move { leave(&late, stream, 1).await });
+    eventually("the commit waits", sleeps).await;
+    let seen = Arc::new(AtomicUsize::new(0));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(counting(&store, &seen).run(stop.clone()));
+    late.await.unwrap();
+    eventually("both have run", async || (seen.load(Ordering::SeqCst) == 2).then_some(())).await;
+
+    // A claim has taken what it found, and a commit comes before it has decided on the next turn.
+    run("DROP TRIGGER slow_commit ON job").await;
+    run("CREATE TRIGGER slow_claim BEFORE UPDATE ON job FOR EACH ROW WHEN (NEW.attempts > OLD.attempts) \
+         EXECUTE FUNCTION wait()")
+    .await;
+    leave(&store, stream, 2).await;
+    eventually("the claim waits", sleeps).await;
+    leave(&store, stream, 3).await;
+    eventually("all have run", async || (seen.load(Ordering::SeqCst) == 4).then_some(())).await;
+    stop.cancel();
+    running.await.unwrap();
 }
 
 /// An application that runs no jobs by itself.
