@@ -18,14 +18,16 @@ use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::graph::Operations;
+use crate::housekeeping;
 use crate::http::{self, Service};
 use crate::ids::Ids;
 use crate::keys::Keys;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
-use crate::sandbox::{self, ClockFollower};
+use crate::profile::{self, EndGrace, RefreshProfile};
+use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::Tokens;
-use crate::store::{self, Database, Runner, Store};
+use crate::store::{self, Database, Obstacle, Runner, Store};
 use crate::verification::{self, DeliverCode, EraseExpired};
 
 /// What resolvers and jobs work with.
@@ -46,6 +48,8 @@ pub struct Running {
     /// Where it listens, with the port that it got.
     pub address: SocketAddr,
     stop: CancellationToken,
+    /// Cancelled once the database is another one than at the start.
+    replaced: CancellationToken,
     tasks: TaskTracker,
     /// Held so that no second process opens the same SQLite file.
     _data_lock: Option<File>,
@@ -54,6 +58,7 @@ pub struct Running {
 /// An application that works behind others that serve.
 pub struct Worker {
     stop: CancellationToken,
+    replaced: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -87,11 +92,15 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     }
     let operations = Operations::new(app.clone())?;
     tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
+    if app.config.is_development() {
+        let webhooks = WebhookSubscription::new(&sandbox_url, address, app.clock.clone())?;
+        tasks.spawn(until(stop.clone(), webhooks.renew()));
+    }
     spawn_hearing(&app, channel, &stop, &tasks);
-    spawn_time(time, &stop, &tasks);
+    let replaced = spawn_following(&app, time, &stop, &tasks);
     spawn_work(&app, &stop, &tasks);
     tasks.close();
-    Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
+    Ok(Running { app, address, stop, replaced, tasks, _data_lock: data_lock })
 }
 
 /// Opens what background work needs and begins with it. What it commits is told to the replicas that serve.
@@ -116,10 +125,10 @@ pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Res
     }
     let Opened { app, time, .. } = open(config, &sandbox_url, clock, ids).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    spawn_time(time, &stop, &tasks);
+    let replaced = spawn_following(&app, time, &stop, &tasks);
     spawn_work(&app, &stop, &tasks);
     tasks.close();
-    Ok(Worker { stop, tasks })
+    Ok(Worker { stop, replaced, tasks })
 }
 
 async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {
@@ -151,6 +160,11 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
 }
 
 impl Worker {
+    /// As of [`Running::replaced`].
+    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        self.replaced.clone().cancelled_owned()
+    }
+
     /// Lets jobs under way end or return to the queue, and ends.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -159,6 +173,12 @@ impl Worker {
 }
 
 impl Running {
+    /// Returns once the database has become another one, by a restored backup and `migrate new-epoch`: what this
+    /// process has cached and what its readers have seen is of a past that did not happen. It must not go on.
+    pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        self.replaced.clone().cancelled_owned()
+    }
+
     /// Lets requests and jobs under way end, tells sockets to come back elsewhere, and ends.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -209,14 +229,14 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 
 /// In development the database follows the program; in production an operator moves it, on purpose.
 pub(crate) async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Result<()> {
-    if config.is_development() {
-        return store::up(db).await.map_err(explain).context("the database cannot be migrated");
+    match store::obstacle(db).await.map_err(explain)? {
+        Some(obstacle @ Obstacle::TooOld(_)) => bail!("{obstacle}"),
+        _ if config.is_development() => {
+            store::up(db).await.map_err(explain).context("the database cannot be migrated")
+        }
+        Some(obstacle) => bail!("{obstacle}"),
+        None => Ok(()),
     }
-    let states = store::status(db).await.map_err(explain)?;
-    if let Some(missing) = states.iter().find(|state| !state.applied) {
-        bail!("the database lacks the migration {}; run `accounts-center migrate up`", missing.name);
-    }
-    Ok(())
 }
 
 async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Result<Keys> {
@@ -252,34 +272,50 @@ async fn follow_time(config: &Config, url: &str, clock: &Clock) -> anyhow::Resul
     Ok(Some(time))
 }
 
-/// What a process does that shows others what happens: it hears of it from the other replicas, and from the database.
+/// Hears of what happens from the other replicas, where there can be some.
 fn spawn_hearing(app: &Arc<App>, channel: Option<Channel>, stop: &CancellationToken, tasks: &TaskTracker) {
     if let Some(channel) = channel {
         tasks.spawn(bus::listen(channel, app.store.clone(), stop.clone()));
     }
-    let store = app.store.clone();
-    let poll = Duration::from_secs(app.config.events.poll_seconds);
-    tasks.spawn(until(stop.clone(), async move {
-        loop {
-            tokio::time::sleep(poll).await;
-            // A statement that never comes back must not end all polling.
-            if let Err(error) = store::bounded(store.poll_watched()).await {
-                error.log();
-            }
-        }
-    }));
 }
 
-fn spawn_time(time: Option<ClockFollower>, stop: &CancellationToken, tasks: &TaskTracker) {
+/// Follows the sandbox's time, and the database. Returns what is cancelled once the database is another one.
+fn spawn_following(
+    app: &Arc<App>,
+    time: Option<ClockFollower>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> CancellationToken {
     if let Some(time) = time {
         tasks.spawn(until(stop.clone(), time.follow()));
     }
+    let replaced = CancellationToken::new();
+    tasks.spawn(until(stop.clone(), poll(app.clone(), replaced.clone())));
+    replaced
 }
 
 /// What a process does in the background for all of them, unless it leaves that to others.
 fn spawn_work(app: &Arc<App>, stop: &CancellationToken, tasks: &TaskTracker) {
     if app.config.jobs.concurrency > 0 {
         tasks.spawn(job_runner(app).run(stop.clone()));
+        tasks.spawn(until(stop.clone(), housekeeping::run(app.clone())));
+    }
+}
+
+/// Heals every lost hint, and notices when a backup takes the database's place.
+async fn poll(app: Arc<App>, replaced: CancellationToken) {
+    let (store, period) = (&app.store, Duration::from_secs(app.config.events.poll_seconds));
+    loop {
+        tokio::time::sleep(period).await;
+        // A statement that never comes back must not end all polling.
+        if let Err(error) = store::bounded(store.poll_watched()).await {
+            error.log();
+        }
+        match store::bounded(store.is_same()).await {
+            Ok(true) => {}
+            Ok(false) => return replaced.cancel(),
+            Err(error) => error.log(),
+        }
     }
 }
 
@@ -302,6 +338,16 @@ fn job_runner(app: &Arc<App>) -> Runner {
     runner.handle(move |job: EraseExpired| {
         let app = eraser.clone();
         async move { verification::erase(&app, job).await }
+    });
+    let ending = app.clone();
+    runner.handle(move |job: EndGrace| {
+        let app = ending.clone();
+        async move { profile::end_grace(&app, job).await }
+    });
+    let refreshing = app.clone();
+    runner.handle(move |job: RefreshProfile| {
+        let app = refreshing.clone();
+        async move { profile::refresh(&app, job).await }
     });
     runner
 }

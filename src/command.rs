@@ -18,8 +18,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
-use crate::{app, graph, http, sandbox, shutdown, telemetry};
-use crate::{seed, store};
+use crate::store::{self, MigrationState, Standing};
+use crate::{app, graph, http, sandbox, seed, shutdown, telemetry};
 
 /// How long requests to a sandbox get to end when it stops.
 const SANDBOX_DRAIN: Duration = Duration::from_secs(5);
@@ -56,9 +56,32 @@ pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<(
             print(format_args!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone"))?;
         }
     }
-    shutdown::requested().await?;
-    print(format_args!("Stopping: requests under way may end."))?;
-    running.stop().await;
+    let replaced = running.replaced();
+    run_until_stopped(replaced, "requests under way may end.", running.stop()).await
+}
+
+/// Waits until this process is asked to stop, or must, because `replaced` says that its database has become another
+/// one; `stop` then ends it. In the latter case it fails, so that a supervisor starts it again.
+async fn run_until_stopped(
+    replaced: impl Future<Output = ()>,
+    stopping: &str,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let replaced = tokio::select! {
+        requested = shutdown::requested() => {
+            requested?;
+            false
+        }
+        () = replaced => true,
+    };
+    print(format_args!("Stopping: {stopping}"))?;
+    if replaced {
+        tracing::error!(
+            "the database has a new epoch: a backup was restored; this process stops to be started anew"
+        );
+    }
+    stop.await;
+    anyhow::ensure!(!replaced, "the database has a new epoch; start this program again");
     Ok(())
 }
 
@@ -68,10 +91,8 @@ pub async fn worker(config: Config) -> anyhow::Result<()> {
     let concurrency = config.jobs.concurrency;
     let worker = app::start_worker(config, Clock::system(), Ids::random()).await?;
     print(format_args!("Worker runs; up to {concurrency} jobs at a time."))?;
-    shutdown::requested().await?;
-    print(format_args!("Stopping: jobs under way may end."))?;
-    worker.stop().await;
-    Ok(())
+    let replaced = worker.replaced();
+    run_until_stopped(replaced, "jobs under way may end.", worker.stop()).await
 }
 
 /// Serves only the sandbox platforms until it is asked to stop.
@@ -102,23 +123,34 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
 pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
     store::up(&db).await.map_err(app::explain)?;
-    print(format_args!("The database has the newest schema."))?;
-    Ok(())
+    let states = store::status(&db).await.map_err(app::explain)?;
+    match states.iter().filter(|state| state.standing == Standing::Unknown).count() {
+        0 => print(format_args!("The database has the newest schema.")),
+        more => print(format_args!(
+            "The database has the newest schema of this program, and {more} migration(s) of a newer one."
+        )),
+    }
 }
 
 /// Takes the newest migrations back.
 pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
-    store::down(&db, steps).await.map_err(app::explain)?;
-    print(format_args!("{steps} migration(s) taken back."))?;
-    Ok(())
+    let names = store::down(&db, steps).await.map_err(app::explain)?;
+    for name in &names {
+        print(format_args!("taken back  {name}"))?;
+    }
+    print(format_args!("{} migration(s) taken back.", names.len()))
 }
 
 /// Lists the migrations.
 pub async fn migrate_status(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
-    for state in store::status(&db).await.map_err(app::explain)? {
-        print(format_args!("{}  {}", if state.applied { "applied" } else { "pending" }, state.name))?;
+    for MigrationState { name, standing } in store::status(&db).await.map_err(app::explain)? {
+        match standing {
+            Standing::Applied => print(format_args!("applied  {name}"))?,
+            Standing::Pending => print(format_args!("pending  {name}"))?,
+            Standing::Unknown => print(format_args!("applied  {name}  unknown to this program"))?,
+        }
     }
     Ok(())
 }
@@ -193,6 +225,20 @@ async fn open_prepared(config: &Config) -> anyhow::Result<(store::Database, Opti
     let (db, lock) = app::open_database(config).await?;
     app::prepare_schema(config, &db).await?;
     Ok((db, lock))
+}
+
+/// Tells the restored database from what it was before.
+pub async fn migrate_new_epoch(config: &Config) -> anyhow::Result<()> {
+    let (db, _lock) = app::open_database(config).await?;
+    store::renew_epoch(&db, &Ids::random()).await.map_err(app::explain)?;
+    print(format_args!("The database has a new epoch."))?;
+    print(format_args!(
+        "Cursors from before are CURSOR_EXPIRED: clients query again and follow from there."
+    ))?;
+    print(format_args!("What was cached before is not believed; Redis need not be flushed."))?;
+    print(format_args!(
+        "Processes that still run notice within events.poll_seconds, stop with an error, and must be started again."
+    ))
 }
 
 /// Prints the schema as SDL.

@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::platform::PlatformKey;
+use crate::platform::{PlatformKey, WebhookKey};
+use crate::sandbox;
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 const PREFIX: &str = "ACCOUNTS";
@@ -29,6 +30,7 @@ pub struct Config {
     pub graph: Graph,
     pub events: Events,
     pub jobs: Jobs,
+    pub retention: Retention,
     pub platforms: IndexMap<PlatformKey, Platform>,
     pub sandbox: Sandbox,
     pub demo: Demo,
@@ -51,6 +53,7 @@ pub struct Http {
     pub body_limit: usize,
     pub init_timeout_seconds: u64,
     pub ping_seconds: u64,
+    pub send_seconds: u64,
     pub drain_seconds: u64,
 }
 
@@ -118,6 +121,7 @@ pub struct Graph {
     pub max_aliases: usize,
     pub max_directives: usize,
     pub document_bytes: usize,
+    pub answer_bytes: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -134,6 +138,15 @@ pub struct Jobs {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Retention {
+    pub period_seconds: u64,
+    pub events_days: u32,
+    pub webhook_receipts_days: u32,
+    pub verifications_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Platform {
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -141,6 +154,8 @@ pub struct Platform {
     pub display_name: String,
     pub base_url: String,
     pub credential: SecretString,
+    #[serde(default = "sandbox_webhook_secret")]
+    pub webhook_secret: SecretString,
     #[serde(default = "one_time_code")]
     pub proof: Proof,
     #[serde(default = "yes")]
@@ -151,6 +166,10 @@ pub struct Platform {
 
 fn yes() -> bool {
     true
+}
+
+fn sandbox_webhook_secret() -> SecretString {
+    sandbox::WEBHOOK_SECRET.into()
 }
 
 fn one_time_code() -> Proof {
@@ -314,6 +333,7 @@ impl Config {
         for (name, value, most) in [
             ("http.init_timeout_seconds", self.http.init_timeout_seconds, 3600),
             ("http.ping_seconds", self.http.ping_seconds, DAY),
+            ("http.send_seconds", self.http.send_seconds, DAY),
             ("http.drain_seconds", self.http.drain_seconds, DAY),
             ("verification.attempts", u64::from(self.verification.attempts), 100),
             ("verification.codes", u64::from(self.verification.codes), 100),
@@ -321,6 +341,10 @@ impl Config {
             ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes), 24 * 60),
             ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days), 3650),
             ("events.poll_seconds", self.events.poll_seconds, DAY),
+            ("retention.period_seconds", self.retention.period_seconds, DAY),
+            ("retention.events_days", u64::from(self.retention.events_days), 3650),
+            ("retention.webhook_receipts_days", u64::from(self.retention.webhook_receipts_days), 3650),
+            ("retention.verifications_days", u64::from(self.retention.verifications_days), 3650),
             ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
             ("graph.near_seconds", self.graph.near_seconds, DAY),
             ("graph.max_loads", self.graph.max_loads as u64, 1000),
@@ -337,6 +361,10 @@ impl Config {
                     "http.allowed_origins has {origin:?}; an origin is https://www.example.com, without a path"
                 );
             }
+        }
+        for (key, platform) in &self.platforms {
+            WebhookKey::parse(&platform.webhook_secret)
+                .with_context(|| format!("platforms.{key}.webhook_secret"))?;
         }
         if self.database.max_connections < 2 {
             bail!("database.max_connections is {}; it must be at least 2", self.database.max_connections);
@@ -375,6 +403,11 @@ impl Config {
             if ["", "sandbox"].contains(&platform.credential.expose_secret()) {
                 bail!(
                     "platforms.{key}.credential is the sandbox's: production mode needs the platform's own"
+                );
+            }
+            if platform.webhook_secret.expose_secret() == sandbox::WEBHOOK_SECRET {
+                bail!(
+                    "platforms.{key}.webhook_secret is the sandbox's: production mode needs the platform's own"
                 );
             }
         }
@@ -418,6 +451,8 @@ mod tests {
         let config = Config::from_pairs([]).unwrap();
         assert!(config.is_development() && config.is_embedded());
         assert_eq!(config.platforms.keys().map(PlatformKey::as_str).collect::<Vec<_>>(), ["whatsapp"]);
+        let secret = config.platforms["whatsapp"].webhook_secret.expose_secret();
+        assert_eq!(secret, sandbox::WEBHOOK_SECRET);
     }
 
     #[test]
@@ -431,6 +466,9 @@ mod tests {
         assert!(address.contains("http.listen"), "{address}");
         let number = error(&[("ACCOUNTS__VERIFICATION__ATTEMPTS", "many")]);
         assert!(number.contains("verification.attempts") && number.contains("it must be"), "{number}");
+        let key = error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_much too short")]);
+        assert!(key.contains("platforms.whatsapp.webhook_secret: it must be whsec_"), "{key}");
+        assert!(!key.contains("much"), "{key}");
         let mode = error(&[("ACCOUNTS__MODE", "staging")]);
         assert!(mode.contains("mode") && mode.contains("development"), "{mode}");
         assert!(error(&[("ACCOUNTS__HTTP__LISTEN", "0.0.0.0:4000")]).contains("loopback"));
@@ -465,8 +503,12 @@ mod tests {
         assert!(with(&sandboxed).contains("sandbox.url"));
         let mut right = vec![("ACCOUNTS__MODE", "production".to_owned())];
         let credential = ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from-the-platform");
+        let webhook_secret =
+            ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+        let demo = ("ACCOUNTS__DEMO__ENABLED", "false");
+        assert!(with(&[secret, database, redis, base_url, credential, demo]).contains("webhook_secret"));
         right.extend(
-            [secret, database, redis, base_url, credential, ("ACCOUNTS__DEMO__ENABLED", "false")]
+            [secret, database, redis, base_url, credential, webhook_secret, demo]
                 .map(|(k, v)| (k, v.to_owned())),
         );
         assert!(Config::from_pairs(right).and_then(Config::checked).is_ok());

@@ -1,5 +1,7 @@
 //! The demo account of development mode, and the link that signs in to it.
 
+use accounts_center_entity::linked_profile::LinkStatus;
+
 use crate::account::{self, NewProfile};
 use crate::app::App;
 use crate::error::Error;
@@ -39,10 +41,11 @@ pub async fn ensure(app: &App) -> Result<(), Error> {
     }
 }
 
-/// Signs in to the demo account; `None` where there is none.
+/// Signs in to the demo account; `None` where there is none, or where its first profile is not active.
 pub async fn sign_in(app: &App, client: Client) -> Result<Option<AccessToken>, Error> {
     let owner = account::find_owner(app.store.db().read(), PLATFORM, DEMO_PROFILE.external_id).await?;
-    let Some(profile) = owner else { return Ok(None) };
+    let able = owner.filter(|profile| profile.status == LinkStatus::Active && profile.sign_in_enabled);
+    let Some(profile) = able else { return Ok(None) };
     let opened = app
         .store
         .command(profile.account_id, async |command: &mut Command| {

@@ -52,14 +52,16 @@ pub enum NodeKind {
     LinkedProfile,
     Verification,
     AccountSession,
+    ProfileConnection,
 }
 
 impl NodeKind {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::Account, "account"),
         (Self::LinkedProfile, "profile"),
         (Self::Verification, "verification"),
         (Self::AccountSession, "session"),
+        (Self::ProfileConnection, "connection"),
     ];
 
     fn prefix(self) -> &'static str {
@@ -68,6 +70,7 @@ impl NodeKind {
             Self::LinkedProfile => "profile",
             Self::Verification => "verification",
             Self::AccountSession => "session",
+            Self::ProfileConnection => "connection",
         }
     }
 }
@@ -103,14 +106,44 @@ impl FromStr for NodeId {
     fn from_str(id: &str) -> Result<Self, ()> {
         let (prefix, digits) = id.split_once('_').ok_or(())?;
         let (kind, _) = NodeKind::ALL.into_iter().find(|(_, name)| *name == prefix).ok_or(())?;
-        let canonical =
-            digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !canonical {
-            return Err(());
-        }
-        let uuid = Uuid::try_parse(digits).map_err(|_| ())?;
-        Ok(Self { kind, uuid })
+        Ok(Self { kind, uuid: canonical_uuid(digits).ok_or(())? })
     }
+}
+
+/// The global id of what is recorded of an event: `activity_0193f0…_42`, its account and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivityId {
+    pub account: Uuid,
+    pub number: i64,
+}
+
+impl ActivityId {
+    const PREFIX: &'static str = "activity_";
+}
+
+impl fmt::Display for ActivityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}_{}", Self::PREFIX, self.account.simple(), self.number)
+    }
+}
+
+impl FromStr for ActivityId {
+    type Err = ();
+
+    /// Takes only the one form that [`ActivityId`] is written in.
+    fn from_str(id: &str) -> Result<Self, ()> {
+        let (account, number) = id.strip_prefix(Self::PREFIX).and_then(|id| id.split_once('_')).ok_or(())?;
+        let canonical = number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0');
+        let number = Some(number).filter(|_| canonical).and_then(|number| number.parse().ok()).ok_or(())?;
+        Ok(Self { account: canonical_uuid(account).ok_or(())?, number })
+    }
+}
+
+/// The UUID that is written as 32 hexadecimal digits in lower case.
+fn canonical_uuid(digits: &str) -> Option<Uuid> {
+    let canonical =
+        digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    Some(digits).filter(|_| canonical).and_then(|digits| Uuid::try_parse(digits).ok())
 }
 
 #[cfg(test)]
@@ -133,6 +166,21 @@ mod tests {
             "toaster_0193f0000000700080000000000000ab",
         ] {
             assert_eq!(other.parse::<NodeId>(), Err(()), "{other}");
+        }
+    }
+
+    #[test]
+    fn one_activity_has_one_id() {
+        let account = Uuid::from_u128(0xab);
+        let id = ActivityId { account, number: 42 };
+        assert_eq!(id.to_string(), "activity_000000000000000000000000000000ab_42");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for number in ["", "0", "042", "+42", "-42", "4 2", "99999999999999999999", "42_", "٤٢"] {
+            let other = format!("activity_000000000000000000000000000000ab_{number}");
+            assert_eq!(other.parse::<ActivityId>(), Err(()), "{other}");
+        }
+        for other in ["activity_ab_42", "activity_000000000000000000000000000000AB_42", "activity_", ""] {
+            assert_eq!(other.parse::<ActivityId>(), Err(()), "{other}");
         }
     }
 

@@ -27,6 +27,7 @@ pub type Digest = [u8; 32];
 pub struct Keys {
     signing: [u8; 32],
     cursor: [u8; 32],
+    page: [u8; 32],
     code: [u8; 32],
     hash: [u8; 32],
     seal: [u8; 32],
@@ -44,6 +45,7 @@ impl Keys {
         Self {
             signing: key("access token signature"),
             cursor: key("event cursor"),
+            page: key("page cursor"),
             code: key("one-time code"),
             hash: key("stored hash"),
             seal: key("sealed column"),
@@ -58,6 +60,11 @@ impl Keys {
     /// Authenticates what a cursor says.
     pub fn cursor_tag(&self, message: &[u8]) -> Digest {
         mac(&self.cursor, &[message])
+    }
+
+    /// Authenticates what the cursor of a page says, which `parts` are together.
+    pub fn page_tag(&self, parts: &[&[u8]]) -> Digest {
+        mac(&self.page, parts)
     }
 
     /// A hash of a secret for a column: of no use to whoever reads the table.

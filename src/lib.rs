@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map.
 
 pub mod account;
+pub mod activity;
 pub mod app;
 pub mod bus;
 pub mod cache;
@@ -12,6 +13,7 @@ pub mod config;
 mod demo;
 pub mod error;
 pub mod graph;
+pub mod housekeeping;
 pub mod http;
 pub mod ids;
 pub mod keys;

@@ -110,6 +110,9 @@ enum Direction {
     },
     /// Which migrations the database has.
     Status,
+    /// Renew what tells the database from older copies of itself: to be run after a backup was restored, or a
+    /// standby that lagged behind was promoted.
+    NewEpoch,
 }
 
 #[derive(Subcommand)]
@@ -130,7 +133,7 @@ enum Jobs {
         #[arg(long)]
         all: bool,
         /// Of these only those of this kind.
-        #[arg(long, requires = "all")]
+        #[arg(long, conflicts_with = "ids")]
         kind: Option<String>,
     },
 }
@@ -188,6 +191,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             match direction {
                 Direction::Up => command::migrate_up(&config).await?,
                 Direction::Down { steps } => command::migrate_down(&config, steps).await?,
+                Direction::NewEpoch => command::migrate_new_epoch(&config).await?,
                 Direction::Status => command::migrate_status(&config).await?,
             }
         }

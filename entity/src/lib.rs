@@ -14,6 +14,7 @@ pub mod job;
 pub mod job_stream;
 pub mod linked_profile;
 pub mod profile_connection;
+pub mod profile_refresh;
 pub mod session;
 pub mod stream;
 pub mod verification;

@@ -21,8 +21,14 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for index in ["job_of_stream", "job_dead", "event_age", "idempotency_record_age", "verification_age"]
-        {
+        for index in [
+            "job_of_stream",
+            "job_dead",
+            "event_age",
+            "idempotency_record_age",
+            "verification_age",
+            "verification_stream",
+        ] {
             db.execute_unprepared(&format!("DROP INDEX {index}")).await?;
         }
         db.execute_unprepared("CREATE INDEX job_due ON job (run_at) WHERE dead_at IS NULL").await?;
@@ -34,7 +40,7 @@ impl MigrationTrait for Migration {
             .await?;
         }
         let tables = ["job_stream", "webhook_receipt", "activity", "event_purge", "experience_grant"];
-        for table in tables.into_iter().chain(["profile_connection"]) {
+        for table in tables.into_iter().chain(["profile_connection", "profile_refresh"]) {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
         for column in ["attention_required", "suspended", "contained", "unlinks_at"] {
@@ -56,7 +62,22 @@ async fn links(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .table("linked_profile")
         .add_column(timestamp_with_time_zone_null("unlinks_at"))
         .to_owned();
-    manager.alter_table(alter).await
+    manager.alter_table(alter).await?;
+    manager
+        .create_table(
+            Table::create()
+                .table("profile_refresh")
+                .col(uuid("profile_id").primary_key())
+                .col(big_integer("number"))
+                .foreign_key(
+                    ForeignKey::create()
+                        .from("profile_refresh", "profile_id")
+                        .to("linked_profile", "id")
+                        .on_delete(ForeignKeyAction::Cascade),
+                )
+                .to_owned(),
+        )
+        .await
 }
 
 async fn connections(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -163,6 +184,7 @@ async fn retention(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ("event_age", "event", "occurred_at"),
         ("idempotency_record_age", "idempotency_record", "created_at"),
         ("verification_age", "verification", "expires_at"),
+        ("verification_stream", "verification", "stream_id"),
         ("webhook_receipt_age", "webhook_receipt", "received_at"),
     ] {
         manager.create_index(Index::create().name(name).table(table).col(column).to_owned()).await?;

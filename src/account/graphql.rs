@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Description, ID, Object};
+use async_graphql::{Context, Description, ID, InputObject, MaybeUndefined, Object, SimpleObject};
+use uuid::Uuid;
 
-use crate::error::Error;
-use crate::graph::consistency::own_graph;
-use crate::graph::context::app;
+use super::AccountUpdate;
+use crate::activity::graphql::{AccountActivity, ActivityKind};
+use crate::error::{Error, UserError};
+use crate::graph::consistency::{graph_at, own_graph};
+use crate::graph::context::{app, require_viewer};
+use crate::graph::pagination::{self, Connection, PageArguments};
 use crate::graph::scalars::{DateTime, Url, version_number};
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph;
@@ -14,9 +18,22 @@ use crate::link_graph::graphql::{LinkGraph, LinkStatus};
 use crate::platform::PlatformKey;
 use crate::profile::graphql::LinkedProfile;
 
+/// How many unlinked profiles are shown.
+const SHOWN_UNLINKED: usize = 20;
+
 /// One person's hub: the profiles that they proved to own, and how those work together.
 #[derive(Clone, Description)]
 pub struct Account(pub Arc<link_graph::LinkGraph>);
+
+impl Account {
+    /// An account after a command that ended at `version`.
+    pub async fn at(ctx: &Context<'_>, id: Uuid, version: i64) -> Result<Self, Error> {
+        let graph = graph_at(ctx, id, version).await?;
+        graph
+            .map(Self)
+            .ok_or_else(|| Error::internal(anyhow::anyhow!("an account is gone right after it was changed")))
+    }
+}
 
 #[Object(use_type_description)]
 impl Account {
@@ -50,24 +67,50 @@ impl Account {
         app(ctx).store.cursor(self.0.account.id, self.0.version)
     }
 
-    /// At most 20 that are linked. Absent `statuses`: all but UNLINKED.
+    /// At most 20 that are linked, then the newest 20 that are not. Absent `statuses`: all but UNLINKED.
     async fn profiles(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "Only those of this platform.")] platform: Option<PlatformKey>,
         #[graphql(desc = "Only those that stand so.")] statuses: Option<Vec<LinkStatus>>,
-    ) -> Vec<LinkedProfile> {
+    ) -> Result<Vec<LinkedProfile>, Error> {
+        let is_there = |profile: &LinkedProfile| {
+            platform.as_ref().is_none_or(|platform| platform.as_str() == profile.row().platform)
+        };
         let mut profiles = LinkedProfile::all(&self.0);
         profiles.retain(|profile| {
-            let row = profile.row();
-            platform.as_ref().is_none_or(|platform| platform.as_str() == row.platform)
-                && statuses.as_ref().is_none_or(|statuses| statuses.contains(&row.status.into()))
+            let status = profile.row().status.into();
+            is_there(profile) && statuses.as_ref().is_none_or(|statuses| statuses.contains(&status))
         });
-        profiles
+        if statuses.is_some_and(|statuses| statuses.contains(&LinkStatus::Unlinked)) {
+            let unlinked = LinkedProfile::unlinked(ctx, &self.0).await?;
+            profiles.extend(unlinked.into_iter().filter(is_there).take(SHOWN_UNLINKED));
+        }
+        Ok(profiles)
     }
 
     /// The profiles and how they are connected, at one version.
     async fn link_graph(&self) -> LinkGraph {
         LinkGraph(self.0.clone())
+    }
+
+    /// What happened to the account, newest first.
+    // Not by `first` and `last` themselves: the library then refuses a variable that is declared and not given.
+    #[graphql(complexity = "pagination::complexity(child_complexity, |name| {
+        __ctx.param_value(__variables_definition, __field, name, None).ok().flatten()
+    })")]
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "So many of the newest, or behind `after`: at most 100. Absent, as `last`: 20.")]
+        first: Option<i32>,
+        #[graphql(desc = "Only what is older than this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many of the oldest, or before `before`: at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what is newer than this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only of these kinds.")] kinds: Option<Vec<ActivityKind>>,
+    ) -> Result<Connection<AccountActivity>, Error> {
+        let page = PageArguments { first, after, last, before };
+        AccountActivity::page(app(ctx), &self.0, page, kinds.as_deref()).await
     }
 }
 
@@ -79,5 +122,49 @@ impl AccountQuery {
     /// The signed-in account; null for an anonymous caller.
     async fn viewer(&self, ctx: &Context<'_>) -> Option<Result<Account, Error>> {
         Some(own_graph(ctx).await.transpose()?.map(Account))
+    }
+}
+
+/// What to change; what is absent stays as it is.
+#[derive(InputObject)]
+pub struct UpdateAccountInput {
+    /// 1 to 80 characters.
+    display_name: MaybeUndefined<String>,
+    /// An https URL of at most 2000 bytes; null takes the picture away.
+    avatar_url: MaybeUndefined<Url>,
+}
+
+/// The account, changed.
+#[derive(SimpleObject, Default)]
+pub struct UpdateAccountPayload {
+    /// The account as it is now; null where there are errors.
+    account: Option<Account>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct AccountMutation;
+
+#[Object]
+impl AccountMutation {
+    /// INVALID, TOO_LONG.
+    async fn update_account(
+        &self,
+        ctx: &Context<'_>,
+        input: UpdateAccountInput,
+    ) -> Result<UpdateAccountPayload, Error> {
+        let viewer = require_viewer(ctx)?;
+        let update = AccountUpdate {
+            display_name: input.display_name.as_opt_deref(),
+            avatar_url: input.avatar_url.as_opt_ref().map(|url| url.map(Url::as_str)),
+        };
+        Ok(match super::update(app(ctx), viewer, update).await? {
+            Ok(version) => UpdateAccountPayload {
+                account: Some(Account::at(ctx, viewer.account, version).await?),
+                user_errors: Vec::new(),
+            },
+            Err(user_errors) => UpdateAccountPayload { user_errors, ..Default::default() },
+        })
     }
 }

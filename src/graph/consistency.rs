@@ -20,14 +20,22 @@ pub const MIN_VERSION: &str = "accounts-center-min-version";
 #[derive(Default)]
 pub struct Consistency {
     at_least: i64,
+    /// The highest and the lowest version that it showed; 0 before there is one.
     shown: AtomicI64,
+    lowest: AtomicI64,
 }
 
 impl Consistency {
     /// Lets `request` see the account at version `at_least` or later.
     pub fn of(request: Request, at_least: i64) -> (Request, Arc<Self>) {
-        let consistency = Arc::new(Self { at_least, shown: AtomicI64::new(0) });
+        let consistency = Arc::new(Self { at_least, ..Self::default() });
         (request.data(consistency.clone()), consistency)
+    }
+
+    /// The one version that was shown; `None` if there was none, or one here and one there.
+    pub fn one_version(&self) -> Option<i64> {
+        let (shown, lowest) = (self.shown.load(Ordering::Acquire), self.lowest.load(Ordering::Acquire));
+        (shown > 0 && shown == lowest).then_some(shown)
     }
 
     /// Tells the version in the answer: `extensions.accountsCenter.version`.
@@ -59,6 +67,11 @@ pub async fn graph_at(
     let graph = app(ctx).graphs.get(account, at_least.max(asked)).await?;
     if let (Some(consistency), Some(graph)) = (consistency, &graph) {
         consistency.shown.fetch_max(graph.version, Ordering::AcqRel);
+        let first =
+            consistency.lowest.compare_exchange(0, graph.version, Ordering::AcqRel, Ordering::Acquire);
+        if first.is_err() {
+            consistency.lowest.fetch_min(graph.version, Ordering::AcqRel);
+        }
     }
     Ok(graph)
 }

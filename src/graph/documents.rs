@@ -1,6 +1,7 @@
 //! Parsed operations: half of the cost of a small query is its parsing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
@@ -8,6 +9,7 @@ use async_graphql::{Request, Response, ServerError, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::answers::Marks;
 use super::secrets::SecretNames;
 use super::{introspection, outcome};
 use crate::error::{Code, Error};
@@ -19,17 +21,36 @@ const TYPICAL: usize = 500;
 
 /// Documents that were executed, by their text.
 pub struct Documents {
-    known: Cache<Arc<str>, Arc<ExecutableDocument>, TextLength>,
+    known: Cache<Arc<str>, Arc<Known>, TextLength>,
+    /// Counts those that were kept, to name them.
+    kept: AtomicU64,
     secrets: SecretNames,
+    marks: Marks,
+}
+
+/// A document that was executed.
+struct Known {
+    document: Arc<ExecutableDocument>,
+    /// Its name, if its answers can be remembered.
+    number: Option<u64>,
 }
 
 #[derive(Clone)]
 struct TextLength;
 
-impl Weighter<Arc<str>, Arc<ExecutableDocument>> for TextLength {
-    fn weight(&self, text: &Arc<str>, _: &Arc<ExecutableDocument>) -> u64 {
+impl Weighter<Arc<str>, Arc<Known>> for TextLength {
+    fn weight(&self, text: &Arc<str>, _: &Arc<Known>) -> u64 {
         text.len() as u64
     }
+}
+
+/// An operation that can be executed.
+pub struct Prepared {
+    pub request: Request,
+    pub document: Arc<ExecutableDocument>,
+    pub unknown: Option<Unknown>,
+    /// The name of the document in this process, if its answers can be remembered.
+    pub number: Option<u64>,
 }
 
 /// A document that is not known yet. It is kept only once it has proved to be valid: else anybody could fill the
@@ -43,20 +64,22 @@ impl Documents {
     /// For the schema whose text is `sdl`; keeps documents of together `bytes` of text.
     pub fn new(bytes: usize, sdl: &str) -> anyhow::Result<Self> {
         let known = Cache::with_weighter(bytes / TYPICAL, bytes as u64, TextLength);
-        Ok(Self { known, secrets: SecretNames::of_schema(&parse_schema(sdl)?) })
+        let schema = parse_schema(sdl)?;
+        let (secrets, marks) = (SecretNames::of_schema(&schema), Marks::of_schema(&schema));
+        Ok(Self { known, kept: AtomicU64::new(0), secrets, marks })
     }
 
-    /// Puts the parsed document into `request`.
+    /// Finds out what `request` asks for.
     ///
     /// # Errors
     /// The answer to give where it cannot be parsed (GRAPHQL_PARSE_FAILED) or holds a secret (BAD_USER_INPUT).
-    pub fn prepare(&self, mut request: Request) -> Result<(Request, Option<Unknown>), Box<Response>> {
-        if let Some(document) = self.known.get(request.query.as_str()) {
-            check(&document, &request)?;
-            request.set_parsed_query(ExecutableDocument::clone(&document));
-            return Ok((request, None));
+    pub fn prepare(&self, mut request: Request) -> Result<Prepared, Box<Response>> {
+        if let Some(known) = self.known.get(request.query.as_str()) {
+            check(&known.document, &request)?;
+            let (document, number) = (known.document.clone(), known.number);
+            return Ok(Prepared { request, document, unknown: None, number });
         }
-        let document = ExecutableDocument::clone(request.parsed_query().map_err(refuse)?);
+        let document = Arc::new(ExecutableDocument::clone(request.parsed_query().map_err(refuse)?));
         if let Some(name) = self.secrets.literal_in(&document) {
             let message = format!("{name} is a Secret: give it by a variable, not in the document.");
             return Err(Box::new(outcome::refuse(&Error::client(Code::BadUserInput, message))));
@@ -68,21 +91,32 @@ impl Documents {
         }
         check(&document, &request)?;
         let unknown = (request.query.len() <= MAX_KEPT)
-            .then(|| Unknown { text: request.query.as_str().into(), document: Arc::new(document) });
-        Ok((request, unknown))
+            .then(|| Unknown { text: request.query.as_str().into(), document: document.clone() });
+        Ok(Prepared { request, document, unknown, number: None })
     }
 
     /// Keeps a document that was executed.
     pub fn keep(&self, unknown: Unknown) {
-        self.known.insert(unknown.text, unknown.document);
+        let document = unknown.document;
+        let number = self.marks.cover(&document).then(|| self.kept.fetch_add(1, Ordering::Relaxed));
+        self.known.insert(unknown.text, Arc::new(Known { document, number }));
     }
 }
 
-/// Whether the operation that `request` asks for is a subscription; false also where it does not parse.
-pub fn is_subscription(request: &mut Request) -> bool {
-    let name = request.operation_name.clone();
-    let Ok(document) = request.parsed_query() else { return false };
-    operation(document, name.as_deref()).is_some_and(|operation| operation.ty == OperationType::Subscription)
+impl Prepared {
+    /// The operation, if it is a subscription.
+    pub fn subscription(&self) -> Option<&OperationDefinition> {
+        operation(&self.document, self.request.operation_name.as_deref())
+            .filter(|operation| operation.ty == OperationType::Subscription)
+    }
+
+    /// The request with its parsed document in it: the library executes a copy.
+    pub fn into_request(mut self) -> Request {
+        if self.unknown.is_none() {
+            self.request.set_parsed_query(ExecutableDocument::clone(&self.document));
+        }
+        self.request
+    }
 }
 
 /// The operation that is asked for, if it is clear which one that is.

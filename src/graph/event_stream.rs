@@ -1,67 +1,65 @@
-//! Subscriptions that pull: a cursor, a watch on the stream's version, and the event table behind the cursor.
+//! Reading the events of an account: a cursor, a watch on the stream's version, and the event table behind the
+//! cursor.
 //!
 //! Nothing is queued for a reader, so a slow one costs nothing, and a lost hint delays but never loses.
 
-use async_graphql::futures_util::stream::{self, Stream};
-use futures_util::StreamExt;
 use uuid::Uuid;
 
+use crate::account::event::Happened;
 use crate::error::Error;
-use crate::store::{Batch, Event, Store, StreamEvent, Watch, bounded};
+use crate::store::{Batch, Event, Kinds, Store, Watch, bounded};
 
 /// How long a reader waits that could not read on.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
-struct Reader<E> {
+/// Where somebody stands who follows an account.
+pub struct Reader {
     store: Store,
-    stream: Uuid,
+    account: Uuid,
+    kinds: Kinds,
     watch: Watch,
     /// The number of the last event that was handed out or passed over.
     position: i64,
     /// Read and not yet handed out, newest first.
-    read: Vec<Event<E>>,
+    read: Vec<Event<Happened>>,
 }
 
-/// The events of kind `E` behind the cursor `after`, or from now on, without end.
-///
-/// # Errors
-/// BAD_USER_INPUT or CURSOR_EXPIRED for the cursor; UNAUTHENTICATED if there is no such stream.
-pub async fn follow<E: StreamEvent + Send + 'static>(
-    store: Store,
-    stream: Uuid,
-    after: Option<String>,
-) -> Result<impl Stream<Item = Result<Event<E>, Error>> + Send + use<E>, Error> {
-    // Before the version is read, so that nothing falls between.
-    let watch = store.watch(stream);
-    let version = store
-        .version(stream)
-        .await?
-        .ok_or_else(|| Error::unauthenticated("This account does not exist any more."))?;
-    let position = match after {
-        Some(cursor) => store.read_cursor(stream, version, &cursor)?,
-        None => version,
-    };
-    store.note_version(stream, version);
-    let reader = Reader { store, stream, watch, position, read: Vec::new() };
-    Ok(stream::unfold(reader, |mut reader| async {
-        let event = reader.next().await;
-        Some((event, reader))
-    }))
-}
+impl Reader {
+    /// Stands behind the cursor `after`, or behind what there is now.
+    ///
+    /// # Errors
+    /// BAD_USER_INPUT or CURSOR_EXPIRED for the cursor; UNAUTHENTICATED if there is no such account.
+    pub async fn open(store: Store, account: Uuid, kinds: Kinds, after: Option<&str>) -> Result<Self, Error> {
+        // Before the version is read, so that nothing falls between.
+        let watch = store.watch(account);
+        let version = store
+            .version(account)
+            .await?
+            .ok_or_else(|| Error::unauthenticated("This account does not exist any more."))?;
+        let position = match after {
+            Some(cursor) => store.read_cursor(account, version, cursor)?,
+            None => version,
+        };
+        // Behind the last event of all there is nothing that could have been purged.
+        if position < version {
+            store.require_unpurged(account, position, kinds).await?;
+        }
+        store.note_version(account, version);
+        Ok(Self { store, account, kinds, watch, position, read: Vec::new() })
+    }
 
-/// Turns the events of a stream into what the graph shows of them.
-pub fn map<E, T>(
-    events: impl Stream<Item = Result<Event<E>, Error>> + Send,
-    show: impl Fn(Event<E>) -> T + Send + Copy,
-) -> impl Stream<Item = Result<T, Error>> + Send {
-    events.map(move |event| event.map(show))
-}
-
-impl<E: StreamEvent + Send + 'static> Reader<E> {
-    async fn next(&mut self) -> Result<Event<E>, Error> {
+    /// The next event, once there is one.
+    ///
+    /// # Errors
+    /// CURSOR_EXPIRED if what comes next was purged meanwhile. After an error there is nothing more to read.
+    pub async fn next(&mut self) -> Result<Event<Happened>, Error> {
         loop {
             if let Some(event) = self.read.pop() {
                 self.position = event.number;
+                if self.read.is_empty() {
+                    // A reader that waits keeps no room for a hundred events.
+                    self.read = Vec::new();
+                }
                 return Ok(event);
             }
             self.watch.past(self.position).await;
@@ -81,10 +79,10 @@ impl<E: StreamEvent + Send + 'static> Reader<E> {
 
     /// Reads on; false if there was nothing to read on to.
     async fn advance(&mut self) -> Result<bool, Error> {
-        let (store, stream, position) = (self.store.clone(), self.stream, self.position);
+        let (store, account, kinds, position) = (self.store.clone(), self.account, self.kinds, self.position);
         // In a task of its own: a socket that nobody reads is not polled, and its reader must not stand still with
         // a connection.
-        let read = tokio::spawn(async move { bounded(read_on(&store, stream, position)).await });
+        let read = tokio::spawn(async move { bounded(read_on(&store, account, kinds, position)).await });
         let (batch, position) = read.await.map_err(Error::internal)??;
         let moved = position > self.position || !batch.is_empty();
         self.position = position;
@@ -95,19 +93,32 @@ impl<E: StreamEvent + Send + 'static> Reader<E> {
 }
 
 /// The next events behind `position`, and the position that a reader has without them.
-async fn read_on<E: StreamEvent>(
+async fn read_on(
     store: &Store,
-    stream: Uuid,
+    account: Uuid,
+    kinds: Kinds,
     position: i64,
-) -> Result<(Vec<Event<E>>, i64), Error> {
-    let Batch { events, last } = store.events_after(stream, position).await?;
+) -> Result<(Vec<Event<Happened>>, i64), Error> {
+    let found = look(store, account, kinds, position).await?;
+    // After the events: what is purged while they are read is either in them or marked by now.
+    store.require_unpurged(account, position, kinds).await?;
+    Ok(found)
+}
+
+async fn look(
+    store: &Store,
+    account: Uuid,
+    kinds: Kinds,
+    position: i64,
+) -> Result<(Vec<Event<Happened>>, i64), Error> {
+    let Batch { events, last } = store.events_after(account, position, kinds, Happened::parse).await?;
     if let Some(last) = last {
         let passed = if events.is_empty() { last } else { position };
         return Ok((events, passed));
     }
     // The version before the events: what is committed in between is then not passed over.
-    let version = store.version(stream).await?.unwrap_or_default();
-    let Batch { events, last } = store.events_after(stream, position).await?;
+    let version = store.version(account).await?.unwrap_or_default();
+    let Batch { events, last } = store.events_after(account, position, kinds, Happened::parse).await?;
     // Without events there are only ones of other kinds up to here.
     let passed = match (events.is_empty(), last) {
         (true, last) => position.max(last.unwrap_or(version)),

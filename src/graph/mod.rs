@@ -1,36 +1,45 @@
 //! The graph: Query, Mutation and Subscription merged from the slices, and what surrounds their execution.
 
+mod answers;
 pub mod consistency;
 pub mod context;
 mod documents;
 pub mod event_stream;
 mod export;
 mod introspection;
+pub mod loaders;
 mod node;
 pub mod outcome;
+pub mod pagination;
+mod root_field;
 pub mod scalars;
 mod secrets;
 mod subgraph;
+pub mod subscription;
 pub mod user_error;
 
 use std::sync::Arc;
 
 use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
 use async_graphql::{MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder};
+use axum::body::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::account::graphql::AccountQuery;
+use crate::account::graphql::{AccountMutation, AccountQuery};
+use crate::account::subscription::AccountSubscription;
 use crate::app::App;
 use crate::config;
 use crate::error::Error;
-use crate::link_graph::graphql::{AccountEvent, LinkGraphSubscription};
+use crate::link_graph::graphql::LinkGraphSubscription;
 use crate::platform::graphql::PlatformQuery;
-use crate::profile::graphql::ProfileCard;
+use crate::profile::graphql::{ProfileCard, ProfileMutation};
+use crate::session::Viewer;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
+use answers::{Answers, Question};
 use consistency::Consistency;
-pub use documents::is_subscription;
-use documents::{Documents, Unknown};
+use documents::{Documents, Prepared, Unknown};
+use loaders::Loaders;
 use node::NodeQuery;
 use outcome::Outcome;
 use subgraph::SubgraphQuery;
@@ -41,11 +50,11 @@ pub struct Query(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(VerificationMutation);
+pub struct Mutation(AccountMutation, ProfileMutation, VerificationMutation);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(LinkGraphSubscription);
+pub struct Subscription(AccountSubscription, LinkGraphSubscription);
 
 /// The same with the entity resolvers that a federation router calls. They are a root type of their own so
 /// that the public graph has no `_entities` and no `_service` at all.
@@ -65,56 +74,138 @@ fn schema(app: Arc<App>) -> AccountsSchema {
     limited(builder(Query::default()), &limits).data(app).finish()
 }
 
+/// An operation under way.
+pub struct Execution {
+    /// A query or a mutation has one answer, a subscription any number.
+    pub is_subscription: bool,
+    pub answers: BoxStream<'static, (Response, Outcome)>,
+}
+
+impl Execution {
+    /// One that was not executed.
+    pub fn refused(refusal: Response) -> Self {
+        let answers = stream::once(async { (refusal, Outcome::Refused) }).boxed();
+        Self { is_subscription: false, answers }
+    }
+}
+
 /// The graph, and the documents that it has been asked: what a transport executes with. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
     schema: AccountsSchema,
     documents: Arc<Documents>,
+    answers: Option<Arc<Answers>>,
+    app: Arc<App>,
 }
 
 impl Operations {
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
         let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
-        Ok(Self { schema: schema(app), documents })
+        let answers = Answers::new(app.config.graph.answer_bytes).map(Arc::new);
+        Ok(Self { schema: schema(app.clone()), documents, answers, app })
     }
 
-    /// Executes a query or a mutation, which sees the viewer's account at version `at_least` or later.
-    pub async fn execute(&self, request: Request, at_least: i64) -> (Response, Outcome) {
-        let (request, consistency) = Consistency::of(request, at_least);
-        let (request, mut unknown) = match self.documents.prepare(request) {
+    /// Answers a query or a mutation of `viewer`, which sees its account at version `at_least` or later. `write`
+    /// makes of a response what goes to the client; it may be remembered and given again.
+    pub async fn answer(
+        &self,
+        request: Request,
+        viewer: Option<Viewer>,
+        at_least: i64,
+        write: impl Fn(&Response, Outcome) -> Bytes,
+    ) -> (Bytes, Outcome) {
+        let prepared = match self.documents.prepare(asked_by(viewer, request)) {
             Ok(prepared) => prepared,
-            Err(refusal) => return (*refusal, Outcome::Refused),
+            Err(refusal) => return (write(&refusal, Outcome::Refused), Outcome::Refused),
         };
-        let mut response = self.schema.execute(request).await;
-        consistency.tell(&mut response);
-        self.settle(response, &mut unknown)
-    }
-
-    /// Executes any operation; a query or a mutation has one answer. It goes on also while nobody asks for the
-    /// answer: an operation that stands still could hold a lock or a connection.
-    pub fn execute_stream(&self, mut request: Request) -> BoxStream<'static, (Response, Outcome)> {
-        if !documents::is_subscription(&mut request) {
-            let operations = self.clone();
-            let task = tokio::spawn(async move { operations.execute(request, 0).await });
-            let task = AbortOnDropHandle::new(task);
-            return stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) }).boxed();
+        let Some((answers, mut question)) = self.question(&prepared, viewer) else {
+            let (response, outcome, _) = self.run(prepared, at_least).await;
+            return (write(&response, outcome), outcome);
+        };
+        // Where the version is not to be had, executing the operation says why.
+        if let Ok(Some(graph)) = self.app.graphs.get(question.account, at_least).await {
+            question.version = graph.version;
+            if let Some(answer) = answers.get(&question) {
+                return (answer, Outcome::Executed);
+            }
         }
-        let (request, mut unknown) = match self.documents.prepare(request) {
-            Ok(prepared) => prepared,
-            Err(refusal) => return stream::once(async { (*refusal, Outcome::Refused) }).boxed(),
-        };
-        let operations = self.clone();
-        let answers = self.schema.execute_stream(request);
-        answers.map(move |response| operations.settle(response, &mut unknown)).boxed()
+        let (response, outcome, version) = self.run(prepared, at_least).await;
+        let answer = write(&response, outcome);
+        if let (Outcome::Executed, Some(version), true) = (outcome, version, response.errors.is_empty()) {
+            answers.keep(Question { version, ..question }, answer.clone());
+        }
+        (answer, outcome)
     }
 
-    fn settle(&self, mut response: Response, unknown: &mut Option<Unknown>) -> (Response, Outcome) {
+    /// What an answer depends on, if answers are remembered and this one can be; its version is not known yet.
+    fn question(&self, prepared: &Prepared, viewer: Option<Viewer>) -> Option<(&Answers, Question)> {
+        let (answers, viewer) = (self.answers.as_deref()?, viewer?);
+        let request = &prepared.request;
+        let variables = match request.variables.is_empty() {
+            true => String::new(),
+            false => serde_json::to_string(&request.variables).ok()?,
+        };
+        let question = Question {
+            document: prepared.number?,
+            operation: request.operation_name.clone(),
+            variables,
+            account: viewer.account,
+            version: 0,
+        };
+        Some((answers, question))
+    }
+
+    /// Executes any operation of `viewer`. It goes on also while nobody asks for the answer: an operation that stands
+    /// still could hold a lock or a connection.
+    pub fn execute_stream(&self, request: Request, viewer: Option<Viewer>) -> Execution {
+        let prepared = match self.documents.prepare(asked_by(viewer, request)) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Execution::refused(*refusal),
+        };
+        if let Some(subscription) = prepared.subscription() {
+            return match root_field::flatten(&prepared.document, subscription) {
+                Ok(flat) => {
+                    let answers = subscription::open(self.clone(), prepared, flat, viewer).boxed();
+                    Execution { is_subscription: true, answers }
+                }
+                Err(error) => Execution::refused(outcome::refuse(&error)),
+            };
+        }
+        let operations = self.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let (response, outcome, _) = operations.run(prepared, 0).await;
+            (response, outcome)
+        }));
+        let answers = stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) });
+        Execution { is_subscription: false, answers: answers.boxed() }
+    }
+
+    /// The response, and the one version of the viewer's account that it shows.
+    async fn run(&self, mut prepared: Prepared, at_least: i64) -> (Response, Outcome, Option<i64>) {
+        let unknown = prepared.unknown.take();
+        let request = if unknown.is_some() { prepared.request } else { prepared.into_request() };
+        let (request, consistency) = Consistency::of(request, at_least);
+        let loaders = Loaders::new(self.app.store.db().clone());
+        let mut response = self.schema.execute(request.data(loaders)).await;
+        consistency.tell(&mut response);
+        let (response, outcome) = self.settle(response, unknown);
+        (response, outcome, consistency.one_version())
+    }
+
+    fn settle(&self, mut response: Response, unknown: Option<Unknown>) -> (Response, Outcome) {
         let outcome = outcome::settle(&mut response);
-        let unknown = unknown.take();
         if let (Outcome::Executed, Some(unknown)) = (outcome, unknown) {
             self.documents.keep(unknown);
         }
         (response, outcome)
+    }
+}
+
+/// The request with who asks, which is what [`context::viewer`] finds.
+fn asked_by(viewer: Option<Viewer>, request: Request) -> Request {
+    match viewer {
+        Some(viewer) => request.data(viewer),
+        None => request,
     }
 }
 
@@ -140,9 +231,7 @@ pub fn subgraph_sdl() -> String {
 }
 
 fn builder<Q: ObjectType + 'static>(query: Q) -> SchemaBuilder<Q, Mutation, Subscription> {
-    Schema::build(query, Mutation::default(), Subscription::default())
-        .register_output_type::<AccountEvent>()
-        .register_output_type::<ProfileCard>()
+    Schema::build(query, Mutation::default(), Subscription::default()).register_output_type::<ProfileCard>()
 }
 
 fn subgraph_builder() -> SchemaBuilder<RouterQuery, Mutation, Subscription> {

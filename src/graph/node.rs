@@ -5,8 +5,10 @@ use async_graphql::{Context, ID, Interface, Object};
 use super::consistency::own_graph;
 use super::context::{app, viewer};
 use crate::account::graphql::Account;
+use crate::activity::graphql::AccountActivity;
 use crate::error::Error;
-use crate::ids::{NodeId, NodeKind};
+use crate::ids::{ActivityId, NodeId, NodeKind};
+use crate::link_graph::graphql::ProfileConnection;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
 use crate::session;
@@ -19,9 +21,11 @@ use crate::verification::{self, Caller};
 #[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
 pub enum Node {
     Account(Account),
+    AccountActivity(AccountActivity),
     AccountSession(AccountSession),
     LinkedProfile(LinkedProfile),
     Platform(Platform),
+    ProfileConnection(ProfileConnection),
     Verification(Verification),
 }
 
@@ -44,15 +48,23 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
     if let Some(key) = id.strip_prefix(Platform::ID_PREFIX) {
         return Ok(app(ctx).platforms.get(key).cloned().map(|platform| Node::Platform(Platform(platform))));
     }
-    let (Ok(id), Some(viewer)) = (id.parse::<NodeId>(), viewer(ctx)) else { return Ok(None) };
+    let Some(viewer) = viewer(ctx) else { return Ok(None) };
     let app = app(ctx);
     // Each of these begins with its owner: what is somebody else's is not found.
+    if let Ok(id) = id.parse::<ActivityId>() {
+        return Ok(AccountActivity::find(ctx, viewer.account, id).await?.map(Node::AccountActivity));
+    }
+    let Ok(id) = id.parse::<NodeId>() else { return Ok(None) };
     match id.kind {
         NodeKind::Account if id.uuid != viewer.account => Ok(None),
         NodeKind::Account => Ok(own_graph(ctx).await?.map(|graph| Node::Account(Account(graph)))),
         NodeKind::LinkedProfile => {
+            let profile = LinkedProfile::of_account(ctx, viewer.account, 0, id.uuid).await?;
+            Ok(profile.map(Node::LinkedProfile))
+        }
+        NodeKind::ProfileConnection => {
             let graph = own_graph(ctx).await?;
-            Ok(graph.and_then(|g| LinkedProfile::find(&g, id.uuid)).map(Node::LinkedProfile))
+            Ok(graph.and_then(|g| ProfileConnection::find(&g, id.uuid)).map(Node::ProfileConnection))
         }
         NodeKind::AccountSession => {
             let row = session::find(app.store.db(), viewer.account, id.uuid).await?;

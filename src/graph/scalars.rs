@@ -38,6 +38,10 @@ impl Url {
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().filter(|url: &url::Url| matches!(url.scheme(), "http" | "https")).map(Self)
     }
+
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 /// An absolute URL, RFC 3986.

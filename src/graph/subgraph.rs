@@ -5,10 +5,11 @@
 use async_graphql::{Context, ID, Object};
 
 use super::consistency::own_graph;
-use super::context::app;
+use super::context::{app, viewer};
 use crate::account::graphql::Account;
 use crate::error::Error;
 use crate::ids::{NodeId, NodeKind};
+use crate::link_graph::graphql::ProfileConnection;
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
@@ -35,7 +36,10 @@ impl SubgraphQuery {
         #[graphql(key)] id: ID,
     ) -> Result<Option<LinkedProfile>, Error> {
         let Some(wanted) = NodeId::parse_as(NodeKind::LinkedProfile, &id) else { return Ok(None) };
-        Ok(own_graph(ctx).await?.and_then(|graph| LinkedProfile::find(&graph, wanted)))
+        match viewer(ctx) {
+            Some(viewer) => LinkedProfile::of_account(ctx, viewer.account, 0, wanted).await,
+            None => Ok(None),
+        }
     }
 
     #[graphql(entity)]
@@ -47,6 +51,16 @@ impl SubgraphQuery {
     ) -> Result<Option<LinkedProfile>, Error> {
         let graph = own_graph(ctx).await?;
         Ok(graph.and_then(|graph| LinkedProfile::find_by_key(&graph, platform_key.as_str(), &external_id)))
+    }
+
+    #[graphql(entity)]
+    async fn profile_connection_by_id(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(key)] id: ID,
+    ) -> Result<Option<ProfileConnection>, Error> {
+        let Some(wanted) = NodeId::parse_as(NodeKind::ProfileConnection, &id) else { return Ok(None) };
+        Ok(own_graph(ctx).await?.and_then(|graph| ProfileConnection::find(&graph, wanted)))
     }
 
     #[graphql(entity)]

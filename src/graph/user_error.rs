@@ -58,6 +58,8 @@ pub enum AccountsErrorCode {
     ProfileLinkedElsewhere,
     /// The profile is not active.
     ProfileNotActive,
+    /// Nobody could sign in to the account any more.
+    LastSignInMethod,
 }
 
 impl AccountsErrorCode {

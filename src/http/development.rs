@@ -23,7 +23,7 @@ pub(super) async fn sign_in(
             let location = format!("/#access_token={}", access.token);
             ([(header::CACHE_CONTROL, "no-store")], Redirect::to(&location)).into_response()
         }
-        Ok(None) => (StatusCode::NOT_FOUND, "there is no demo account").into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, "there is no demo account that can sign in").into_response(),
         Err(error) => graphql::refusal(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_graphql::{ParseRequestError, Response as GraphResponse, ServerError, Value};
 use async_graphql_axum::GraphQLRequest;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -73,16 +73,13 @@ pub(super) async fn post(
         let error = bad_input("Accounts-Center-Min-Version is a version: the number that an answer told.");
         return refusal_as(media_type, StatusCode::BAD_REQUEST, &error);
     };
-    let mut operation = match read(&wire, request).await {
+    let operation = match read(&wire, request).await {
         Ok(operation) => operation,
         Err(error) => return unreadable(&wire, media_type, &error),
     };
-    if let Some(viewer) = viewer {
-        operation = operation.data(viewer);
-    }
     let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
-    let (response, outcome) = wire.operations.execute(operation, at_least).await;
-    write(&response, outcome, media_type)
+    let (body, outcome) = wire.operations.answer(operation, viewer, at_least, body).await;
+    answer(body, outcome, media_type)
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
@@ -118,8 +115,8 @@ async fn read(wire: &Wire, request: Request) -> Result<async_graphql::Request, U
     }
 }
 
-/// Why there is no operation to execute.
-enum Unread {
+/// Why a body could not be read, or has no operation to execute.
+pub(super) enum Unread {
     TooLarge,
     /// The connection ended before the body did.
     Cut,
@@ -128,7 +125,7 @@ enum Unread {
 
 /// The whole body. One that is too large is read on for a while and forgotten: to answer and close while the
 /// client still writes would reset the connection, and the client might never see why.
-async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
+pub(super) async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
@@ -192,13 +189,16 @@ pub(super) fn refusal(status: StatusCode, error: &Error) -> Response {
 /// where the media type would allow 200.
 fn refusal_as(media_type: &'static str, status: StatusCode, error: &Error) -> Response {
     let response = outcome::refuse(error);
-    let mut answer = write(&response, Outcome::Refused, media_type);
-    *answer.status_mut() = status;
-    answer
+    let mut refusal = answer(body(&response, Outcome::Refused), Outcome::Refused, media_type);
+    *refusal.status_mut() = status;
+    refusal
 }
 
-fn write(response: &GraphResponse, outcome: Outcome, media_type: &'static str) -> Response {
-    let body = serde_json::to_vec(&Answer::new(response, outcome)).unwrap_or_default();
+fn body(response: &GraphResponse, outcome: Outcome) -> Bytes {
+    serde_json::to_vec(&Answer::new(response, outcome)).unwrap_or_default().into()
+}
+
+fn answer(body: Bytes, outcome: Outcome, media_type: &'static str) -> Response {
     let status = match outcome {
         Outcome::Refused if media_type == GRAPHQL_JSON => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,

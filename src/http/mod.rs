@@ -5,6 +5,7 @@ pub(crate) mod explorer;
 mod graphql;
 mod health;
 mod metrics;
+mod webhooks;
 mod websocket;
 
 use std::net::SocketAddr;
@@ -97,6 +98,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         .route("/ready", get(health::ready))
         .route("/live", get(health::live))
         .route("/metrics", get(metrics::metrics))
+        .route("/webhooks/{platform}", post(webhooks::receive))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
         router = router.route("/dev/sign-in", get(development::sign_in));

@@ -1,7 +1,7 @@
 //! GraphQL over WebSocket: the `graphql-transport-ws` protocol.
 //!
 //! One task for each socket, which reads, executes and writes. Nothing is queued for a client: while it does
-//! not read, its subscriptions are not polled, and after [`SEND_TIMEOUT`] the socket is dropped.
+//! not read, its subscriptions are not polled, and after `http.send_seconds` the socket is dropped.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -22,15 +22,13 @@ use tokio_stream::StreamMap;
 use super::graphql::{Answer, bearer, refusal};
 use super::{Wire, client};
 use crate::error::{Code, Error};
-use crate::graph::is_subscription;
+use crate::graph::Execution;
 use crate::graph::outcome::{self, Outcome};
 use crate::session::Viewer;
 use crate::verification::Client;
 use crate::verification::graphql::OneSubmission;
 
 const PROTOCOL: &str = "graphql-transport-ws";
-/// A client that takes none of what it asked for in this time is gone.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of one answer over a socket.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Operations that one socket may have open.
@@ -240,7 +238,7 @@ impl Connection {
                     if heard.elapsed() > period * 2 {
                         return Err(End::Gone);
                     }
-                    send(socket, Message::Ping(Default::default())).await?;
+                    self.send(socket, Message::Ping(Default::default())).await?;
                 }
             }
         }
@@ -271,9 +269,9 @@ impl Connection {
                     return Err(End::Close(Close::TooManyInits));
                 }
                 self.caller = Some(self.authenticate(payload.unwrap_or_default())?);
-                say(socket, &ToClient::ConnectionAck).await
+                self.say(socket, &ToClient::ConnectionAck).await
             }
-            FromClient::Ping { payload } => say(socket, &ToClient::Pong { payload }).await,
+            FromClient::Ping { payload } => self.say(socket, &ToClient::Pong { payload }).await,
             FromClient::Pong {} => Ok(()),
             FromClient::Subscribe { id, payload } => {
                 let Some(viewer) = self.caller else { return Err(End::Close(Close::Unauthorized)) };
@@ -281,12 +279,12 @@ impl Connection {
                 if self.operations.contains_key(&id) {
                     return Err(End::Close(Close::DuplicateOperation));
                 }
-                let mut request = *payload;
-                if !is_subscription(&mut request) {
+                let execution = self.execute(viewer, *payload);
+                if !execution.is_subscription {
                     self.single.insert(id.clone());
                 }
-                let operation = self.open(viewer, request);
-                self.operations.insert(id, operation);
+                let answers = execution.answers.map(Some).chain(stream::once(async { None }));
+                self.operations.insert(id, Box::pin(answers));
                 Ok(())
             }
             FromClient::Complete { id } => {
@@ -302,18 +300,13 @@ impl Connection {
         bearer(&self.wire, &authorization).map(Some).map_err(|_| End::Close(Close::Forbidden))
     }
 
-    fn open(&self, viewer: Option<Viewer>, mut operation: async_graphql::Request) -> Operation {
+    fn execute(&self, viewer: Option<Viewer>, operation: async_graphql::Request) -> Execution {
         if self.operations.len() >= MAX_OPERATIONS {
             let message = format!("A socket has at most {MAX_OPERATIONS} operations; complete one first.");
-            let refusal = outcome::refuse(&Error::client(Code::BadUserInput, message));
-            return Box::pin(stream::iter([Some((refusal, Outcome::Refused)), None]));
-        }
-        if let Some(viewer) = viewer {
-            operation = operation.data(viewer);
+            return Execution::refused(outcome::refuse(&Error::client(Code::BadUserInput, message)));
         }
         let operation = operation.data(self.client.clone()).data(OneSubmission::default());
-        let answers = self.wire.operations.execute_stream(operation);
-        Box::pin(answers.map(Some).chain(stream::once(async { None })))
+        self.wire.operations.execute_stream(operation, viewer)
     }
 
     async fn tell(
@@ -325,34 +318,36 @@ impl Connection {
         let Some((answer, outcome)) = answer else {
             self.operations.remove(id);
             self.single.remove(id);
-            return say(socket, &ToClient::Complete { id }).await;
+            return self.say(socket, &ToClient::Complete { id }).await;
         };
         match outcome {
             Outcome::Executed => {
                 let payload = Answer::new(&answer, Outcome::Executed);
-                say(socket, &ToClient::Next { id, payload }).await
+                self.say(socket, &ToClient::Next { id, payload }).await
             }
             // Says that it has ended, too.
             Outcome::Refused => {
                 self.operations.remove(id);
                 self.single.remove(id);
-                say(socket, &ToClient::Error { id, payload: &answer.errors }).await
+                self.say(socket, &ToClient::Error { id, payload: &answer.errors }).await
             }
         }
     }
-}
 
-async fn say(socket: &mut WebSocket, message: &ToClient<'_>) -> Result<(), End> {
-    let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
-    if text.len() >= MAX_ANSWER {
-        return Err(End::Close(Close::TooLarge));
+    async fn say(&mut self, socket: &mut WebSocket, message: &ToClient<'_>) -> Result<(), End> {
+        let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
+        if text.len() >= MAX_ANSWER {
+            return Err(End::Close(Close::TooLarge));
+        }
+        self.send(socket, Message::Text(text.into())).await
     }
-    send(socket, Message::Text(text.into())).await
-}
 
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
-    match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(End::Gone),
+    /// Sends a message; a client that does not take it in time is gone. `&mut self` because streams are not `Sync`.
+    async fn send(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
+        let patience = Duration::from_secs(self.wire.app.config.http.send_seconds);
+        match tokio::time::timeout(patience, socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Gone),
+        }
     }
 }

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use accounts_center_entity::{experience_grant, linked_profile};
-use async_graphql::{Context, Description, Enum, Interface, Object, Subscription};
-use futures_util::Stream;
+use async_graphql::{Context, Description, Enum, ID, Object, Subscription};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::LinkGraph as Graph;
-use super::event::LinkStatusChanged;
+use super::event::{ConnectionChanged, LinkStatusChanged};
+use super::{Edge, Grant, LinkGraph as Graph};
+use crate::account::event::Happened;
 use crate::error::Error;
 use crate::graph::consistency::graph_at;
-use crate::graph::context::{app, require_viewer};
-use crate::graph::event_stream;
+use crate::graph::context::app;
 use crate::graph::scalars::{DateTime, version_number};
+use crate::graph::subscription::{self, Answers};
+use crate::ids::{NodeId, NodeKind};
 use crate::profile::graphql::LinkedProfile;
-use crate::store::Event;
+use crate::store::{Event, StreamEvent};
 
 /// The profiles of one account and the directed connections between them, at one version.
 #[derive(Description)]
@@ -32,6 +33,101 @@ impl LinkGraph {
     /// At most 20.
     async fn profiles(&self) -> Vec<LinkedProfile> {
         LinkedProfile::all(&self.0)
+    }
+
+    /// One for each ordered pair of profiles between which an experience is on: at most 380.
+    async fn connections(
+        &self,
+        #[graphql(desc = "Only those for which it is on.")] experience: Option<Experience>,
+    ) -> Vec<ProfileConnection> {
+        ProfileConnection::all(&self.0, experience)
+    }
+}
+
+/// What flows from one profile to another.
+#[derive(Clone, Description)]
+pub struct ProfileConnection {
+    edge: Edge,
+    source: LinkedProfile,
+    target: LinkedProfile,
+}
+
+impl ProfileConnection {
+    /// The connections of a graph; only those for which `experience` is on, if one is given.
+    pub fn all(graph: &Arc<Graph>, experience: Option<Experience>) -> Vec<Self> {
+        let experience = experience.map(experience_grant::Experience::from);
+        let bears = |edge: &Edge| {
+            let mut grants = edge.grants.iter();
+            experience.is_none_or(|experience| grants.any(|grant| grant.experience == experience))
+        };
+        let edges = graph.edges.iter().filter(|edge| bears(edge));
+        edges.filter_map(|edge| Self::of(graph, edge)).collect()
+    }
+
+    /// The connection of this id, if it is in the graph.
+    pub fn find(graph: &Arc<Graph>, id: Uuid) -> Option<Self> {
+        graph.edges.iter().find(|edge| edge.id == id).and_then(|edge| Self::of(graph, edge))
+    }
+
+    /// Whether it begins or ends at this profile.
+    pub fn touches(&self, profile: Uuid) -> bool {
+        [self.edge.source, self.edge.target].contains(&profile)
+    }
+
+    fn of(graph: &Arc<Graph>, edge: &Edge) -> Option<Self> {
+        let source = LinkedProfile::linked(graph, edge.source)?;
+        let target = LinkedProfile::linked(graph, edge.target)?;
+        Some(Self { edge: edge.clone(), source, target })
+    }
+}
+
+#[Object(use_type_description)]
+impl ProfileConnection {
+    /// The global id.
+    pub async fn id(&self) -> ID {
+        NodeId::new(NodeKind::ProfileConnection, self.edge.id).into()
+    }
+
+    /// Where it comes from.
+    async fn source(&self) -> &LinkedProfile {
+        &self.source
+    }
+
+    /// Where it goes.
+    async fn target(&self) -> &LinkedProfile {
+        &self.target
+    }
+
+    /// The experiences that are on: one at least, one of each kind at most.
+    async fn grants(&self) -> Vec<ExperienceGrant> {
+        let active = linked_profile::LinkStatus::Active;
+        let paused = [&self.source, &self.target].iter().any(|profile| profile.row().status != active);
+        self.edge.grants.iter().map(|grant| ExperienceGrant { grant: grant.clone(), paused }).collect()
+    }
+}
+
+/// One experience that is on, from one profile to another.
+#[derive(Description)]
+pub struct ExperienceGrant {
+    grant: Grant,
+    paused: bool,
+}
+
+#[Object(use_type_description)]
+impl ExperienceGrant {
+    /// What it is.
+    async fn experience(&self) -> Experience {
+        self.grant.experience.into()
+    }
+
+    /// Since when it is on.
+    async fn granted_at(&self) -> DateTime {
+        self.grant.granted_at.into()
+    }
+
+    /// True while a profile at either end is not ACTIVE: nothing flows.
+    async fn paused(&self) -> bool {
+        self.paused
     }
 }
 
@@ -100,21 +196,22 @@ pub enum Experience {
     Messaging,
 }
 
-/// An event of the signed-in account.
-#[derive(Interface)]
-#[graphql(
-    field(name = "cursor", ty = "String", desc = "Pass it as `after` to continue right behind this event."),
-    field(name = "occurred_at", ty = "DateTime", desc = "When it happened.")
-)]
-pub enum AccountEvent {
-    LinkStatusChange(LinkStatusChange),
-}
-
 /// A profile was linked, or its status changed.
 #[derive(Description)]
 pub struct LinkStatusChange {
     account: Uuid,
     event: Event<LinkStatusChanged>,
+}
+
+impl LinkStatusChange {
+    /// Of such an event of `account`.
+    pub fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
+        let event = event.narrow(|happened| match happened {
+            Happened::LinkStatus(changed) => Some(changed),
+            _ => None,
+        })?;
+        Some(Self { account, event })
+    }
 }
 
 #[Object(use_type_description)]
@@ -132,9 +229,8 @@ impl LinkStatusChange {
     /// As it is now; null once erased.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         // At this event's version or later, or a fast reader could be shown what was before.
-        let graph = graph_at(ctx, self.account, self.event.number).await;
-        let profile = self.event.payload.profile;
-        graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
+        let (version, profile) = (self.event.number, self.event.payload.profile);
+        LinkedProfile::of_account(ctx, self.account, version, profile).await.transpose()
     }
 
     /// Null where the profile was just linked.
@@ -158,6 +254,77 @@ impl LinkStatusChange {
     }
 }
 
+/// An experience was turned on or off, paused or resumed.
+#[derive(Description)]
+pub struct ConnectionChange {
+    account: Uuid,
+    event: Event<ConnectionChanged>,
+}
+
+impl ConnectionChange {
+    /// Of such an event of `account`.
+    pub fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
+        let event = event.narrow(|happened| match happened {
+            Happened::Connection(changed) => Some(changed),
+            _ => None,
+        })?;
+        Some(Self { account, event })
+    }
+
+    /// The graph at this event's version or later: a fast reader is not shown what was before.
+    async fn graph(&self, ctx: &Context<'_>) -> Result<Option<Arc<Graph>>, Error> {
+        graph_at(ctx, self.account, self.event.number).await
+    }
+
+    async fn end(&self, ctx: &Context<'_>, profile: Uuid) -> Option<Result<LinkedProfile, Error>> {
+        LinkedProfile::of_account(ctx, self.account, self.event.number, profile).await.transpose()
+    }
+}
+
+#[Object(use_type_description)]
+impl ConnectionChange {
+    /// Pass it as `after` to continue right behind this event.
+    pub async fn cursor(&self, ctx: &Context<'_>) -> String {
+        app(ctx).store.cursor(self.account, self.event.number)
+    }
+
+    /// When it happened.
+    pub async fn occurred_at(&self) -> DateTime {
+        self.event.occurred_at.into()
+    }
+
+    /// As it is now; null once its last grant has ended.
+    async fn connection(&self, ctx: &Context<'_>) -> Option<Result<ProfileConnection, Error>> {
+        let (graph, id) = (self.graph(ctx).await, self.event.payload.connection);
+        graph.map(|graph| graph.and_then(|graph| ProfileConnection::find(&graph, id))).transpose()
+    }
+
+    /// Where it comes from, as it is now; null once erased.
+    async fn source(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
+        self.end(ctx, self.event.payload.source).await
+    }
+
+    /// Where it goes, as it is now; null once erased.
+    async fn target(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
+        self.end(ctx, self.event.payload.target).await
+    }
+
+    /// The experience that changed.
+    async fn experience(&self) -> Experience {
+        self.event.payload.experience
+    }
+
+    /// Whether it was on then; a paused one is.
+    async fn enabled(&self) -> bool {
+        self.event.payload.enabled
+    }
+
+    /// A link graph of this version or later shows the change.
+    async fn graph_version(&self) -> i32 {
+        version_number(self.event.number)
+    }
+}
+
 #[derive(Default)]
 pub struct LinkGraphSubscription;
 
@@ -168,9 +335,16 @@ impl LinkGraphSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Continue right behind this cursor. Absent: from now on.")] after: Option<String>,
-    ) -> Result<impl Stream<Item = Result<LinkStatusChange, Error>> + use<>, Error> {
-        let account = require_viewer(ctx)?.account;
-        let events = event_stream::follow(app(ctx).store.clone(), account, after).await?;
-        Ok(event_stream::map(events, move |event| LinkStatusChange { account, event }))
+    ) -> Result<Answers<LinkStatusChange>, Error> {
+        subscription::follow(ctx, Some(&[LinkStatusChanged::KIND]), after, LinkStatusChange::of).await
+    }
+
+    /// Each change of what flows between two linked profiles.
+    async fn connection_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Continue right behind this cursor. Absent: from now on.")] after: Option<String>,
+    ) -> Result<Answers<ConnectionChange>, Error> {
+        subscription::follow(ctx, Some(&[ConnectionChanged::KIND]), after, ConnectionChange::of).await
     }
 }

@@ -5,11 +5,13 @@
 //! database. An entry below what this process has heard of the account is a miss, in this process and in Redis.
 //! While hints may be lost nothing is served that the database has not confirmed.
 
+pub mod connection;
 pub mod event;
 pub mod graphql;
 mod layout;
 mod load;
 mod near;
+pub mod pausing;
 mod slot;
 
 use std::sync::Arc;

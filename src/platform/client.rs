@@ -69,7 +69,9 @@ impl ProfileClaim {
     /// The claim if it can be kept: ids and handles as they are, names without what is no text.
     fn checked(mut self) -> Option<Self> {
         let is_kept = |text: &str| (1..=MAX_ID).contains(&text.len()) && !text.contains(char::is_control);
-        if !is_kept(&self.external_id) || !is_kept(&self.handle) {
+        // A deleted profile has no handle any more: it may be somebody else's.
+        let has_handle = self.state == ProfileState::Deleted || is_kept(&self.handle);
+        if !is_kept(&self.external_id) || !has_handle {
             return None;
         }
         let name = self.display_name.chars().filter(|c| !c.is_control());

@@ -6,9 +6,11 @@ mod client;
 pub mod graphql;
 mod key;
 mod masking;
+mod webhook;
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use indexmap::IndexMap;
 
 use crate::clock::Clock;
@@ -18,6 +20,7 @@ use crate::ids::Ids;
 pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState};
 pub use key::PlatformKey;
 pub use masking::mask_handle;
+pub use webhook::{Unsigned, WebhookKey};
 
 /// A configured platform.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub struct Platform {
     pub sign_in: bool,
     pub end_to_end_encrypted: bool,
     pub client: PlatformClient,
+    /// What its webhooks are signed with.
+    pub webhooks: WebhookKey,
 }
 
 /// All configured platforms, in the operator's order. Cheap to clone.
@@ -58,6 +63,8 @@ impl Platforms {
                 sign_in: platform.sign_in,
                 end_to_end_encrypted: platform.end_to_end_encrypted,
                 client: PlatformClient::new(&calls, key, &base_url, platform.credential.clone())?,
+                webhooks: WebhookKey::parse(&platform.webhook_secret)
+                    .with_context(|| format!("platforms.{key}.webhook_secret"))?,
             };
             anyhow::Ok((key.clone(), Arc::new(platform)))
         });

@@ -1,17 +1,22 @@
-//! A linked profile in the graph.
+//! A linked profile in the graph, and what its owner can do with it.
 
 use std::sync::Arc;
 
 use accounts_center_entity::linked_profile;
-use async_graphql::{Context, Description, Error as GraphError, ID, Interface, Object};
+use async_graphql::{
+    Context, Description, Error as GraphError, ID, InputObject, Interface, Object, SimpleObject,
+};
 use uuid::Uuid;
 
 use crate::account::graphql::Account;
-use crate::graph::context::app;
+use crate::error::{Error, UserError, UserResult};
+use crate::graph::consistency::graph_at;
+use crate::graph::context::{app, require_viewer};
+use crate::graph::loaders;
 use crate::graph::scalars::{DateTime, Url};
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph::LinkGraph;
-use crate::link_graph::graphql::{LinkStatus, LinkStatusReason};
+use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason, ProfileConnection};
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 
@@ -36,21 +41,60 @@ pub enum ProfileCard {
 /// A profile on a platform whose owner proved that it is theirs.
 #[derive(Clone, Description)]
 pub struct LinkedProfile {
+    /// The graph of its account.
     graph: Arc<LinkGraph>,
-    /// Its place among the graph's profiles.
-    index: usize,
+    place: Place,
 }
+
+#[derive(Clone)]
+enum Place {
+    /// Among the graph's profiles.
+    Node(usize),
+    /// It is unlinked: the graph does not have it any more.
+    Tombstone(Arc<linked_profile::Model>),
+}
+
+/// The name of a profile that is unlinked; its own is erased.
+const REMOVED: &str = "Removed profile";
 
 impl LinkedProfile {
     /// All profiles of a graph, oldest first.
     pub fn all(graph: &Arc<LinkGraph>) -> Vec<Self> {
-        (0..graph.profiles.len()).map(|index| Self { graph: graph.clone(), index }).collect()
+        (0..graph.profiles.len()).map(|index| Self::node(graph, index)).collect()
+    }
+
+    /// The newest profiles that the account of `graph` has unlinked, newest first.
+    pub async fn unlinked(ctx: &Context<'_>, graph: &Arc<LinkGraph>) -> Result<Vec<Self>, Error> {
+        let rows = loaders::newest_tombstones(ctx, graph.account.id).await?;
+        Ok(rows.into_iter().map(|row| Self { graph: graph.clone(), place: Place::Tombstone(row) }).collect())
     }
 
     /// The profile of this id, if it is in the graph.
-    pub fn find(graph: &Arc<LinkGraph>, id: Uuid) -> Option<Self> {
+    pub fn linked(graph: &Arc<LinkGraph>, id: Uuid) -> Option<Self> {
         let index = graph.profiles.iter().position(|profile| profile.id == id)?;
-        Some(Self { graph: graph.clone(), index })
+        Some(Self::node(graph, index))
+    }
+
+    /// The profile of this id, linked or unlinked, if it belongs to the account of `graph`.
+    pub async fn find(ctx: &Context<'_>, graph: &Arc<LinkGraph>, id: Uuid) -> Result<Option<Self>, Error> {
+        if let Some(linked) = Self::linked(graph, id) {
+            return Ok(Some(linked));
+        }
+        let row = loaders::tombstone(ctx, graph.account.id, id).await?;
+        Ok(row.map(|row| Self { graph: graph.clone(), place: Place::Tombstone(row) }))
+    }
+
+    /// The same of `account`, whose graph is read at version `at_least` or later.
+    pub async fn of_account(
+        ctx: &Context<'_>,
+        account: Uuid,
+        at_least: i64,
+        id: Uuid,
+    ) -> Result<Option<Self>, Error> {
+        match graph_at(ctx, account, at_least).await? {
+            Some(graph) => Self::find(ctx, &graph, id).await,
+            None => Ok(None),
+        }
     }
 
     /// The profile of this key, if it is in the graph.
@@ -59,11 +103,18 @@ impl LinkedProfile {
             profile.platform == platform && profile.external_id == external_id
         };
         let index = graph.profiles.iter().position(is_it)?;
-        Some(Self { graph: graph.clone(), index })
+        Some(Self::node(graph, index))
+    }
+
+    fn node(graph: &Arc<LinkGraph>, index: usize) -> Self {
+        Self { graph: graph.clone(), place: Place::Node(index) }
     }
 
     pub fn row(&self) -> &linked_profile::Model {
-        &self.graph.profiles[self.index]
+        match &self.place {
+            Place::Node(index) => &self.graph.profiles[*index],
+            Place::Tombstone(row) => row,
+        }
     }
 }
 
@@ -101,7 +152,10 @@ impl LinkedProfile {
 
     /// The name that the platform shows.
     pub async fn display_name(&self) -> &str {
-        &self.row().display_name
+        match &self.place {
+            Place::Node(_) => &self.row().display_name,
+            Place::Tombstone(_) => REMOVED,
+        }
     }
 
     /// The picture that the platform shows.
@@ -129,8 +183,122 @@ impl LinkedProfile {
         self.row().status_changed_at.into()
     }
 
+    /// When an unlinking profile is gone for good; `keepProfile` keeps it until then.
+    async fn unlinks_at(&self) -> Option<DateTime> {
+        self.row().unlinks_at.map(DateTime::from)
+    }
+
+    /// Those that begin or end here: at most 38.
+    async fn connections(
+        &self,
+        #[graphql(desc = "Only those for which it is on.")] experience: Option<Experience>,
+    ) -> Vec<ProfileConnection> {
+        let mut connections = ProfileConnection::all(&self.graph, experience);
+        connections.retain(|connection| connection.touches(self.row().id));
+        connections
+    }
+
     /// Whether a proof of it signs in to the account.
     async fn sign_in_enabled(&self) -> bool {
         self.row().sign_in_enabled
     }
+}
+
+/// Which profile to unlink.
+#[derive(InputObject)]
+pub struct UnlinkProfileInput {
+    /// Its global id.
+    profile_id: ID,
+}
+
+/// The profile, which can be kept until `unlinksAt`.
+#[derive(SimpleObject, Default)]
+pub struct UnlinkProfilePayload {
+    /// Null where there are errors.
+    profile: Option<LinkedProfile>,
+    /// The account as it is now; null where there are errors.
+    account: Option<Account>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+/// Which profile to keep.
+#[derive(InputObject)]
+pub struct KeepProfileInput {
+    /// Its global id.
+    profile_id: ID,
+}
+
+/// The profile as it is again.
+#[derive(SimpleObject, Default)]
+pub struct KeepProfilePayload {
+    /// Null where there are errors.
+    profile: Option<LinkedProfile>,
+    /// The account as it is now; null where there are errors.
+    account: Option<Account>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct ProfileMutation;
+
+#[Object]
+impl ProfileMutation {
+    /// Step-up. Sharing and sessions of the profile end at once; connections end for good after 24 hours. NOT_FOUND,
+    /// LAST_SIGN_IN_METHOD.
+    async fn unlink_profile(
+        &self,
+        ctx: &Context<'_>,
+        input: UnlinkProfileInput,
+    ) -> Result<UnlinkProfilePayload, Error> {
+        let (viewer, id) = (require_viewer(ctx)?, uuid_of(&input.profile_id));
+        let done = super::unlink(app(ctx), viewer, id).await;
+        Ok(match shown(ctx, viewer.account, id, done).await? {
+            Ok((profile, account)) => {
+                UnlinkProfilePayload { profile, account: Some(account), user_errors: Vec::new() }
+            }
+            Err(user_errors) => UnlinkProfilePayload { user_errors, ..Default::default() },
+        })
+    }
+
+    /// Undoes `unlinkProfile` within its 24 hours: connections go on; ended sessions do not. NOT_FOUND,
+    /// PROFILE_NOT_ACTIVE.
+    async fn keep_profile(
+        &self,
+        ctx: &Context<'_>,
+        input: KeepProfileInput,
+    ) -> Result<KeepProfilePayload, Error> {
+        let (viewer, id) = (require_viewer(ctx)?, uuid_of(&input.profile_id));
+        let done = super::keep(app(ctx), viewer, id).await;
+        Ok(match shown(ctx, viewer.account, id, done).await? {
+            Ok((profile, account)) => {
+                KeepProfilePayload { profile, account: Some(account), user_errors: Vec::new() }
+            }
+            Err(user_errors) => KeepProfilePayload { user_errors, ..Default::default() },
+        })
+    }
+}
+
+fn uuid_of(id: &ID) -> Option<Uuid> {
+    NodeId::parse_as(NodeKind::LinkedProfile, id)
+}
+
+/// A profile and its account after a command that ended at a version of the account.
+async fn shown(
+    ctx: &Context<'_>,
+    account: Uuid,
+    profile: Option<Uuid>,
+    done: UserResult<i64>,
+) -> UserResult<(Option<LinkedProfile>, Account)> {
+    let version = match done? {
+        Ok(version) => version,
+        Err(errors) => return Ok(Err(errors)),
+    };
+    let account = Account::at(ctx, account, version).await?;
+    let profile = match profile {
+        Some(id) => LinkedProfile::find(ctx, &account.0, id).await?,
+        None => None,
+    };
+    Ok(Ok((profile, account)))
 }

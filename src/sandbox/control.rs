@@ -12,6 +12,7 @@ use super::Sandbox;
 use super::faults::Faults;
 use super::problem::Problem;
 use super::state::Profile;
+use super::webhooks;
 use crate::platform::ProfileState;
 
 pub fn router() -> Router<Sandbox> {
@@ -72,17 +73,21 @@ struct NewState {
     state: ProfileState,
 }
 
+/// Changes a profile's state, and sends the webhook that tells of it.
 async fn set_profile_state(
     State(sandbox): State<Sandbox>,
     Path((platform, external_id)): Path<(String, String)>,
     Json(new): Json<NewState>,
 ) -> Result<StatusCode, Problem> {
     let state = sandbox.platform(&platform).ok_or_else(Problem::unknown_platform)?;
+    let mut copies = 0;
     let found = state.send_if_modified(|state| {
+        copies = state.faults.webhook_copies();
         let profile = state.profiles.iter_mut().find(|profile| profile.external_id == external_id);
         profile.map(|profile| profile.state = new.state).is_some()
     });
     if found {
+        webhooks::tell(&sandbox, &platform, &external_id, new.state, copies);
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem::new(StatusCode::NOT_FOUND, "there is no such profile"))

@@ -27,12 +27,19 @@ pub struct Faults {
     drop_before: bool,
     /// Do it, and cut the connection instead of answering.
     drop_after_effect: bool,
+    /// Deliver each webhook twice, at the same moment.
+    duplicate_webhooks: bool,
     /// What is owed of `error_rate`, so that it needs no chance.
     #[serde(skip)]
     owed: f64,
 }
 
 impl Faults {
+    /// How often a webhook is delivered.
+    pub fn webhook_copies(&self) -> usize {
+        if self.duplicate_webhooks { 2 } else { 1 }
+    }
+
     /// The status to fail this call with, if it is its turn.
     fn failure(&mut self) -> Option<StatusCode> {
         let rate = self.error_rate.unwrap_or(if self.status.is_some() { 1.0 } else { 0.0 });

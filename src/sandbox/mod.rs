@@ -10,9 +10,10 @@ mod faults;
 mod phone;
 mod problem;
 mod state;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,16 +25,23 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::ids::Ids;
 use crate::platform::PlatformKey;
 
 pub use clock::ClockFollower;
 pub use state::DEMO_PROFILE;
 use state::PlatformState;
+pub use webhooks::WebhookSubscription;
 
 /// The bearer token that the sandbox takes: `platforms.*.credential` in development.
 const CREDENTIAL: &str = "sandbox";
+/// What the sandbox signs its webhooks with: `platforms.*.webhook_secret` in development.
+pub const WEBHOOK_SECRET: &str = "whsec_c2FuZGJveC5zYW5kYm94LnNhbmRib3gu";
 /// How often changed state is written to its file.
 const SAVE_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a server gets to answer a webhook.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All sandbox platforms. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +53,10 @@ struct Inner {
     clock: Clock,
     /// What servers in development add to their time, in seconds.
     offset: watch::Sender<i64>,
+    /// Servers that take webhooks. Never saved: they say again that they are there.
+    receivers: Mutex<Vec<webhooks::Receiver>>,
+    http: reqwest::Client,
+    ids: Ids,
 }
 
 /// What the file holds.
@@ -80,7 +92,9 @@ impl Sandbox {
         let clock = Clock::system();
         clock.set_offset(saved.offset_seconds);
         let offset = watch::channel(saved.offset_seconds).0;
-        Ok(Self(Arc::new(Inner { file, platforms, clock, offset })))
+        let http = reqwest::Client::builder().no_proxy().timeout(WEBHOOK_TIMEOUT).build()?;
+        let (receivers, ids) = (Mutex::default(), Ids::random());
+        Ok(Self(Arc::new(Inner { file, platforms, clock, offset, receivers, http, ids })))
     }
 
     fn platform(&self, key: &str) -> Option<&watch::Sender<PlatformState>> {
@@ -127,6 +141,7 @@ pub fn router(sandbox: Sandbox, stop: CancellationToken) -> Router {
     Router::new()
         .nest("/sandbox/{platform}", platform)
         .merge(clock::router(stop))
+        .merge(webhooks::router())
         .layer(DefaultBodyLimit::max(64 * 1024))
         .with_state(sandbox)
 }

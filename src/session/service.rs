@@ -2,6 +2,7 @@
 
 use accounts_center_entity::{account, session};
 use chrono::TimeDelta;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
@@ -69,19 +70,44 @@ pub async fn check_fresh(
     session: &session::Model,
     config: &config::Sessions,
 ) -> Result<(), Error> {
-    let now = command.now();
-    if now < session.authenticated_at + TimeDelta::minutes(config.step_up_minutes.into()) {
-        return Ok(());
-    }
+    let Err(error) = check_recent(command, session, config) else { return Ok(()) };
     let account = account::Entity::find_by_id(session.account_id).one(command.tx()).await?;
     let new = TimeDelta::minutes(config.new_account_minutes.into());
-    if account.is_some_and(|account| now < account.created_at + new) {
+    if account.is_some_and(|account| command.now() < account.created_at + new) {
+        return Ok(());
+    }
+    Err(error)
+}
+
+/// Checks for any other "Step-up" mutation: a recent proof, however new the account is.
+///
+/// # Errors
+/// STEP_UP_REQUIRED, counted from the authentication and not from activity.
+pub fn check_recent(
+    command: &Command,
+    session: &session::Model,
+    config: &config::Sessions,
+) -> Result<(), Error> {
+    let recent = TimeDelta::minutes(config.step_up_minutes.into());
+    if command.now() < session.authenticated_at + recent {
         return Ok(());
     }
     Err(Error::client(
         Code::StepUpRequired,
         format!("This needs a proof of at most {} minutes ago; sign in again.", config.step_up_minutes),
     ))
+}
+
+/// Ends the sessions that a profile of `account` opened.
+pub async fn end_opened_by(command: &Command, account: Uuid, profile: Uuid) -> Result<(), Error> {
+    session::Entity::update_many()
+        .col_expr(session::Column::RevokedAt, Expr::val(command.now()))
+        .filter(session::Column::AccountId.eq(account))
+        .filter(session::Column::OpenedByProfileId.eq(profile))
+        .filter(session::Column::RevokedAt.is_null())
+        .exec(command.tx())
+        .await?;
+    Ok(())
 }
 
 /// A session of `account`.

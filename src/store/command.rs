@@ -1,6 +1,6 @@
 //! The one way in which things change.
 
-use accounts_center_entity::{event, job, stream};
+use accounts_center_entity::{activity, event, job, stream};
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -73,6 +73,8 @@ struct Touched {
     version: i64,
     graph_version: i64,
     events: Vec<event::ActiveModel>,
+    /// Copies of those events that stay.
+    recorded: Vec<activity::ActiveModel>,
 }
 
 enum Target {
@@ -202,7 +204,13 @@ impl Command {
         }
         .insert(&self.tx)
         .await?;
-        self.streams.push(Touched { id, version: 0, graph_version: 0, events: Vec::new() });
+        self.streams.push(Touched {
+            id,
+            version: 0,
+            graph_version: 0,
+            events: Vec::new(),
+            recorded: Vec::new(),
+        });
         Ok(())
     }
 
@@ -216,11 +224,21 @@ impl Command {
         if E::CHANGES_GRAPH {
             touched.graph_version = touched.version;
         }
+        let payload = serde_json::to_value(event).map_err(Error::internal)?;
+        if E::RECORDED {
+            touched.recorded.push(activity::ActiveModel {
+                stream_id: Set(stream),
+                number: Set(touched.version),
+                kind: Set(E::KIND.to_owned()),
+                payload: Set(payload.clone()),
+                occurred_at: Set(self.now),
+            });
+        }
         touched.events.push(event::ActiveModel {
             stream_id: Set(stream),
             number: Set(touched.version),
             kind: Set(E::KIND.to_owned()),
-            payload: Set(serde_json::to_value(event).map_err(Error::internal)?),
+            payload: Set(payload),
             occurred_at: Set(self.now),
         });
         Ok(touched.version)
@@ -261,6 +279,7 @@ impl Command {
             version: row.version,
             graph_version: row.graph_version,
             events: Vec::new(),
+            recorded: Vec::new(),
         });
         Ok(())
     }
@@ -286,6 +305,9 @@ impl Command {
                 continue;
             }
             event::Entity::insert_many(touched.events).exec_without_returning(&self.tx).await?;
+            if !touched.recorded.is_empty() {
+                activity::Entity::insert_many(touched.recorded).exec_without_returning(&self.tx).await?;
+            }
             stream::Entity::update_many()
                 .col_expr(stream::Column::Version, Expr::val(touched.version))
                 .col_expr(stream::Column::GraphVersion, Expr::val(touched.graph_version))

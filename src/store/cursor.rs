@@ -34,13 +34,18 @@ impl Store {
             )
         })?;
         if epoch != self.0.epoch || number > version {
-            return Err(Error::client(
-                Code::CursorExpired,
-                "This cursor has expired: query again, and subscribe with the new `eventCursor`.",
-            ));
+            return Err(expired());
         }
         Ok(number)
     }
+}
+
+/// Of a cursor behind which something may be missing.
+pub(super) fn expired() -> Error {
+    Error::client(
+        Code::CursorExpired,
+        "This cursor has expired: query again, and subscribe with the new `eventCursor`.",
+    )
 }
 
 fn encode(keys: &Keys, epoch: u64, stream: Uuid, number: i64) -> String {

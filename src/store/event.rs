@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use accounts_center_entity::{event, stream};
+use accounts_center_entity::{event, event_purge, stream};
 use chrono::{DateTime, Utc};
+use sea_orm::prelude::Json;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
+use super::cursor::expired;
 use super::{Database, Store};
 use crate::error::Error;
 
@@ -28,6 +30,20 @@ pub struct Event<E> {
     pub occurred_at: DateTime<Utc>,
     pub payload: E,
 }
+
+impl<E> Event<E> {
+    /// The same event with a part of its payload; `None` if that is not what happened.
+    pub fn narrow<T>(self, part: impl FnOnce(E) -> Option<T>) -> Option<Event<T>> {
+        let Self { number, occurred_at, payload } = self;
+        part(payload).map(|payload| Event { number, occurred_at, payload })
+    }
+}
+
+/// Which events of a stream a reader follows, by their kinds; absent: all.
+pub type Kinds = Option<&'static [&'static str]>;
+
+/// Reads the payload of an event of some kind; `None` if this release does not know the kind.
+pub type Parse<E> = fn(kind: &str, payload: Json) -> Option<serde_json::Result<E>>;
 
 /// Events that were read together.
 #[derive(Debug)]
@@ -64,25 +80,55 @@ impl Store {
         Ok(versions(self.db(), &[stream]).await?.remove(&stream).map(|(version, _)| version))
     }
 
-    /// The first events of kind `E` behind number `after`, in order. What does not parse was written by a newer
-    /// release, and is passed over.
-    pub async fn events_after<E: StreamEvent>(&self, stream: Uuid, after: i64) -> Result<Batch<E>, Error> {
-        let rows = event::Entity::find()
+    /// The first events of `kinds` behind number `after`, in order. What `parse` does not know or cannot read was
+    /// written by another release, and is passed over.
+    pub async fn events_after<E>(
+        &self,
+        stream: Uuid,
+        after: i64,
+        kinds: Kinds,
+        parse: Parse<E>,
+    ) -> Result<Batch<E>, Error> {
+        let mut query = event::Entity::find()
             .filter(event::Column::StreamId.eq(stream))
-            .filter(event::Column::Number.gt(after))
-            .filter(event::Column::Kind.eq(E::KIND))
-            .order_by_asc(event::Column::Number)
-            .limit(BATCH)
-            .all(self.db().read())
-            .await?;
+            .filter(event::Column::Number.gt(after));
+        if let Some(kinds) = kinds {
+            query = query.filter(event::Column::Kind.is_in(kinds.iter().copied()));
+        }
+        let rows = query.order_by_asc(event::Column::Number).limit(BATCH).all(self.db().read()).await?;
         let last = rows.last().map(|row| row.number);
-        let parsed = rows.into_iter().filter_map(|row| match serde_json::from_value(row.payload) {
-            Ok(payload) => Some(Event { number: row.number, occurred_at: row.occurred_at, payload }),
-            Err(error) => {
-                tracing::warn!(kind = E::KIND, number = row.number, %error, "an event is passed over");
-                None
-            }
-        });
-        Ok(Batch { events: parsed.collect(), last })
+        Ok(Batch { events: rows.into_iter().filter_map(|row| read(row, parse)).collect(), last })
+    }
+
+    /// Checks that no event of `kinds` behind number `after` has been purged.
+    ///
+    /// # Errors
+    /// CURSOR_EXPIRED if one has: whoever reads on from there would miss it.
+    pub async fn require_unpurged(&self, stream: Uuid, after: i64, kinds: Kinds) -> Result<(), Error> {
+        let mut marks = event_purge::Entity::find()
+            .filter(event_purge::Column::StreamId.eq(stream))
+            .filter(event_purge::Column::UpTo.gt(after));
+        if let Some(kinds) = kinds {
+            marks = marks.filter(event_purge::Column::Kind.is_in(kinds.iter().copied()));
+        }
+        match marks.one(self.db().read()).await? {
+            Some(_) => Err(expired()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn read<E>(row: event::Model, parse: Parse<E>) -> Option<Event<E>> {
+    let event::Model { number, occurred_at, kind, payload, .. } = row;
+    match parse(&kind, payload) {
+        Some(Ok(payload)) => Some(Event { number, occurred_at, payload }),
+        Some(Err(error)) => {
+            tracing::warn!(kind, number, %error, "an event is passed over");
+            None
+        }
+        None => {
+            tracing::warn!(kind, number, "an event of an unknown kind is passed over");
+            None
+        }
     }
 }

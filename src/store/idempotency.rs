@@ -10,7 +10,7 @@ use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::keys::Keys;
 
 /// How long a key is remembered.
-const KEPT: TimeDelta = TimeDelta::hours(24);
+pub const KEPT: TimeDelta = TimeDelta::hours(24);
 
 /// One use of an idempotency key.
 pub struct Use<'a> {

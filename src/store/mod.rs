@@ -9,6 +9,7 @@ mod cursor;
 mod database;
 mod event;
 pub mod failpoint;
+mod housekeeping;
 mod idempotency;
 mod job;
 mod migrate;
@@ -30,10 +31,13 @@ use crate::keys::Keys;
 
 pub use command::{Command, Outcome, StreamKind};
 pub use database::Database;
-pub use event::{Batch, Event, StreamEvent};
-pub use idempotency::Use as IdempotencyUse;
+pub use event::{Batch, Event, Kinds, StreamEvent};
+pub use housekeeping::has_live_job;
+pub use idempotency::{KEPT as IDEMPOTENCY_KEPT, Use as IdempotencyUse};
 pub use job::{Job, JobError, Runner, dead_jobs, replay, replay_all};
-pub use migrate::{MigrationState, development_secret, down, status, up};
+pub use migrate::{
+    MigrationState, Obstacle, Standing, development_secret, down, obstacle, renew_epoch, status, up,
+};
 pub use watch::{Watch, Watches};
 
 /// The longest that anybody waits for the database: a connection whose other end has vanished says nothing.
@@ -124,6 +128,12 @@ impl Store {
     /// What tells this database from an older copy of itself.
     pub fn epoch(&self) -> u64 {
         self.0.epoch
+    }
+
+    /// Whether the database is still the one that this process began with, and no backup of it.
+    pub async fn is_same(&self) -> Result<bool, Error> {
+        // None at all: a backup is just being restored, and it may yet be the same.
+        Ok(migrate::present_epoch(self.db()).await?.is_none_or(|present| present == self.0.epoch))
     }
 
     /// `N` random bytes.

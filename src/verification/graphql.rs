@@ -6,7 +6,7 @@ use async_graphql::{Context, Description, Enum, ID, InputObject, Object, OneofOb
 use super::{Caller, Client, Proven};
 use crate::account::graphql::Account;
 use crate::error::{AccountsErrorCode, Code, Error, UserError};
-use crate::graph::consistency::{graph_at, own_graph};
+use crate::graph::consistency::graph_at;
 use crate::graph::context::{app, require_viewer, viewer};
 use crate::graph::scalars::{DateTime, Secret};
 use crate::ids::{NodeId, NodeKind};
@@ -45,9 +45,8 @@ impl Verification {
 
     /// The profile that was proved; null while it is not known who it is.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
-        let profile = self.0.profile_id?;
-        let graph = own_graph(ctx).await;
-        graph.map(|graph| graph.and_then(|graph| LinkedProfile::find(&graph, profile))).transpose()
+        let (profile, viewer) = (self.0.profile_id?, viewer(ctx)?);
+        LinkedProfile::of_account(ctx, viewer.account, 0, profile).await.transpose()
     }
 
     /// How far it is.
@@ -425,7 +424,7 @@ async fn proven_payload(
     let graph = graph_at(ctx, account, version).await?.ok_or_else(gone)?;
     let outcome = match proven {
         Proven::Linked { profile, .. } => VerificationOutcome::ProfileLinked(ProfileLinked {
-            profile: LinkedProfile::find(&graph, profile).ok_or_else(gone)?,
+            profile: LinkedProfile::find(ctx, &graph, profile).await?.ok_or_else(gone)?,
         }),
         Proven::SignedIn { created, session, .. } => {
             let viewer = Viewer { account, session: session.id };

@@ -1,5 +1,6 @@
 //! Linking a proved profile to the account that started the proof.
 
+use accounts_center_entity::linked_profile::LinkStatus;
 use accounts_center_entity::verification;
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::link_graph::MAX_PROFILES;
 use crate::platform::Platform;
+use crate::profile;
 use crate::session::{self, Viewer};
 use crate::store::{Command, Outcome};
 
@@ -44,34 +46,49 @@ async fn link(
     Proof { row, claim }: Proof,
 ) -> Result<Outcome<Attempt>, Error> {
     let account = viewer.account;
-    let owner = account::find_owner(command.tx(), &row.platform, &claim.external_id).await?;
-    if owner.as_ref().is_some_and(|owner| owner.account_id != account) {
-        let code = AccountsErrorCode::ProfileLinkedElsewhere;
-        proof::close(command, row, Err(code)).await?;
+    let (own, other) = match account::find_owner(command.tx(), &row.platform, &claim.external_id).await? {
+        Some(owner) if owner.account_id == account => (Some(owner), None),
+        other => (None, other),
+    };
+    if other.as_ref().is_some_and(|other| other.status != LinkStatus::Unlinking) {
         let message = "This profile is linked to another account.";
-        return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
+        let code = AccountsErrorCode::ProfileLinkedElsewhere;
+        return refuse(command, row, UserError::new(code, message, &["verificationId"])).await;
     }
-    let profile = match owner {
-        // The same account doing it twice gets its profile back.
-        Some(owner) => owner,
-        None if linked_profiles(command, account).await? >= MAX_PROFILES => {
-            let code = AccountsErrorCode::LimitReached;
-            proof::close(command, row, Err(code)).await?;
-            let message = format!("An account links at most {MAX_PROFILES} profiles; unlink one first.");
-            return Ok(Outcome::reject(UserError::new(code, message, &[])));
-        }
+    // The same account doing it twice gets its profile back.
+    let kept = match own {
+        Some(own) => profile::prove_again(command, own).await?,
+        None => None,
+    };
+    if kept.is_none() && linked_profiles(command, account).await? >= MAX_PROFILES {
+        let message = format!("An account links at most {MAX_PROFILES} profiles; unlink one first.");
+        return refuse(command, row, UserError::new(AccountsErrorCode::LimitReached, message, &[])).await;
+    }
+    // A new proof by somebody else ends the unlinking, but on a stream that this command does not hold.
+    if let Some(other) = other {
+        return Ok(Outcome::Commit(Attempt::Claimed { account: other.account_id, profile: other.id }));
+    }
+    let profile = match kept {
+        Some(kept) => kept,
         None => {
             let new =
                 NewProfile { platform: &platform.key, claim: &claim, sign_in_enabled: platform.sign_in };
-            let Some(profile) = account::link(command, account, &new).await? else {
-                return Err(Error::Conflict);
-            };
-            profile
+            account::link(command, account, &new).await?.ok_or(Error::Conflict)?
         }
     };
     proof::close(command, row, Ok(profile.id)).await?;
     let version = command.version(account);
     Ok(Outcome::Commit(Attempt::Done(Proven::Linked { account, version, profile: profile.id })))
+}
+
+/// Ends a verification that was proved, and links nothing.
+async fn refuse(
+    command: &Command,
+    row: verification::Model,
+    error: UserError,
+) -> Result<Outcome<Attempt>, Error> {
+    proof::close(command, row, Err(error.code)).await?;
+    Ok(Outcome::reject(error))
 }
 
 /// A proof that is finished in another session than its own may have been stolen on the way: it ends.

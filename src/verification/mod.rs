@@ -10,6 +10,7 @@ pub mod graphql;
 mod handle;
 mod linking;
 mod proof;
+mod purge;
 mod service;
 mod signing_in;
 mod start;
@@ -18,6 +19,7 @@ use accounts_center_entity::verification;
 
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
+pub use purge::purge;
 pub use service::{Client, Proven, find, resend, submit};
 pub use start::{start_link, start_sign_in};
 

@@ -1,6 +1,6 @@
 //! Checking a one-time code, under the lock of its verification's row.
 
-use accounts_center_entity::verification::{self, Status};
+use accounts_center_entity::verification::{self, Purpose, Status};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
 
@@ -46,12 +46,22 @@ pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str)
     let Some(sealed) = &row.sealed_claim else { return Ok(Checked::Early) };
     let claim = app.keys.open(row.id, sealed).map_err(Error::internal)?;
     let claim: ProfileClaim = serde_json::from_slice(&claim).map_err(Error::internal)?;
-    if claim.state != ProfileState::Active {
+    if !is_provable(&row, claim.state) {
         let error = failed("This profile is not active at its platform.");
         close(command, row, Err(AccountsErrorCode::ProfileNotActive)).await?;
         return Ok(Checked::Refused(error));
     }
     Ok(Checked::Good(Box::new(Proof { row, claim })))
+}
+
+/// Whether a profile in this state can be proved. A new proof is what a platform asks for whose credentials have
+/// expired; it signs in to nothing.
+fn is_provable(row: &verification::Model, state: ProfileState) -> bool {
+    match state {
+        ProfileState::Active => true,
+        ProfileState::CredentialsExpired => row.purpose == Purpose::Link,
+        ProfileState::Deactivated | ProfileState::Deleted => false,
+    }
 }
 
 /// Ends a verification for good, and erases what it knew.

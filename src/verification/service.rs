@@ -12,6 +12,7 @@ use super::{Caller, DeliverCode, linking, proof, signing_in};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::Platform;
+use crate::profile;
 use crate::session;
 use crate::store::{Command, Outcome};
 
@@ -43,6 +44,12 @@ pub(super) enum Attempt {
     Done(Proven),
     /// The platform has not yet said whose code it is.
     Early,
+    /// The code is good, but this other account is still unlinking the profile. Nothing was changed: its stream is
+    /// another one.
+    Claimed {
+        account: Uuid,
+        profile: Uuid,
+    },
 }
 
 /// How long a submission waits for the platform to say whose code it delivered.
@@ -77,6 +84,11 @@ pub async fn submit(
             Err(error) => return Err(error),
             Ok(Err(errors)) => return Ok(Err(errors)),
             Ok(Ok(Attempt::Done(proven))) => return Ok(Ok(proven)),
+            Ok(Ok(Attempt::Claimed { account, profile })) if overtaken < OVERTAKEN_TRIES => {
+                overtaken += 1;
+                profile::end_claimed(app, account, profile).await?;
+            }
+            Ok(Ok(Attempt::Claimed { .. })) => return Err(Error::Conflict),
             Ok(Ok(Attempt::Early)) if early < EARLY_TRIES => {
                 early += 1;
                 tokio::time::sleep(EARLY_PAUSE).await;

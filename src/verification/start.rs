@@ -91,7 +91,7 @@ pub async fn start_link(
                 Ok(None) => {}
             }
             session::check_fresh(command, &session, &app.config.sessions).await?;
-            if linked_profiles(command, viewer.account).await? >= MAX_PROFILES {
+            if working_profiles(command, viewer.account).await? >= MAX_PROFILES {
                 let message = format!("An account links at most {MAX_PROFILES} profiles; unlink one first.");
                 let error = UserError::new(AccountsErrorCode::LimitReached, message, &[]);
                 return Ok(Outcome::reject(error));
@@ -111,6 +111,17 @@ pub async fn start_link(
             Ok(Outcome::Commit(row))
         })
         .await
+}
+
+/// How many profiles of `account` a new proof could do nothing for: any other one may be the one that is going to
+/// be proved again, and whether it is shows only at the end.
+async fn working_profiles(command: &Command, account: Uuid) -> Result<u64, Error> {
+    use accounts_center_entity::linked_profile::{Column, Entity, LinkStatus};
+    Ok(Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Status.eq(LinkStatus::Active))
+        .count(command.tx())
+        .await?)
 }
 
 /// How many profiles `account` has linked.

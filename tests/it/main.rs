@@ -6,8 +6,13 @@ compile_error!("run the tests by `cargo xtask test`, or with `--features account
 
 mod support;
 
+mod account;
+mod activity;
+mod answers;
 mod command_line;
+mod connections;
 mod faults;
+mod housekeeping;
 mod http;
 mod jobs;
 mod link_graph;
@@ -19,4 +24,8 @@ mod security;
 mod seeding;
 mod signing_in;
 mod subscriptions;
+mod tombstones;
+mod unlinking;
+mod unlinking_faults;
+mod webhooks;
 mod websocket;

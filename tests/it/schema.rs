@@ -32,7 +32,9 @@ fn what_exists_keeps_the_contract() {
     for field in [
         "Query.viewer",
         "Account.eventCursor",
+        "Account.activity",
         "Subscription.linkStatusChanged",
+        "Subscription.accountEvents",
         "Mutation.submitVerification",
     ] {
         let missing = changes.iter().any(|change| change.path == field && change.what == "RemoveField");
@@ -47,6 +49,7 @@ fn the_subgraph_has_its_keys_and_the_public_graph_has_not() {
         ("Account", vec!["id"]),
         ("LinkedProfile", vec!["id", "platformKey externalId"]),
         ("Platform", vec!["id", "key"]),
+        ("ProfileConnection", vec!["id"]),
     ] {
         let head = subgraph.lines().find(|line| line.starts_with(&format!("type {name} "))).unwrap();
         for key in keys {

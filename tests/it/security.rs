@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::process::Stdio;
 
+use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::{event, job, verification};
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
@@ -165,6 +166,7 @@ on_both_stacks! {
 
         // Without a worker, what an answer rests on can be counted.
         place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
+        place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
         let app = TestApp::start(&place, 2).await;
         let client = app.client();
         let (mut shapes, mut statements) = (HashSet::new(), HashSet::new());
@@ -235,14 +237,22 @@ on_both_stacks! {
         let verification = ada.client.start_link("+4917139200051").await.field()["verification"]["id"].clone();
         place.sandbox.add_profile("wa_eve", "+4917139200050").await;
         let eve = app.client().sign_in(&place, "+4917139200050").await;
-        let hub = ada.client.query("{ viewer { profiles { id externalId } } }").await;
+        ada.client.link(&place, GRACE).await.field();
+        let hub = ada.client.query("{ viewer { profiles { id externalId } activity { nodes { id } } } }").await;
         let profile = hub.field()["profiles"][0].clone();
+        let activity = hub.field()["activity"]["nodes"][0]["id"].clone();
+        let ends = [0, 1].map(|n| crate::support::uuid_of(hub.field()["profiles"][n]["id"].as_str().unwrap()));
+        crate::connections::connect(&app, ada.account_id(), ends, Experience::Messaging, true).await.unwrap();
+        let linked = ada.client.query("{ viewer { linkGraph { connections { id } } } }").await;
+        let connection = linked.field()["linkGraph"]["connections"][0]["id"].clone();
 
         // Every type that implements Node has an object of Ada's here; a new type has to be added.
         let mut objects = vec![
             ("Account", json!(ada.account)),
+            ("AccountActivity", activity.clone()),
             ("AccountSession", json!(ada.session)),
             ("LinkedProfile", profile["id"].clone()),
+            ("ProfileConnection", connection.clone()),
             ("Verification", verification.clone()),
         ];
         let types = ada.client.query("{ __type(name: \"Node\") { possibleTypes { name } } }").await;
@@ -261,6 +271,9 @@ on_both_stacks! {
         }
         objects.push(("nothing", json!("profile_00000000000070008000000000000000")));
         objects.push(("garbage", json!("🦀")));
+        let elsewhere = activity.as_str().unwrap().rsplit_once('_').unwrap().0.to_owned() + "_99";
+        let none = ada.client.run(node, json!({ "id": elsewhere })).await;
+        assert_eq!(none.body, json!({ "data": { "node": null } }), "an event that did not happen");
         for (name, id) in &objects {
             for stranger in [&eve.client, &app.client()] {
                 let seen = stranger.run(node, json!({ "id": id })).await;
@@ -283,6 +296,7 @@ on_both_stacks! {
             { "__typename": "LinkedProfile", "id": profile["id"] },
             { "__typename": "LinkedProfile", "platformKey": "whatsapp", "externalId": profile["externalId"] },
             { "__typename": "LinkedProfile", "id": "profile_00000000000070008000000000000000" },
+            { "__typename": "ProfileConnection", "id": connection },
         ]);
         let entities = "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }";
         let ask = |viewer: Option<accounts_center::session::Viewer>| {
@@ -294,12 +308,13 @@ on_both_stacks! {
             let schema = schema.clone();
             async move { serde_json::to_value(schema.execute(request).await).unwrap() }
         };
-        let nothing = json!({ "data": { "_entities": [null, null, null, null] } });
+        let nothing = json!({ "data": { "_entities": [null, null, null, null, null] } });
         assert_eq!(ask(Some(stranger)).await, nothing);
         assert_eq!(ask(None).await, nothing);
         let own = ask(Some(viewer_of(&ada))).await;
         assert_eq!(own["data"]["_entities"][2]["__typename"], "LinkedProfile", "{own}");
         assert_eq!(own["data"]["_entities"][0]["__typename"], "Account");
+        assert_eq!(own["data"]["_entities"][4]["__typename"], "ProfileConnection");
         // And nobody reaches them over the public graph.
         for query in ["{ _service { sdl } }", "{ _entities(representations: []) { __typename } }"] {
             assert_eq!(ada.client.query(query).await.error_code(), "GRAPHQL_VALIDATION_FAILED");
@@ -354,11 +369,14 @@ async fn assert_not_stored(place: &Place, code: &str) {
     let rows = verification::Entity::find().all(&db).await.unwrap();
     let jobs = job::Entity::find().all(&db).await.unwrap();
     let events = event::Entity::find().all(&db).await.unwrap();
+    let activity = accounts_center_entity::activity::Entity::find().all(&db).await.unwrap();
     let records = accounts_center_entity::idempotency_record::Entity::find().all(&db).await.unwrap();
     let profiles = accounts_center_entity::linked_profile::Entity::find().all(&db).await.unwrap();
     let accounts = accounts_center_entity::account::Entity::find().all(&db).await.unwrap();
     let sessions = accounts_center_entity::session::Entity::find().all(&db).await.unwrap();
-    let text = format!("{rows:?} {jobs:?} {events:?} {records:?} {profiles:?} {accounts:?} {sessions:?}");
+    let text = format!(
+        "{rows:?} {jobs:?} {events:?} {activity:?} {records:?} {profiles:?} {accounts:?} {sessions:?}"
+    );
     for hidden in [code, "17139200042", "17139200043"] {
         let digits: Vec<_> = text.split(|c: char| !c.is_ascii_digit()).collect();
         assert!(!digits.contains(&hidden) && !text.contains("17139200"), "{hidden} is stored");

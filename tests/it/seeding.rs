@@ -78,6 +78,7 @@ async fn production_has_no_made_up_people() {
         ("ACCOUNTS__SANDBOX__URL", ""),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_ZnJvbSB0aGUgcGxhdGZvcm0sIGZvciBhIHRlc3Q="),
     ] {
         place.set(key, value);
     }

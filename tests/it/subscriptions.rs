@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
-use accounts_center_entity::deployment;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use accounts_center::account::event::AccountChanged;
+use accounts_center::link_graph::event::LinkStatusChanged;
+use accounts_center::link_graph::graphql::{LinkStatus, LinkStatusReason};
+use accounts_center::store::StreamEvent;
+use accounts_center_entity::experience_grant::Experience;
+use accounts_center_entity::{deployment, event_purge};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::connections::connect;
 use crate::support::{
-    Client, Fault, Place, Proxy, ServerProcess, Socket, SocketMessage, Stack, TestApp, on_both_stacks,
+    Client, Fault, Person, Place, Proxy, ServerProcess, Socket, SocketMessage, Stack, TestApp,
+    on_both_stacks, uuid_of,
 };
 
 const ADA: &str = "+4917139200042";
@@ -55,7 +63,6 @@ on_both_stacks! {
         let ahead = cursor(&ada).await;
         // An older state comes back, as from a backup.
         let db = place.database().await;
-        use sea_orm::ConnectionTrait;
         db.execute_unprepared("DELETE FROM event WHERE number = 2").await.unwrap();
         db.execute_unprepared("UPDATE stream SET version = 1, graph_version = 1 WHERE version = 2").await.unwrap();
         assert_eq!(refusal(&ada, Some(&ahead)).await, "CURSOR_EXPIRED");
@@ -100,6 +107,258 @@ on_both_stacks! {
         assert_eq!(tab.next_within(Duration::from_secs(3)).await, None);
     }
 
+    async fn all_events_of_an_account_come_once_and_in_order(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let begin = cursor(&ada.client).await;
+        let mut live = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+        let mixed = make_mixed_events(&place, &app, &ada).await;
+        let kinds: Vec<_> = live.events(mixed.len()).await.iter().map(kind_and_version).collect();
+        assert_eq!(kinds, mixed);
+        // The same for one who comes late, from wherever.
+        let mut late = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+        let all = late.events(mixed.len()).await;
+        assert_eq!(all.iter().map(kind_and_version).collect::<Vec<_>>(), mixed);
+        for (n, event) in all.iter().enumerate() {
+            let mut rest = Follower::open(&ada.client, "accountEvents", event["cursor"].as_str()).await;
+            let rest = rest.events(mixed.len() - n - 1).await;
+            assert_eq!(rest.iter().map(kind_and_version).collect::<Vec<_>>(), mixed[n + 1..]);
+        }
+        // One kind by itself is the same without the others, and takes the cursors of the others.
+        for (field, kind) in [("linkStatusChanged", "LinkStatusChange"), ("connectionChanged", "ConnectionChange")] {
+            for (n, event) in all.iter().enumerate() {
+                let mut some = Follower::open(&ada.client, field, event["cursor"].as_str()).await;
+                let of_kind = mixed[n + 1..].iter().filter(|event| event.starts_with(kind));
+                let expected: Vec<_> = of_kind.cloned().collect();
+                let seen = some.events(expected.len()).await;
+                assert_eq!(seen.iter().map(kind_and_version).collect::<Vec<_>>(), expected);
+            }
+        }
+    }
+
+    async fn what_is_far_behind_is_read_in_batches_without_a_gap(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let begin = cursor(&ada.client).await;
+        for _ in 0..5 {
+            // More of one kind than are read at once, and one of another.
+            app.happen(ada.account_id(), &(0..130).map(|_| AccountChanged {}).collect::<Vec<_>>()).await;
+            app.happen(ada.account_id(), &[status(&ada.client).await]).await;
+        }
+        let mut all = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+        let seen = all.events(5 * 131).await;
+        let changes = seen.iter().filter(|event| event["__typename"] == "AccountChange").count();
+        assert_eq!(changes, 5 * 130);
+        let mut links = Follower::open(&ada.client, "linkStatusChanged", Some(&begin)).await;
+        assert_eq!(versions(&links.events(5).await), [132, 263, 394, 525, 656]);
+    }
+
+    async fn an_event_of_another_release_is_passed_over(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let begin = cursor(&ada.client).await;
+        let mut live = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+        app.happen(ada.account_id(), &[Strange {}]).await;
+        app.happen(ada.account_id(), &[StrangeStatus {}]).await;
+        app.happen(ada.account_id(), &[status(&ada.client).await]).await;
+        app.happen(ada.account_id(), &[Strange {}]).await;
+        assert_eq!(versions(&live.events(1).await), [4]);
+        let mut links = Follower::open(&ada.client, "linkStatusChanged", Some(&begin)).await;
+        assert_eq!(versions(&links.events(1).await), [4]);
+        app.happen(ada.account_id(), &[status(&ada.client).await]).await;
+        assert_eq!(versions(&live.events(1).await), [6]);
+    }
+
+    async fn an_event_shows_the_present_at_its_version_or_later(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", 3600);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let mut tab = ada.client.socket().await;
+        let begin = cursor(&ada.client).await;
+        let query = "subscription($after: String) { accountEvents(after: $after) { cursor occurredAt
+            ... on AccountChange { account { displayName version } } } }";
+        tab.subscribe("account", query, json!({ "after": begin })).await;
+        for version in 2..5 {
+            let name = format!("Ada {version}");
+            let db = place.database().await;
+            db.execute_unprepared(&format!("UPDATE account SET display_name = '{name}'")).await.unwrap();
+            app.happen(ada.account_id(), &[AccountChanged {}]).await;
+            let event = tab.event("account", "accountEvents").await;
+            assert_eq!(event["account"], json!({ "displayName": name, "version": version }));
+        }
+    }
+
+    async fn an_event_that_cannot_be_shown_ends_nothing(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let query = "subscription($after: String) { linkStatusChanged(after: $after) {
+            graphVersion profile { platform { key } } } }";
+        let mut tab = ada.client.socket().await;
+        tab.subscribe("links", query, json!({ "after": cursor(&ada.client).await })).await;
+        let db = place.database().await;
+        for (platform, good) in [("whatsapp", true), ("gone", false), ("whatsapp", true)] {
+            db.execute_unprepared(&format!("UPDATE linked_profile SET platform = '{platform}'")).await.unwrap();
+            app.happen(ada.account_id(), &[status(&ada.client).await]).await;
+            let SocketMessage::Json(message) = tab.next().await else { panic!("closed") };
+            assert_eq!(message["type"], "next", "{message}");
+            if good {
+                let profile = &message["payload"]["data"]["linkStatusChanged"]["profile"];
+                assert_eq!(profile, &json!({ "platform": { "key": "whatsapp" } }));
+            } else {
+                assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "INTERNAL");
+            }
+        }
+    }
+
+    async fn a_subscription_has_one_root_field(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let mut tab = ada.client.socket().await;
+        for query in [
+            "subscription { linkStatusChanged { cursor } accountEvents { cursor } }",
+            "subscription { linkStatusChanged { cursor } again: linkStatusChanged { cursor } }",
+            "subscription { linkStatusChanged { cursor } __typename }",
+            "subscription { __typename }",
+            "subscription { ...f linkStatusChanged { cursor } } fragment f on Subscription { accountEvents { cursor } }",
+            "subscription { linkStatusChanged @include(if: true) { cursor } }",
+            // And what the library has to say comes first where it is of the fragment itself.
+            "subscription { ...f } fragment f on Subscription { linkStatusChanged { nope } }",
+            "subscription { ...f }",
+            "subscription { ...f } fragment f on Query { viewer { id } }",
+            "subscription { linkStatusChanged { cursor } linkStatusChanged(after: \"x\") { cursor } }",
+        ] {
+            tab.subscribe("bad", query, json!({})).await;
+            let SocketMessage::Json(message) = tab.next().await else { panic!("closed") };
+            assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("bad")), "{query}: {message}");
+            let code = &message["payload"][0]["extensions"]["code"];
+            assert_eq!(code, "GRAPHQL_VALIDATION_FAILED", "{query}: {message}");
+        }
+        let begin = cursor(&ada.client).await;
+        link_some(&place, &ada.client, 0..1).await;
+        // It may stand in fragments and in parts.
+        for (n, query) in [
+            "subscription($after: String) { ...f }
+             fragment f on Subscription { linkStatusChanged(after: $after) { cursor ...g } }
+             fragment g on LinkStatusChange { graphVersion }",
+            "subscription($after: String) { ... on Subscription { linkStatusChanged(after: $after) { graphVersion } } }",
+            "subscription($after: String) { linkStatusChanged(after: $after) { cursor } ...f }
+             fragment f on Subscription { linkStatusChanged(after: $after) { graphVersion } }",
+            "query Other { ...q } fragment q on Query { platforms { id } }
+             subscription Named($after: String) { ...f }
+             fragment f on Subscription { linkStatusChanged(after: $after) { graphVersion } }",
+        ].iter().enumerate() {
+            let id = n.to_string();
+            let name = query.contains("Named").then_some("Named");
+            let payload = json!({ "query": query, "variables": { "after": begin }, "operationName": name });
+            tab.send(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
+            assert_eq!(tab.event(&id, "linkStatusChanged").await["graphVersion"], 2, "{query}");
+            tab.send(json!({ "type": "complete", "id": id })).await;
+        }
+        assert_eq!(tab.next_within(Duration::from_millis(300)).await, None, "an event came twice");
+    }
+
+    async fn a_subscription_under_an_alias_keeps_its_name(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let begin = cursor(&ada.client).await;
+        app.happen(ada.account_id(), &[AccountChanged {}]).await;
+        let mut tab = ada.client.socket().await;
+        let query = "subscription S($c: String!) { news: accountEvents(after: $c) { kind: __typename } }";
+        tab.subscribe("s", query, json!({ "c": begin })).await;
+        assert_eq!(tab.event("s", "news").await, json!({ "kind": "AccountChange" }));
+    }
+
+    async fn a_cursor_expires_with_what_was_purged_behind_it(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let begin = cursor(&ada.client).await;
+        // 2 and 5 are of the account, 3 and 4 of links.
+        app.happen(ada.account_id(), &[AccountChanged {}]).await;
+        app.happen(ada.account_id(), &[status(&ada.client).await, status(&ada.client).await]).await;
+        app.happen(ada.account_id(), &[AccountChanged {}]).await;
+        let mut all = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+        let cursors: Vec<_> = all.events(4).await.iter().map(|event| event["cursor"].clone()).collect();
+        let behind = |number: usize| cursors[number - 2].as_str().unwrap();
+
+        purge(&place, &ada, "account_changed", 2).await;
+        for (field, after, expired) in [
+            ("accountEvents", &*begin, true),
+            ("accountEvents", behind(2), false),
+            // What was purged is nothing that this one follows.
+            ("linkStatusChanged", &*begin, false),
+            ("connectionChanged", &*begin, false),
+        ] {
+            assert_eq!(is_expired(&ada.client, field, after).await, expired, "{field}");
+        }
+        purge(&place, &ada, "link_status_changed", 4).await;
+        for (field, after, expired) in [
+            ("accountEvents", behind(3), true),
+            ("accountEvents", behind(4), false),
+            ("linkStatusChanged", &*begin, true),
+            ("linkStatusChanged", behind(3), true),
+            ("linkStatusChanged", behind(4), false),
+            ("connectionChanged", &*begin, false),
+        ] {
+            assert_eq!(is_expired(&ada.client, field, after).await, expired, "{field}");
+        }
+        let mut rest = Follower::open(&ada.client, "accountEvents", Some(behind(4))).await;
+        assert_eq!(rest.events(1).await[0]["__typename"], "AccountChange");
+    }
+
+    async fn a_reader_that_falls_behind_the_purge_is_told(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let begin = cursor(&ada.client).await;
+        let mut all = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+        let mut links = Follower::open(&ada.client, "linkStatusChanged", Some(&begin)).await;
+        app.happen(ada.account_id(), &[AccountChanged {}]).await;
+        all.events(1).await;
+        // While they wait, something is written and purged of which nobody was told, as if this replica had slept.
+        let db = place.database().await;
+        db.execute_unprepared("UPDATE stream SET version = version + 1").await.unwrap();
+        purge(&place, &ada, "account_changed", 3).await;
+        app.happen(ada.account_id(), &[AccountChanged {}]).await;
+        let SocketMessage::Json(message) = all.socket.next().await else { panic!("closed") };
+        assert_eq!(message["type"], "next");
+        assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "CURSOR_EXPIRED");
+        assert_eq!(message["payload"]["errors"][0]["path"], json!(["accountEvents"]));
+        let complete = json!({ "type": "complete", "id": "follow" });
+        assert_eq!(all.socket.next().await, SocketMessage::Json(complete));
+        // The other one has missed nothing.
+        app.happen(ada.account_id(), &[status(&ada.client).await]).await;
+        assert_eq!(versions(&links.events(1).await), [5]);
+    }
+
+    async fn following_costs_few_statements_and_waiting_none(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
+        place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
+        place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", 3600);
+        let (ada, app) = {
+            let mut with_jobs = place.settings.clone();
+            with_jobs.retain(|(key, _)| *key != "ACCOUNTS__JOBS__CONCURRENCY");
+            let app = TestApp::start_with(&with_jobs, 1).await;
+            let ada = app.client().sign_in(&place, ADA).await;
+            app.stop().await;
+            let app = TestApp::start(&place, 2).await;
+            (Person { client: ada.client.at(&app.url), ..ada }, app)
+        };
+        let statements = || app.app().store.db().statements();
+        let begin = cursor(&ada.client).await;
+        app.happen(ada.account_id(), &[AccountChanged {}]).await;
+        ada.client.query("{ viewer { version } }").await.field();
+        let before = statements();
+        let mut tab = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+        tab.events(1).await;
+        assert_eq!(statements() - before, 4, "open: version and marks; read on: events and marks");
+        let before = statements();
+        assert_eq!(tab.socket.next_within(Duration::from_millis(500)).await, None);
+        assert_eq!(statements(), before, "waiting is free");
+    }
+
     async fn a_subscription_over_http_is_refused_and_a_query_over_a_socket_is_answered(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await.client;
@@ -113,6 +372,26 @@ on_both_stacks! {
         assert_eq!(socket.next().await, SocketMessage::Json(answer));
         assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "q" })));
     }
+}
+
+/// Something that only a later release knows.
+#[derive(Serialize, Deserialize)]
+struct Strange {}
+
+impl StreamEvent for Strange {
+    const KIND: &'static str = "something_strange";
+    const CHANGES_GRAPH: bool = false;
+    const RECORDED: bool = false;
+}
+
+/// A status in a form that only a later release knows.
+#[derive(Serialize, Deserialize)]
+struct StrangeStatus {}
+
+impl StreamEvent for StrangeStatus {
+    const KIND: &'static str = "link_status_changed";
+    const CHANGES_GRAPH: bool = true;
+    const RECORDED: bool = false;
 }
 
 /// Over the bus alone: the poll that makes up for lost hints comes once an hour here.
@@ -209,4 +488,118 @@ async fn refusal(client: &Client, after: Option<&str>) -> String {
         message["payload"]["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{message}"));
     assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "links" })));
     code.to_owned()
+}
+
+/// A socket with one subscription.
+struct Follower {
+    socket: Socket,
+    field: &'static str,
+}
+
+impl Follower {
+    async fn open(client: &Client, field: &'static str, after: Option<&str>) -> Self {
+        let mut socket = client.socket().await;
+        let of_kinds =
+            "__typename ... on LinkStatusChange { graphVersion } ... on ConnectionChange { graphVersion }";
+        let query = match field {
+            "accountEvents" => format!(
+                "subscription($after: String) {{ accountEvents(after: $after) {{
+                cursor {of_kinds} }} }}"
+            ),
+            _ => format!(
+                "subscription($after: String) {{ {field}(after: $after) {{
+                cursor __typename graphVersion }} }}"
+            ),
+        };
+        socket.subscribe("follow", &query, json!({ "after": after })).await;
+        Self { socket, field }
+    }
+
+    /// The next events, and no further one.
+    async fn events(&mut self, count: usize) -> Vec<Value> {
+        let mut events = Vec::new();
+        for _ in 0..count {
+            events.push(self.socket.event("follow", self.field).await);
+        }
+        assert_eq!(self.socket.next_within(Duration::from_millis(50)).await, None, "one event too many");
+        events
+    }
+}
+
+/// Events of every kind: what [`kind_and_version`] gives of them.
+async fn make_mixed_events(place: &Place, app: &TestApp, ada: &Person) -> Vec<String> {
+    link_some(place, &ada.client, 0..1).await;
+    let hub = ada.client.query("{ viewer { profiles { id } } }").await;
+    let ends = [0, 1].map(|n| uuid_of(hub.field()["profiles"][n]["id"].as_str().unwrap()));
+    app.happen(ada.account_id(), &[AccountChanged {}]).await;
+    for on in [true, false] {
+        connect(app, ada.account_id(), ends, Experience::Messaging, on).await.unwrap();
+        app.happen(ada.account_id(), &[status(&ada.client).await]).await;
+    }
+    app.happen(ada.account_id(), &[AccountChanged {}, AccountChanged {}]).await;
+    connect(app, ada.account_id(), ends, Experience::SharedLogin, true).await.unwrap();
+    [
+        "LinkStatusChange 2",
+        "AccountChange null",
+        "ConnectionChange 4",
+        "LinkStatusChange 5",
+        "ConnectionChange 6",
+        "LinkStatusChange 7",
+        "AccountChange null",
+        "AccountChange null",
+        "ConnectionChange 10",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn kind_and_version(event: &Value) -> String {
+    format!("{} {}", event["__typename"].as_str().unwrap(), event["graphVersion"])
+}
+
+/// A change of the status of the caller's first profile, which is not made.
+async fn status(client: &Client) -> LinkStatusChanged {
+    let hub = client.query("{ viewer { profiles { id } } }").await;
+    LinkStatusChanged {
+        profile: uuid_of(hub.field()["profiles"][0]["id"].as_str().unwrap()),
+        previous: Some(LinkStatus::Suspended),
+        status: LinkStatus::Active,
+        reason: LinkStatusReason::PlatformReactivated,
+    }
+}
+
+/// Purges the events of one kind up to a number, as housekeeping does.
+async fn purge(place: &Place, person: &Person, kind: &str, up_to: i64) {
+    use accounts_center_entity::event;
+    use sea_orm::{ColumnTrait, QueryFilter, TransactionTrait};
+    let db = place.database().await;
+    let tx = db.begin().await.unwrap();
+    event::Entity::delete_many()
+        .filter(event::Column::StreamId.eq(person.account_id()))
+        .filter(event::Column::Kind.eq(kind))
+        .filter(event::Column::Number.lte(up_to))
+        .exec(&tx)
+        .await
+        .unwrap();
+    let mark = event_purge::ActiveModel {
+        stream_id: Set(person.account_id()),
+        kind: Set(kind.to_owned()),
+        up_to: Set(up_to),
+    };
+    mark.insert(&tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Whether a subscription behind `after` is refused as expired; else it is open.
+async fn is_expired(client: &Client, field: &str, after: &str) -> bool {
+    let mut socket = client.socket().await;
+    let query = format!("subscription($after: String) {{ {field}(after: $after) {{ cursor }} }}");
+    socket.subscribe("follow", &query, json!({ "after": after })).await;
+    match socket.next_within(Duration::from_millis(500)).await {
+        Some(SocketMessage::Json(message)) if message["payload"].get("errors").is_some() => {
+            assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "CURSOR_EXPIRED");
+            true
+        }
+        _ => false,
+    }
 }

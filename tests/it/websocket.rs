@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use accounts_center::account::event::AccountChanged;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::support::{Socket, SocketMessage, on_both_stacks};
+use crate::support::{Socket, SocketMessage, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 
@@ -119,6 +121,37 @@ on_both_stacks! {
             let answer = tokio::time::timeout(Duration::from_secs(8), writing).await.expect("a writer was held up");
             answer.field();
         }
+    }
+
+    /// A subscriber that takes nothing is let go, and with it what is kept for it.
+    async fn a_subscriber_that_does_not_read_is_let_go(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__HTTP__SEND_SECONDS", 1);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let begin = ada.client.query("{ viewer { eventCursor } }").await.field()["eventCursor"].clone();
+        // A hundred events of 300 KB: more than the sockets on both ends take.
+        let name = "x".repeat(100_000);
+        let db = place.database().await;
+        db.execute_unprepared(&format!("UPDATE account SET display_name = '{name}'")).await.unwrap();
+        app.happen(ada.account_id(), &(0..100).map(|_| AccountChanged {}).collect::<Vec<_>>()).await;
+        let query = "subscription($after: String) { accountEvents(after: $after) {
+            ... on AccountChange { account { a: displayName b: displayName c: displayName } } } }";
+        let mut unread = ada.client.socket().await;
+        let mut read = ada.client.socket().await;
+        for socket in [&mut unread, &mut read] {
+            socket.subscribe("account", query, json!({ "after": begin })).await;
+        }
+        for _ in 0..100 {
+            read.event("account", "accountEvents").await;
+        }
+        drop(read);
+        eventually("nobody follows any more", async || (app.app().store.followed() == 0).then_some(())).await;
+        let mut taken = 0;
+        while let SocketMessage::Json(_) = unread.next().await {
+            taken += 1;
+        }
+        assert!((1..100).contains(&taken), "{taken} events fitted into the sockets");
     }
 
     async fn a_stopping_server_tells_sockets_to_come_back(place: Place) {

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// They are chosen once, before the update: left to itself PostgreSQL may choose anew for each row that it updates,
 /// and then the limit limits nothing. A row that is locked belongs to somebody who finishes just now.
 const TAKE: &str = "
-WITH due AS MATERIALIZED (
+WITH chosen AS MATERIALIZED (
     SELECT picked.id
     FROM unnest($1::uuid[], $2::bigint[]) AS visited (stream_id, share)
     CROSS JOIN LATERAL (
@@ -27,7 +27,7 @@ WITH due AS MATERIALIZED (
     ) AS picked
 )
 UPDATE job SET leased_until = $5, attempts = job.attempts + 1
-FROM due WHERE job.id = due.id
+WHERE job.id IN (SELECT chosen.id FROM chosen)
 RETURNING job.*";
 
 /// Gives each stream its next turn, or deletes it where it has no live job: $1 streams, $2 now, $3 kinds, $4 the next

@@ -19,6 +19,18 @@ pub(in crate::store) async fn call(
 ) -> Result<(), Error> {
     let row =
         |stream: &Uuid| job_stream::ActiveModel { stream_id: Set(*stream), next_at: Set(at), turns: Set(0) };
+    let there: Vec<Uuid> = job_stream::Entity::find()
+        .select_only()
+        .column(job_stream::Column::StreamId)
+        .filter(job_stream::Column::StreamId.is_in(streams.iter().copied()))
+        .filter(job_stream::Column::NextAt.lte(at))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let streams: Vec<Uuid> = streams.iter().copied().filter(|s| !there.contains(s)).collect();
+    if streams.is_empty() {
+        return Ok(());
+    }
     // Where the condition does not hold the row is not written, and locked all the same: a claim must not pass over
     // this transaction's jobs before they are there to be seen.
     let bring_forward = OnConflict::column(job_stream::Column::StreamId)

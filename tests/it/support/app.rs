@@ -6,9 +6,13 @@ use accounts_center::app::{self, App, Running};
 use accounts_center::clock::Clock;
 use accounts_center::config::Config;
 use accounts_center::ids::Ids;
+use accounts_center::session::Viewer;
+use accounts_center::store::{Outcome, StreamEvent};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use super::{Client, Place, eventually};
+use super::uuid_of;
+use super::{Client, Person, Place, eventually};
 
 /// When every test happens: 2027-01-15 08:00:00 UTC.
 pub const START: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
@@ -36,6 +40,24 @@ impl TestApp {
 
     pub fn app(&self) -> &Arc<App> {
         &self.running.app
+    }
+
+    /// The same session with a new access token.
+    pub fn renewed(&self, person: &Person) -> Client {
+        let viewer = Viewer { account: uuid_of(&person.account), session: uuid_of(&person.session) };
+        let access = self.app().tokens.sign(viewer, &self.app().ids).unwrap();
+        person.client.at(&self.url).with_token(&access.token)
+    }
+
+    /// Lets something happen to an account, all in one command.
+    pub async fn happen<E: StreamEvent>(&self, account: Uuid, events: &[E]) {
+        let emit = async |command: &mut accounts_center::store::Command| {
+            for event in events {
+                command.emit(account, event)?;
+            }
+            Ok(Outcome::Commit(()))
+        };
+        self.app().store.command(account, emit).await.unwrap().unwrap();
     }
 
     /// Moves the time of the sandbox, and waits until this server has followed.

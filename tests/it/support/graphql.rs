@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Place, Socket};
 
@@ -176,4 +177,16 @@ pub struct Person {
     pub account: String,
     pub session: String,
     pub client: Client,
+}
+
+impl Person {
+    /// The account's stream.
+    pub fn account_id(&self) -> Uuid {
+        uuid_of(&self.account)
+    }
+}
+
+/// The UUID in a global id.
+pub fn uuid_of(id: &str) -> Uuid {
+    id.split_once('_').unwrap().1.parse().unwrap()
 }

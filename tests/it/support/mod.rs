@@ -2,6 +2,7 @@
 
 mod app;
 mod graphql;
+pub mod links;
 mod process;
 mod proxy;
 mod sandbox;
@@ -9,7 +10,7 @@ mod stack;
 mod websocket;
 
 pub use app::{START, TestApp};
-pub use graphql::{Client, Person};
+pub use graphql::{Client, Person, uuid_of};
 pub use process::ServerProcess;
 pub use proxy::{Fault, Proxy};
 pub use sandbox::SandboxProcess;

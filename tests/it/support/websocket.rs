@@ -84,10 +84,15 @@ impl Socket {
 
     /// The next `linkStatusChanged`.
     pub async fn link_event(&mut self) -> Value {
+        self.event("links", "linkStatusChanged").await
+    }
+
+    /// The next event of the subscription `id`: what its one `field` has.
+    pub async fn event(&mut self, id: &str, field: &str) -> Value {
         match self.next().await {
-            SocketMessage::Json(message) if message["type"] == "next" && message["id"] == "links" => {
+            SocketMessage::Json(message) if message["type"] == "next" && message["id"] == id => {
                 assert!(message["payload"].get("errors").is_none(), "{message:#}");
-                message["payload"]["data"]["linkStatusChanged"].clone()
+                message["payload"]["data"][field].clone()
             }
             other => panic!("no event but {other:?}"),
         }

@@ -1,0 +1,126 @@
+//! What happened, in words for the person.
+
+use uuid::Uuid;
+
+use super::graphql::ActivityKind;
+use crate::account::event::Happened;
+use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
+use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason};
+
+/// A sentence. `name` is what a profile is called; `None` for one that is gone.
+pub fn describe(
+    kind: ActivityKind,
+    happened: Option<&Happened>,
+    name: impl Fn(Uuid) -> Option<String>,
+) -> String {
+    let name = |id: Uuid| name(id).unwrap_or_else(|| "a profile that is gone now".to_owned());
+    match happened {
+        Some(Happened::Account(_)) => "The name or the picture of your account was changed.".to_owned(),
+        Some(Happened::LinkStatus(changed)) => capitalised(&link(changed, &name(changed.profile))),
+        Some(Happened::Connection(changed)) => {
+            connection(changed, &name(changed.source), &name(changed.target))
+        }
+        None => unknown(kind).to_owned(),
+    }
+}
+
+fn link(changed: &LinkStatusChanged, profile: &str) -> String {
+    if changed.previous.is_none() {
+        return format!("{profile} was linked.");
+    }
+    match (changed.status, changed.reason) {
+        (LinkStatus::Active, LinkStatusReason::UnlinkCancelled) => format!("{profile} was kept."),
+        (LinkStatus::Active, LinkStatusReason::PlatformReactivated) => {
+            format!("{profile} was reactivated by its platform.")
+        }
+        (LinkStatus::Active, LinkStatusReason::Reverified) => format!("{profile} was proved again."),
+        (LinkStatus::Active, LinkStatusReason::Released) => format!("{profile} was taken back."),
+        (LinkStatus::Active, _) => format!("{profile} works again."),
+        (LinkStatus::AttentionRequired, _) => format!("{profile} has to be proved again."),
+        (LinkStatus::Suspended, _) => format!("{profile} was deactivated by its platform."),
+        (LinkStatus::Contained, _) => format!("{profile} was reported as stolen and cut off."),
+        (LinkStatus::Unlinking, LinkStatusReason::ClaimedByNewOwner) => {
+            format!("{profile} is being unlinked, because somebody else proved that it is theirs.")
+        }
+        (LinkStatus::Unlinking, _) => format!("{profile} is being unlinked."),
+        (LinkStatus::Unlinked, LinkStatusReason::PlatformDeleted) => {
+            format!("{profile} was unlinked, because it was deleted at its platform.")
+        }
+        (LinkStatus::Unlinked, LinkStatusReason::ClaimedByNewOwner) => {
+            format!("{profile} was unlinked, because somebody else proved that it is theirs.")
+        }
+        (LinkStatus::Unlinked, _) => format!("{profile} was unlinked."),
+    }
+}
+
+fn connection(changed: &ConnectionChanged, source: &str, target: &str) -> String {
+    let experience = match changed.experience {
+        Experience::CrossPosting => "Cross-posting",
+        Experience::SharedLogin => "Shared login",
+        Experience::BusinessTools => "Sharing of business tools",
+        Experience::Messaging => "Sharing of messages",
+    };
+    // One that is paused or resumed is enabled before and after.
+    let state = if changed.enabled { "enabled" } else { "disabled" };
+    format!("{experience} from {source} to {target} is {state}.")
+}
+
+fn unknown(kind: ActivityKind) -> &'static str {
+    match kind {
+        ActivityKind::Account => "Your account was changed.",
+        ActivityKind::Link => "A linked profile was changed.",
+        ActivityKind::Experience => "What your profiles do together was changed.",
+        ActivityKind::Privacy => "Your privacy settings were changed.",
+        ActivityKind::DataSharing => "What your profiles share was changed.",
+        ActivityKind::Post => "A post was changed.",
+        ActivityKind::Security => "The security of your account was changed.",
+        ActivityKind::Business => "A business was changed.",
+        ActivityKind::Messaging => "A message was changed.",
+    }
+}
+
+/// The sentence with its first letter large: it may begin with no name.
+fn capitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_names_what_is_still_there() {
+        let (known, gone) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let name = |id| (id == known).then(|| "WhatsApp +49 ··· ·· 42".to_owned());
+        let link = |profile, previous, status, reason| {
+            let changed = LinkStatusChanged { profile, previous, status, reason };
+            describe(ActivityKind::Link, Some(&Happened::LinkStatus(changed)), name)
+        };
+        let connection = |enabled| {
+            let experience = Experience::CrossPosting;
+            let connection = Uuid::from_u128(3);
+            let changed = ConnectionChanged { connection, source: known, target: gone, experience, enabled };
+            describe(ActivityKind::Experience, Some(&Happened::Connection(changed)), name)
+        };
+        let active = Some(LinkStatus::Active);
+        assert_eq!(
+            link(known, None, LinkStatus::Active, LinkStatusReason::Verified),
+            "WhatsApp +49 ··· ·· 42 was linked."
+        );
+        assert_eq!(
+            link(known, active, LinkStatus::Unlinking, LinkStatusReason::UserRequest),
+            "WhatsApp +49 ··· ·· 42 is being unlinked."
+        );
+        assert_eq!(
+            link(gone, active, LinkStatus::Unlinked, LinkStatusReason::GracePeriodEnded),
+            "A profile that is gone now was unlinked."
+        );
+        assert_eq!(
+            connection(true),
+            "Cross-posting from WhatsApp +49 ··· ·· 42 to a profile that is gone now is enabled."
+        );
+        assert!(connection(false).ends_with("is disabled."));
+        assert_eq!(describe(ActivityKind::Link, None, name), "A linked profile was changed.");
+    }
+}

@@ -1,0 +1,58 @@
+//! Reading what is recorded of an account.
+
+use accounts_center_entity::activity;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::graphql::ActivityKind;
+use crate::account::event::AccountChanged;
+use crate::error::Error;
+use crate::graph::pagination::{Page, Slice};
+use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
+use crate::store::{Database, StreamEvent};
+
+/// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
+/// beside them is left to that one.
+const SHOWN: [(ActivityKind, &str); 3] = [
+    (ActivityKind::Account, AccountChanged::KIND),
+    (ActivityKind::Link, LinkStatusChanged::KIND),
+    (ActivityKind::Experience, ConnectionChanged::KIND),
+];
+
+/// What kind of activity an event is.
+pub fn kind_of(event: &str) -> Option<ActivityKind> {
+    SHOWN.iter().find(|(_, shown)| *shown == event).map(|(kind, _)| *kind)
+}
+
+/// A page of an account's activity, by number, newest first; at most one statement.
+pub async fn page(
+    db: &Database,
+    account: Uuid,
+    page: &Page<i64>,
+    kinds: Option<&[ActivityKind]>,
+) -> Result<Slice<activity::Model>, Error> {
+    let wanted = |kind: &ActivityKind| kinds.is_none_or(|kinds| kinds.contains(kind));
+    let events: Vec<&str> = SHOWN.iter().filter(|(kind, _)| wanted(kind)).map(|(_, event)| *event).collect();
+    if events.is_empty() {
+        return Ok(Slice::empty());
+    }
+    let mut query = activity::Entity::find()
+        .filter(activity::Column::StreamId.eq(account))
+        .filter(activity::Column::Kind.is_in(events));
+    if let Some(after) = page.after {
+        query = query.filter(activity::Column::Number.lt(after));
+    }
+    if let Some(before) = page.before {
+        query = query.filter(activity::Column::Number.gt(before));
+    }
+    query = match page.backwards {
+        true => query.order_by_asc(activity::Column::Number),
+        false => query.order_by_desc(activity::Column::Number),
+    };
+    Ok(page.cut(query.limit(page.limit()).all(db.read()).await?))
+}
+
+/// What is recorded of one event of an account.
+pub async fn find(db: &Database, account: Uuid, number: i64) -> Result<Option<activity::Model>, Error> {
+    Ok(activity::Entity::find_by_id((account, number)).one(db.read()).await?)
+}

@@ -1,0 +1,76 @@
+//! What is of no more use to anybody is purged from time to time, by every process that runs jobs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::{store, verification};
+
+/// Batches of one thing in one round; what is left then waits for the next.
+const BATCHES: usize = 1000;
+/// After its start a process waits for no longer than this, however long the period is: it may not live that long.
+const FIRST: Duration = Duration::from_secs(60);
+
+/// Purges, round after round, for ever.
+pub async fn run(app: Arc<App>) {
+    let period = Duration::from_secs(app.config.retention.period_seconds);
+    // Replicas that start together do not purge together.
+    let [random] = app.store.random::<1>();
+    tokio::time::sleep(period.min(FIRST) * u32::from(random) / 256).await;
+    loop {
+        round(&app).await;
+        tokio::time::sleep(period).await;
+    }
+}
+
+/// What there is to purge.
+#[derive(Clone, Copy, Debug)]
+enum Chore {
+    Events,
+    IdempotencyRecords,
+    WebhookReceipts,
+    Verifications,
+}
+
+impl Chore {
+    const ALL: [Self; 4] =
+        [Self::Events, Self::IdempotencyRecords, Self::WebhookReceipts, Self::Verifications];
+
+    /// Purges a batch. Gives how many rows it were.
+    async fn batch(self, app: &App) -> Result<u64, Error> {
+        let (store, kept, now) = (&app.store, &app.config.retention, app.clock.now());
+        let days = |days: u32| now - TimeDelta::days(i64::from(days));
+        match self {
+            Self::Events => store.purge_events(days(kept.events_days)).await,
+            Self::IdempotencyRecords => store.purge_idempotency_records(now - store::IDEMPOTENCY_KEPT).await,
+            Self::WebhookReceipts => store.purge_webhook_receipts(days(kept.webhook_receipts_days)).await,
+            Self::Verifications => verification::purge(store, days(kept.verifications_days)).await,
+        }
+    }
+}
+
+/// Does each chore until nothing is left to do.
+async fn round(app: &App) {
+    for chore in Chore::ALL {
+        let mut purged = 0;
+        for _ in 0..BATCHES {
+            let begin = Instant::now();
+            match store::bounded(chore.batch(app)).await {
+                Ok(0) => break,
+                Ok(rows) => purged += rows,
+                Err(error) => {
+                    error.log();
+                    break;
+                }
+            }
+            // As much time for everybody else.
+            tokio::time::sleep(begin.elapsed()).await;
+        }
+        if purged > 0 {
+            tracing::info!(?chore, purged, "old rows are gone");
+        }
+    }
+}

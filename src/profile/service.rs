@@ -1,0 +1,114 @@
+//! Unlinking a profile, and what goes against it: keeping it, a proof by its owner, a claim by another.
+
+use accounts_center_entity::linked_profile::{self, LinkStatus};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::state_machine::{Transition, Verdict};
+use super::transition::{apply, find};
+use crate::app::App;
+use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
+use crate::session::{self, Viewer};
+use crate::store::{Command, Outcome};
+
+/// Begins to unlink a profile of the viewer. What it opened and shared ends at once; for 24 hours it can be kept.
+/// Unlinking it again changes nothing. Gives the account's version.
+pub async fn unlink(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserResult<i64> {
+    app.store
+        .command(viewer.account, async |command: &mut Command| {
+            let session = session::check(command, viewer).await?;
+            session::check_recent(command, &session, &app.config.sessions)?;
+            let Some(profile) = own(command, profile).await? else {
+                return Ok(Outcome::reject(not_found()));
+            };
+            let ends = !matches!(profile.status, LinkStatus::Unlinking | LinkStatus::Unlinked);
+            if ends && profile.sign_in_enabled && !can_sign_in_without(command, &profile).await? {
+                let message = "This is the last way to sign in; link another profile first.";
+                let code = AccountsErrorCode::LastSignInMethod;
+                return Ok(Outcome::reject(UserError::new(code, message, &["profileId"])));
+            }
+            apply(command, &profile, Transition::Unlink).await?;
+            Ok(Outcome::Commit(command.version(viewer.account)))
+        })
+        .await
+}
+
+/// Keeps a profile of the viewer that is being unlinked. Keeping one that is not changes nothing. Gives the
+/// account's version.
+pub async fn keep(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserResult<i64> {
+    app.store
+        .command(viewer.account, async |command: &mut Command| {
+            session::check(command, viewer).await?;
+            let Some(profile) = own(command, profile).await? else {
+                return Ok(Outcome::reject(not_found()));
+            };
+            if apply(command, &profile, Transition::Keep).await? == Verdict::Refused {
+                let message = "The 24 hours to keep this profile are over; link it anew.";
+                let code = AccountsErrorCode::ProfileNotActive;
+                return Ok(Outcome::reject(UserError::new(code, message, &["profileId"])));
+            }
+            Ok(Outcome::Commit(command.version(viewer.account)))
+        })
+        .await
+}
+
+/// What a new proof by its owner does to a linked profile, of the account that the command is on: the platform's
+/// wish for one is met, and it is not unlinked. `None` if it is too late to keep it: it is unlinked now, and can
+/// be linked anew.
+pub async fn prove_again(
+    command: &mut Command,
+    profile: linked_profile::Model,
+) -> Result<Option<linked_profile::Model>, Error> {
+    let mut profile = profile;
+    for transition in [Transition::Reverified, Transition::Keep] {
+        match apply(command, &profile, transition).await? {
+            Verdict::Becomes(changed) => profile = changed,
+            Verdict::Unchanged => {}
+            Verdict::Refused => {
+                apply(command, &profile, Transition::GraceEnded).await?;
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(profile))
+}
+
+/// Ends the unlinking of a profile that somebody else has just proved to own. One that is kept meanwhile, or gone
+/// already, stays as it is.
+pub async fn end_claimed(app: &App, account: Uuid, profile: Uuid) -> Result<(), Error> {
+    let ended = app
+        .store
+        .command(account, async |command: &mut Command| {
+            if let Some(profile) = find(command, profile).await? {
+                apply(command, &profile, Transition::ClaimedByNewOwner).await?;
+            }
+            Ok(Outcome::Commit(()))
+        })
+        .await?;
+    debug_assert!(ended.is_ok(), "nothing here is rejected");
+    Ok(())
+}
+
+async fn own(command: &Command, profile: Option<Uuid>) -> Result<Option<linked_profile::Model>, Error> {
+    match profile {
+        Some(id) => find(command, id).await,
+        None => Ok(None),
+    }
+}
+
+/// Whether another profile can sign in now: one that is held does not count.
+async fn can_sign_in_without(command: &Command, profile: &linked_profile::Model) -> Result<bool, Error> {
+    let others = linked_profile::Entity::find()
+        .filter(linked_profile::Column::AccountId.eq(command.stream()))
+        .filter(linked_profile::Column::Id.ne(profile.id))
+        .filter(linked_profile::Column::Status.eq(LinkStatus::Active))
+        .filter(linked_profile::Column::SignInEnabled.eq(true))
+        .count(command.tx())
+        .await?;
+    Ok(others > 0)
+}
+
+fn not_found() -> UserError {
+    let message = "This account has no such profile.";
+    UserError::new(AccountsErrorCode::NotFound, message, &["profileId"])
+}
