@@ -40,7 +40,9 @@ pub fn table(results: &Results) -> comfy_table::Table {
     row("files open at 0 sockets", without_sockets.descriptors.to_string(), none());
     row("files open with all", with_sockets.descriptors.to_string(), none());
     row("sockets opened per second", format!("{:.0}", results.opened_per_second), none());
-    row("commits per second", format!("{:.1}", results.commits_per_second), none());
+    if let Some(rate) = results.rate {
+        row("commits per second", format!("{:.1} of {rate}", results.commits_per_second), none());
+    }
     for (from, delay) in [
         ("request sent → answer", &results.commit_latency),
         ("request sent → event", &results.delay_from_request),

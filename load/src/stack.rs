@@ -169,7 +169,7 @@ impl<'a> Stack<'a> {
     pub async fn seed(&self, name: &str, accounts: usize) -> anyhow::Result<()> {
         let mut command = self.command(name, "seed", &[]);
         command.arg("--accounts").arg(accounts.to_string()).arg("--seed").arg("1");
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         let status = command.status().await.context("cannot start `accounts-center seed`")?;
         ensure!(status.success(), "`accounts-center seed` failed");
         Ok(())
