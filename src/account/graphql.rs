@@ -99,6 +99,7 @@ impl Account {
     #[graphql(complexity = "pagination::complexity(child_complexity, |name| {
         __ctx.param_value(__variables_definition, __field, name, None).ok().flatten()
     })")]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection, and the filter")]
     async fn activity(
         &self,
         ctx: &Context<'_>,

@@ -32,7 +32,7 @@ pub struct RedisServers(Servers);
 
 #[derive(Clone)]
 enum Servers {
-    One(Client),
+    One(Box<Client>),
     Sentinels(Arc<Sentinels>),
     Cluster(Arc<Cluster>),
 }
@@ -82,7 +82,7 @@ impl RedisServers {
         let servers = match (sentinels.is_empty(), config.cluster) {
             (true, false) => {
                 ensure!(nodes.is_empty(), "redis.cluster_nodes is set, but redis.cluster is false");
-                Servers::One(url.client(server)?)
+                Servers::One(Box::new(url.client(server)?))
             }
             (false, false) => {
                 ensure!(nodes.is_empty(), "redis.cluster_nodes and redis.sentinels exclude each other");
@@ -104,7 +104,7 @@ impl RedisServers {
                     .set_number_of_retries(0)
                     .set_response_timeout(Some(ANSWER))
                     .set_connection_timeout(Some(REACH));
-                Ok(Commands::One(ConnectionManager::new_with_config(client.clone(), config).await?))
+                Ok(Commands::One(ConnectionManager::new_with_config(Client::clone(client), config).await?))
             }
             Servers::Sentinels(sentinels) => {
                 Ok(Commands::Master(MasterConnection::open(sentinels.clone()).await?))

@@ -46,9 +46,15 @@ pub struct Put {
     key: String,
     version: i64,
     payload: Vec<u8>,
-    lifetime: Duration,
+    age: Age,
+}
+
+/// How old an entry is, and may become.
+#[derive(Clone, Copy, Debug)]
+pub struct Age {
     /// When the database was asked for it.
-    read_at: Instant,
+    pub read_at: Instant,
+    pub lifetime: Duration,
 }
 
 /// Says that an entry is older than what was committed.
@@ -79,13 +85,13 @@ impl Keyspace {
     }
 
     /// The entry of `id`.
-    pub fn put(&self, id: Uuid, version: i64, payload: Vec<u8>, lifetime: Duration, read_at: Instant) -> Put {
-        Put { key: self.key(id), version, payload, lifetime, read_at }
+    pub fn put(&self, id: Uuid, version: i64, payload: Vec<u8>, age: Age) -> Put {
+        Put { key: self.key(id), version, payload, age }
     }
 
     /// The tombstone of `id`.
     pub fn tombstone(&self, id: Uuid, lifetime: Duration) -> Put {
-        self.put(id, GONE, Vec::new(), lifetime, Instant::now())
+        self.put(id, GONE, Vec::new(), Age { read_at: Instant::now(), lifetime })
     }
 
     /// That whatever is below `version` of `id` is outdated.
@@ -120,7 +126,7 @@ impl Keyspace {
 
 impl Outdated {
     /// Deletes the entry, if it is there and older.
-    pub async fn delete(&self, redis: &mut (impl ConnectionLike + AsyncCommands)) -> redis::RedisResult<()> {
+    pub async fn delete(&self, redis: &mut impl AsyncCommands) -> redis::RedisResult<()> {
         let script = redis::Script::new(DELETE_IF_OLDER);
         let mut invocation = script.key(&self.key);
         invocation.arg(format!("{:0DIGITS$}", self.version)).invoke_async::<i64>(redis).await?;
@@ -130,14 +136,14 @@ impl Outdated {
 
 impl Put {
     /// Writes it, unless a higher version is there or it took too long to get here.
-    pub async fn write(self, redis: &mut (impl ConnectionLike + AsyncCommands)) -> redis::RedisResult<()> {
-        if self.read_at.elapsed() > SLOW {
+    pub async fn write(self, redis: &mut impl AsyncCommands) -> redis::RedisResult<()> {
+        if self.age.read_at.elapsed() > SLOW {
             return Ok(());
         }
         let compares = !crate::store::failpoint::is_off("plant::compare");
         let script = redis::Script::new(if compares { SET_IF_NEWER } else { SET_ANYWAY });
         let version = format!("{:0DIGITS$}", self.version);
-        let millis = u64::try_from(self.lifetime.as_millis()).unwrap_or(1).max(1);
+        let millis = u64::try_from(self.age.lifetime.as_millis()).unwrap_or(1).max(1);
         let mut invocation = script.prepare_invoke();
         invocation.key(self.key).arg(version).arg(self.payload).arg(millis);
         invocation.invoke_async::<i64>(redis).await?;

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_what_depends_on_the_stream_alone_is_covered() {
-        let marks = Marks::of_schema(&parse_schema(&crate::graph::api_sdl()).unwrap());
+        let marks = Marks::of_schema(&parse_schema(crate::graph::api_sdl()).unwrap());
         let covers = |query: &str| marks.cover(&parse_query(query).unwrap());
         assert!(covers("{ viewer { id profiles { handle platform { key } } linkGraph { version } } }"));
         assert!(covers("query($n: Int) { viewer { ...a } } fragment a on Account { __typename id }"));
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_mark_is_a_field() {
-        let marks = Marks::of_schema(&parse_schema(&crate::graph::api_sdl()).unwrap());
+        let marks = Marks::of_schema(&parse_schema(crate::graph::api_sdl()).unwrap());
         for (ty, fields) in MARKS {
             for field in fields {
                 let known =

@@ -14,7 +14,7 @@ use super::slot::{Answer, Heard, Slot};
 use super::{LinkGraph, layout, load::load};
 use crate::bus::Hint;
 use crate::bus::connect::{Commands, RedisServers};
-use crate::cache::{Found, Keyspace};
+use crate::cache::{Age, Found, Keyspace};
 use crate::config;
 use crate::error::Error;
 use crate::store::{News, Store, Versions, bounded, failpoint};
@@ -219,7 +219,12 @@ impl LinkGraphs {
         let Some(shared) = &self.0.redis else { return };
         let Some(payload) = layout::encode(graph) else { return };
         let (id, version) = (graph.account.id, graph.graph_version);
-        self.0.store.bus().put(shared.keys.put(id, version, payload, self.lifetime(), read_at));
+        self.0.store.bus().put(shared.keys.put(
+            id,
+            version,
+            payload,
+            Age { read_at, lifetime: self.lifetime() },
+        ));
     }
 
     fn share_tombstone(&self, account: Uuid) {

@@ -48,7 +48,7 @@ impl Store {
         // them waits for no longer than this takes.
         let mut free = Query::select();
         free.column(stream::Column::Id).from(stream::Entity).and_where(
-            Expr::col(stream::Column::Id).in_subquery(old_events(before, event::Column::StreamId).to_owned()),
+            Expr::col(stream::Column::Id).in_subquery(old_events(before, event::Column::StreamId)),
         );
         skip_locked(&mut free, backend, LockType::NoKeyUpdate);
         let mut old = old_events(before, event::Column::StreamId);

@@ -59,6 +59,7 @@ on_both_stacks! {
         app.happen(ada.account_id(), &changes).await;
         let newest_first: Vec<i64> = (1..=150).rev().collect();
         let statements = || app.app().store.db().statements();
+        app.hears().await;
         ada.client.query("{ viewer { version } }").await.field();
         for (size, pages) in [(100, 2), (40, 4), (50, 3)] {
             for (count, from, edge, more, beside) in [

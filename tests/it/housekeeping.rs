@@ -200,7 +200,7 @@ on_both_stacks! {
         assert_eq!(verification::purge(store, expired).await.unwrap(), 0);
         job::Entity::delete_many().filter(job::Column::StreamId.eq(waiting)).exec(&db).await.unwrap();
         assert_eq!(verification::purge(store, expired).await.unwrap(), 1);
-        assert_eq!(streams_left(&db).await, [Uuid::nil(); 0]);
+        assert!(streams_left(&db).await.is_empty());
         assert_eq!(job_stream::Entity::find().count(&db).await.unwrap(), 0);
     }
 

@@ -18,6 +18,12 @@ pub fn root() -> PathBuf {
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo said of this program to this program. A build script that asks for such a variable, as ring's does,
+    // would run again each time that cargo is called now by hand and now from here.
+    let own = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in own.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -88,7 +88,7 @@ impl Subscriber {
         // Each account has one that follows everything, and some have others.
         let follows = match number / accounts {
             0 => Follows::Everything,
-            _ if number % 3 == 0 => Follows::Connections,
+            _ if number.is_multiple_of(3) => Follows::Connections,
             _ => Follows::Links,
         };
         let (poked, heard) = (Notify::new(), Mutex::default());
