@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub struct Options {
     /// People who sign up before the run, each of whom asks once in each part
-    #[arg(long, default_value_t = 1_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..=50_000))]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(100..=50_000))]
     accounts: usize,
     /// Profiles of each account
     #[arg(long, default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=20))]

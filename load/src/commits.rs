@@ -42,7 +42,7 @@ pub struct History {
     pub commits: Vec<Commit>,
     /// In the order of arrival.
     pub heard: Vec<Heard>,
-    /// From the first request to the last answer.
+    /// From the first request to the last answer, or longer by a pause.
     pub elapsed: Duration,
 }
 
@@ -122,6 +122,8 @@ impl Committers<'_> {
                 change.commit(&api, account, &token).await
             });
         }
+        // The last one takes its share of the time, too.
+        sleep_until(due).await;
         let mut commits = Vec::with_capacity(committing.len());
         while let Some(commit) = committing.join_next().await {
             commits.push(commit??);

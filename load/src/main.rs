@@ -1,7 +1,7 @@
 //! Load runs against the real server, over loopback.
 //!
 //! `load` is purely a client: it starts the server's binary, speaks HTTP and WebSocket to it, reads
-//! what the kernel says about its process, and stops it. It never links the server's library, so
+//! what the kernel says about its process and what `/metrics` has counted, and stops it. It never links the server's library, so
 //! that what it measures is what a client gets, and the server's memory holds nothing of the client.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run prints is its result")]
 #![allow(clippy::disallowed_methods, reason = "a load run measures against the machine's own clock")]
