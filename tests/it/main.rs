@@ -11,6 +11,7 @@ mod activity;
 mod answers;
 mod command_line;
 mod connections;
+mod deploys;
 mod faults;
 mod history;
 mod housekeeping;
