@@ -2,10 +2,14 @@
 
 use std::process::{Output, Stdio};
 
+use accounts_center::store::Database;
 use accounts_center_entity::{event, job, job_stream, stream};
 use accounts_center_migration::{Migrator, MigratorTrait, require};
 use chrono::DateTime;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, EntityTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait,
+    Statement,
+};
 use sea_orm_migration::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
@@ -79,6 +83,11 @@ const TABLES: [&str; 15] = [
 
 #[async_trait::async_trait]
 impl MigrationTrait for Expands {
+    /// Each table by itself: holding one while it waits for another, it could wait for a command for ever.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         for table in TABLES {
@@ -289,6 +298,22 @@ async fn s41_replicas_that_run_do_not_go_on_after_a_restore() {
     let ada = ada.at(&server.url);
     assert_eq!(ada.query(HUB).await.field()["version"], 1);
     assert_eq!(refusal(&ada, lost["cursor"].as_str().unwrap()).await, "CURSOR_EXPIRED");
+}
+
+/// An index on a large table takes longer than a client waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moving_the_schema_may_take_its_time_but_not_wait_for_locks() {
+    let place = Place::new(Stack::Production).await;
+    let url = place.setting("ACCOUNTS__DATABASE__URL").to_owned().into();
+    let (serving, migrating) =
+        tokio::join!(Database::connect_postgres(&url, 2), Database::connect_postgres_to_migrate(&url));
+    for (db, expected) in [(serving, ["10s", "5s"]), (migrating, ["0", "5s"])] {
+        let query = "SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock";
+        let query = Statement::from_string(DbBackend::Postgres, query);
+        let row = db.unwrap().write().query_one_raw(query).await.unwrap().unwrap();
+        let limits = ["statement", "lock"].map(|name| row.try_get::<String>("", name).unwrap());
+        assert_eq!(limits, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ mod link_graph;
 mod linking;
 mod node_client;
 mod path;
+mod redis_kinds;
 mod schema;
 mod security;
 mod seeding;
