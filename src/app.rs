@@ -206,6 +206,14 @@ pub async fn open_database(config: &Config) -> anyhow::Result<(Database, Option<
     Ok((Database::open_sqlite(&folder).await?, Some(lock)))
 }
 
+/// The same, to move its schema.
+pub async fn open_database_to_migrate(config: &Config) -> anyhow::Result<(Database, Option<File>)> {
+    if config.is_embedded() {
+        return open_database(config).await;
+    }
+    Ok((Database::connect_postgres_to_migrate(&config.database.url).await?, None))
+}
+
 fn lock_folder(folder: &Path) -> anyhow::Result<File> {
     let unwritable =
         || format!("the data folder {} cannot be written; choose another one with --data", folder.display());

@@ -121,7 +121,7 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
 
 /// Brings the database to the newest schema.
 pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
-    let (db, _lock) = app::open_database(config).await?;
+    let (db, _lock) = app::open_database_to_migrate(config).await?;
     store::up(&db).await.map_err(app::explain)?;
     let states = store::status(&db).await.map_err(app::explain)?;
     match states.iter().filter(|state| state.standing == Standing::Unknown).count() {
@@ -134,7 +134,7 @@ pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
 
 /// Takes the newest migrations back.
 pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
-    let (db, _lock) = app::open_database(config).await?;
+    let (db, _lock) = app::open_database_to_migrate(config).await?;
     let names = store::down(&db, steps).await.map_err(app::explain)?;
     for name in &names {
         print(format_args!("taken back  {name}"))?;

@@ -4,10 +4,13 @@
 //! and of the one after it, so that old and new replicas serve side by side. So
 //!
 //! - a release that needs something new brings an *expanding* migration: a nullable column, a table, an index. It
-//!   is applied before the release is deployed, and the release before it does not notice;
+//!   is applied before the release is deployed, and the release before it does not notice. One that changes several
+//!   tables which are in use does so outside of a transaction, so that it never waits for one while it holds another;
 //! - what no release needs any more goes by a *contracting* migration, in a release after the last one that used
 //!   it. That is applied once all replicas are of this release, and it calls [`require`], so that no older one
 //!   starts again.
+//!
+//! Statements name their columns: `*` means others once a migration has added some, and what is prepared then fails.
 
 mod beside;
 

@@ -60,6 +60,20 @@ impl Database {
 
     /// Connects to a PostgreSQL database.
     pub async fn connect_postgres(url: &SecretString, max_connections: u32) -> anyhow::Result<Self> {
+        Self::connect(url, max_connections, "10s").await
+    }
+
+    /// Connects to a PostgreSQL database to move its schema: an index on a large table takes its time. Who waits for
+    /// a lock still gives up, because everybody else waits behind.
+    pub async fn connect_postgres_to_migrate(url: &SecretString) -> anyhow::Result<Self> {
+        Self::connect(url, 3, "0").await
+    }
+
+    async fn connect(
+        url: &SecretString,
+        max_connections: u32,
+        statement_timeout: &'static str,
+    ) -> anyhow::Result<Self> {
         let mut options = ConnectOptions::new(url.expose_secret());
         options
             .max_connections(max_connections)
@@ -69,11 +83,11 @@ impl Database {
             // What hangs lets go: a replica that lost its power must not hold a stream's lock, nor a slow
             // statement a connection, for longer than a client waits.
             // And each statement of a transaction sees what is committed by then: commands and claims rely on it.
-            .map_sqlx_postgres_opts(|postgres| {
+            .map_sqlx_postgres_opts(move |postgres| {
                 postgres.application_name("accounts-center").options([
                     ("default_transaction_isolation", "read committed"),
                     ("lock_timeout", "5s"),
-                    ("statement_timeout", "10s"),
+                    ("statement_timeout", statement_timeout),
                     ("idle_in_transaction_session_timeout", "15s"),
                 ])
             });

@@ -20,8 +20,7 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait,
-    FromQueryResult, Iterable, Order, PrimaryKeyToColumn, QueryFilter, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    FromQueryResult, Iterable, Order, PrimaryKeyToColumn, QueryFilter,
 };
 use uuid::Uuid;
 
@@ -42,7 +41,7 @@ impl Store {
     /// Purges some events from `before`, and raises their streams' marks. Gives how many it were; 0 if nothing
     /// is left to do, or others are at it.
     pub async fn purge_events(&self, before: DateTime<Utc>) -> Result<u64, Error> {
-        let tx = self.begin_purge().await?;
+        let tx = self.db().begin().await?;
         let backend = tx.get_database_backend();
         // The streams' rows are taken before their events: two that purge never meet, and a command on one of
         // them waits for no longer than this takes.
@@ -97,7 +96,7 @@ impl Store {
     /// Purges some streams of `kind`, with all that is theirs. `useless` chooses them by a column of ids, the oldest
     /// first, and a live job keeps its stream: a newer release may know its kind.
     pub async fn purge_streams(&self, kind: StreamKind, useless: SelectStatement) -> Result<u64, Error> {
-        let tx = self.begin_purge().await?;
+        let tx = self.db().begin().await?;
         let backend = tx.get_database_backend();
         let mut useless = useless;
         useless.limit(BATCH);
@@ -125,14 +124,6 @@ impl Store {
             .await?;
         tx.commit().await?;
         Ok(gone.len() as u64)
-    }
-
-    async fn begin_purge(&self) -> Result<DatabaseTransaction, Error> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        Ok(self.db().write().begin_with_options(options).await?)
     }
 }
 

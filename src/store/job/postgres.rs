@@ -11,7 +11,8 @@ use crate::error::Error;
 /// $5 the lease's end.
 ///
 /// They are chosen once, before the update: left to itself PostgreSQL may choose anew for each row that it updates,
-/// and then the limit limits nothing. A row that is locked belongs to somebody who finishes just now.
+/// and then the limit limits nothing. A row that is locked belongs to somebody who finishes just now. The columns are
+/// named because `*` means others as soon as the next release's migration adds one, and then what is prepared fails.
 const TAKE: &str = "
 WITH due AS MATERIALIZED (
     SELECT picked.id
@@ -28,7 +29,8 @@ WITH due AS MATERIALIZED (
 )
 UPDATE job SET leased_until = $5, attempts = job.attempts + 1
 FROM due WHERE job.id = due.id
-RETURNING job.*";
+RETURNING job.id, job.kind, job.payload, job.stream_id, job.run_at, job.attempts, job.leased_until, job.dead_at,
+    job.last_error, job.created_at";
 
 /// Gives each stream its next turn, or deletes it where it has no live job: $1 streams, $2 now, $3 kinds, $4 the next
 /// turn where only other kinds are due. Returns a row for each one that is left.

@@ -1,5 +1,6 @@
 //! Where a test happens: a stack, an empty database, and a sandbox of its own.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -69,6 +70,35 @@ impl Place {
         &self.settings.iter().find(|(known, _)| *known == key).expect(key).1
     }
 
+    /// Takes a copy of the database, which no server here may use meanwhile.
+    pub async fn back_up(&self) {
+        match self.stack {
+            Stack::Embedded => {
+                copy_files(&self.folder.path().join("data"), &self.folder.path().join("backup"))
+            }
+            Stack::Production => copy_database(&self.database_name(), &self.backup_name()).await,
+        }
+    }
+
+    /// Puts the copy in the place of the database, under servers that run as well where there can be several.
+    pub async fn restore(&self) {
+        match self.stack {
+            Stack::Embedded => {
+                copy_files(&self.folder.path().join("backup"), &self.folder.path().join("data"))
+            }
+            Stack::Production => copy_database(&self.backup_name(), &self.database_name()).await,
+        }
+    }
+
+    fn database_name(&self) -> String {
+        let url: url::Url = self.setting("ACCOUNTS__DATABASE__URL").parse().unwrap();
+        url.path().trim_start_matches('/').to_owned()
+    }
+
+    fn backup_name(&self) -> String {
+        format!("{}_backup", self.database_name())
+    }
+
     /// A connection to the database past all servers, to look at what is stored and to plant what is wrong.
     pub async fn database(&self) -> DatabaseConnection {
         let url = match self.stack {
@@ -79,6 +109,28 @@ impl Place {
         };
         Database::connect(url).await.unwrap()
     }
+}
+
+/// The file with its log, and nothing else that was there.
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in ["accounts.sqlite", "accounts.sqlite-wal", "accounts.sqlite-shm"] {
+        let _ = std::fs::remove_file(to.join(name));
+        if from.join(name).exists() && !name.ends_with("-shm") {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
+async fn copy_database(from: &str, to: &str) {
+    let admin = Database::connect(postgres_url()).await.unwrap();
+    admin.execute_unprepared(&format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)")).await.unwrap();
+    // Who has just gone may still be leaving.
+    super::eventually("the database is copied", async || {
+        admin.execute_unprepared(&format!("CREATE DATABASE {to} TEMPLATE {from}")).await.ok().map(|_| ())
+    })
+    .await;
+    admin.close().await.unwrap();
 }
 
 fn fresh_name() -> String {
