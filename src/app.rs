@@ -30,6 +30,9 @@ use crate::session::Tokens;
 use crate::store::{self, Database, Obstacle, Runner, Store};
 use crate::verification::{self, DeliverCode, EraseExpired};
 
+/// How long a process that stops tries to tell the other replicas what it committed last.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// What resolvers and jobs work with.
 pub struct App {
     pub config: Config,
@@ -57,6 +60,7 @@ pub struct Running {
 
 /// An application that works behind others that serve.
 pub struct Worker {
+    app: Arc<App>,
     stop: CancellationToken,
     replaced: CancellationToken,
     tasks: TaskTracker,
@@ -128,7 +132,7 @@ pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Res
     let replaced = spawn_following(&app, time, &stop, &tasks);
     spawn_work(&app, &stop, &tasks);
     tasks.close();
-    Ok(Worker { stop, replaced, tasks })
+    Ok(Worker { app, stop, replaced, tasks })
 }
 
 async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {
@@ -169,6 +173,8 @@ impl Worker {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        // What was committed last concerns the replicas that stay.
+        let _ = tokio::time::timeout(FAREWELL, self.app.graphs.flush()).await;
     }
 }
 
@@ -183,6 +189,8 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        // What was committed last concerns the replicas that stay.
+        let _ = tokio::time::timeout(FAREWELL, self.app.graphs.flush()).await;
     }
 }
 
@@ -316,13 +324,13 @@ async fn poll(app: Arc<App>, replaced: CancellationToken) {
     loop {
         tokio::time::sleep(period).await;
         // A statement that never comes back must not end all polling.
-        if let Err(error) = store::bounded(store.poll_watched()).await {
-            error.log();
-        }
         match store::bounded(store.is_same()).await {
             Ok(true) => {}
             Ok(false) => return replaced.cancel(),
             Err(error) => error.log(),
+        }
+        if let Err(error) = store::bounded(store.poll_watched()).await {
+            error.log();
         }
     }
 }

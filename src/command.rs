@@ -39,6 +39,10 @@ pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<(
         );
         config.jobs.concurrency = 0;
     }
+    anyhow::ensure!(
+        config.jobs.concurrency > 0 || !config.is_embedded(),
+        "jobs.concurrency is 0: on SQLite there is no other process that could run the jobs"
+    );
     telemetry::init(&config)?;
     let development = config.is_development();
     let (demo, whatsapp) = (config.demo.enabled, config.platforms.contains_key("whatsapp"));

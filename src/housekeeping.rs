@@ -29,6 +29,8 @@ pub async fn run(app: Arc<App>) {
 /// What there is to purge.
 #[derive(Clone, Copy, Debug)]
 enum Chore {
+    /// Jobs in whose stream nobody looks.
+    Jobs,
     Events,
     IdempotencyRecords,
     WebhookReceipts,
@@ -36,14 +38,15 @@ enum Chore {
 }
 
 impl Chore {
-    const ALL: [Self; 4] =
-        [Self::Events, Self::IdempotencyRecords, Self::WebhookReceipts, Self::Verifications];
+    const ALL: [Self; 5] =
+        [Self::Jobs, Self::Events, Self::IdempotencyRecords, Self::WebhookReceipts, Self::Verifications];
 
     /// Purges a batch. Gives how many rows it were.
     async fn batch(self, app: &App) -> Result<u64, Error> {
         let (store, kept, now) = (&app.store, &app.config.retention, app.clock.now());
         let days = |days: u32| now - TimeDelta::days(i64::from(days));
         match self {
+            Self::Jobs => store.call_forgotten_streams().await,
             Self::Events => store.purge_events(days(kept.events_days)).await,
             Self::IdempotencyRecords => store.purge_idempotency_records(now - store::IDEMPOTENCY_KEPT).await,
             Self::WebhookReceipts => store.purge_webhook_receipts(days(kept.webhook_receipts_days)).await,

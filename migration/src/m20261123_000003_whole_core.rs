@@ -168,6 +168,14 @@ async fn retention(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .to_owned(),
         )
         .await?;
+    // What happened before there was a trail.
+    manager
+        .get_connection()
+        .execute_unprepared(
+            "INSERT INTO activity (stream_id, number, kind, payload, occurred_at) \
+             SELECT stream_id, number, kind, payload, occurred_at FROM event WHERE kind = 'link_status_changed'",
+        )
+        .await?;
     manager
         .create_table(
             Table::create()

@@ -63,7 +63,7 @@ impl AccountActivity {
     ) -> Result<Connection<Self>, Error> {
         let scope = CursorScope { keys: &app.keys, list: "activity", owner: graph.account.id };
         let page = page.page(|cursor| scope.read(cursor).map(i64::from_be_bytes))?;
-        let slice = service::page(app.store.db(), graph.account.id, &page, kinds).await?;
+        let slice = service::page(app.store.db(), (graph.account.id, graph.version), &page, kinds).await?;
         let slice = slice.filter_map(|row| Self::of(graph, row));
         Ok(Connection::new(slice, |activity| (scope.write(&activity.number.to_be_bytes()), activity)))
     }

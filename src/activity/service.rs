@@ -27,7 +27,7 @@ pub fn kind_of(event: &str) -> Option<ActivityKind> {
 /// A page of an account's activity, by number, newest first; at most one statement.
 pub async fn page(
     db: &Database,
-    account: Uuid,
+    (account, version): (Uuid, i64),
     page: &Page<i64>,
     kinds: Option<&[ActivityKind]>,
 ) -> Result<Slice<activity::Model>, Error> {
@@ -38,6 +38,8 @@ pub async fn page(
     }
     let mut query = activity::Entity::find()
         .filter(activity::Column::StreamId.eq(account))
+        // Not what came after the rest of the answer was read.
+        .filter(activity::Column::Number.lte(version))
         .filter(activity::Column::Kind.is_in(events));
     if let Some(after) = page.after {
         query = query.filter(activity::Column::Number.lt(after));

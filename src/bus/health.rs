@@ -35,8 +35,11 @@ impl Health {
     /// such time, and is hinted at by nobody, is still so.
     pub fn unbroken(&self) -> Option<u64> {
         let Some(inner) = &self.0 else { return Some(0) };
-        let unbroken_since = inner.unbroken_since.load(Ordering::Acquire);
-        inner.is_heard().then_some(unbroken_since)
+        // In this order: a gap that ends in between then counts.
+        if !inner.is_heard() {
+            return None;
+        }
+        Some(inner.unbroken_since.load(Ordering::Acquire))
     }
 
     /// Our own word came back. True if that ends a silence.

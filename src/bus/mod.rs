@@ -54,7 +54,14 @@ impl Bus {
         }
     }
 
-    /// Says it, best effort and without waiting. What is `outdated` by it goes, if it could not be said at once.
+    /// Returns once what was said has gone out, or could not.
+    pub async fn flush(&self) {
+        if let Self::Redis(bus) = self {
+            bus.flush().await;
+        }
+    }
+
+    /// Says it, best effort and without waiting. What is `outdated` by it goes first.
     pub fn publish(&self, hint: Hint, outdated: Option<Outdated>) {
         match self {
             Self::InProcess | Self::Unheard => {}

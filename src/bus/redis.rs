@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use redis::AsyncCommands;
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -38,6 +38,10 @@ pub struct RedisBus {
 enum Said {
     Put(Put),
     Hint(Hint, Option<Outdated>),
+    /// To ourselves: it waits its turn like the rest, and so shows whether the rest arrives.
+    Ping,
+    /// Asks to be told when all that was said before has gone out.
+    Flush(oneshot::Sender<()>),
 }
 
 /// Where this replica speaks and hears.
@@ -64,6 +68,7 @@ impl RedisBus {
     pub fn start(channel: Channel) -> Self {
         let (queue, said) = mpsc::channel(QUEUE);
         tokio::spawn(Sender { channel, connection: None, unsent: HashMap::new() }.run(said));
+        tokio::spawn(ping(queue.downgrade()));
         Self { queue, health: Health::unknown() }
     }
 
@@ -74,6 +79,14 @@ impl RedisBus {
     /// Puts an entry, best effort.
     pub(super) fn put(&self, put: Put) {
         let _ = self.queue.try_send(Said::Put(put));
+    }
+
+    /// Returns once all that was said before has gone out, or could not.
+    pub(super) async fn flush(&self) {
+        let (told, gone_out) = oneshot::channel();
+        if self.queue.send(Said::Flush(told)).await.is_ok() {
+            let _ = gone_out.await;
+        }
     }
 
     pub(super) fn publish(&self, hint: Hint, outdated: Option<Outdated>) {
@@ -107,16 +120,9 @@ struct Sender {
 
 impl Sender {
     async fn run(mut self, mut said: mpsc::Receiver<Said>) {
-        let mut pings = tokio::time::interval(PING);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            let mut pings_now = false;
-            tokio::select! {
-                taken = said.recv_many(&mut batch, BATCH) => if taken == 0 { return },
-                _ = pings.tick() => pings_now = true,
-            }
-            if let Err(error) = self.send(&mut batch, pings_now).await {
+        while said.recv_many(&mut batch, BATCH).await > 0 {
+            if let Err(error) = self.send(&mut batch).await {
                 tracing::debug!(%error, "Redis does not take what is said");
                 self.connection = None;
                 self.keep(&mut batch);
@@ -125,33 +131,36 @@ impl Sender {
     }
 
     /// Sends the batch from its beginning; what it could not send stays in it.
-    async fn send(&mut self, batch: &mut Vec<Said>, pings_now: bool) -> redis::RedisResult<()> {
+    async fn send(&mut self, batch: &mut Vec<Said>) -> redis::RedisResult<()> {
         let redis = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.channel.servers.commands().await?),
         };
-        let channel = self.channel.name.as_str();
-        if pings_now {
-            redis.publish::<_, _, ()>(channel, self.channel.ping.as_slice()).await?;
-            for stream in self.unsent.keys().copied().collect::<Vec<_>>() {
-                let (hint, outdated) = &self.unsent[&stream];
-                // The entry that should have come before it was lost as well.
-                if let Some(outdated) = outdated {
-                    outdated.delete(redis).await?;
-                }
-                redis.publish::<_, _, ()>(channel, hint.to_bytes().as_slice()).await?;
-                self.unsent.remove(&stream);
-            }
+        for stream in self.unsent.keys().copied().collect::<Vec<_>>() {
+            let (hint, outdated) = &self.unsent[&stream];
+            tell(&mut redis.clone(), &self.channel.name, *hint, outdated.as_ref()).await?;
+            self.unsent.remove(&stream);
         }
-        batch.reverse();
-        while let Some(next) = batch.last() {
-            match next {
-                Said::Hint(hint, _) => {
-                    redis.publish::<_, _, ()>(channel, hint.to_bytes().as_slice()).await?;
+        // All under way at once on the one connection, which keeps their order: a batch takes about one round trip,
+        // however far away Redis is.
+        let (name, word) = (self.channel.name.as_str(), self.channel.ping.as_slice());
+        let redis = redis.clone();
+        let sent = batch.iter().map(|said| {
+            let mut redis = redis.clone();
+            async move {
+                match said {
+                    Said::Hint(hint, outdated) => tell(&mut redis, name, *hint, outdated.as_ref()).await,
+                    Said::Put(put) => put.clone().write(&mut redis).await,
+                    Said::Ping => redis.publish(name, word).await,
+                    Said::Flush(_) => Ok(()),
                 }
-                Said::Put(put) => put.clone().write(redis).await?,
             }
-            batch.pop();
+        });
+        try_join_all(sent).await?;
+        for said in batch.drain(..) {
+            if let Said::Flush(told) = said {
+                let _ = told.send(());
+            }
         }
         Ok(())
     }
@@ -170,12 +179,38 @@ impl Sender {
     }
 }
 
+/// Says a hint, once no entry is there any more that it outdates: the new one came before it, unless it was lost or
+/// late.
+async fn tell(
+    redis: &mut Commands,
+    channel: &str,
+    hint: Hint,
+    outdated: Option<&Outdated>,
+) -> redis::RedisResult<()> {
+    if let Some(outdated) = outdated {
+        outdated.delete(redis).await?;
+    }
+    redis.publish(channel, hint.to_bytes().as_slice()).await
+}
+
+/// Says a word to ourselves every second, for as long as anybody holds the sending end.
+async fn ping(queue: mpsc::WeakSender<Said>) {
+    while let Some(queue) = queue.upgrade() {
+        let _ = queue.try_send(Said::Ping);
+        drop(queue);
+        tokio::time::sleep(PING).await;
+    }
+}
+
 /// Passes what other replicas say on to `store`, for ever: reconnects, and asks the database at once for what was
 /// missed.
 pub async fn listen(channel: Channel, store: Store, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => {
+                store.bus_health().lost();
+                return;
+            }
             ended = hear(&channel, &store) => {
                 store.bus_health().lost();
                 let error = ended.err().map(|error| error.to_string());

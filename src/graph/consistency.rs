@@ -48,6 +48,13 @@ impl Consistency {
     }
 }
 
+/// Notes that this operation reads what the graph does not have, as it is now: its answer is of no one version.
+pub fn beside_the_graph(ctx: &Context<'_>) {
+    if let Some(consistency) = ctx.data_opt::<Arc<Consistency>>() {
+        consistency.lowest.store(-1, Ordering::Release);
+    }
+}
+
 /// The viewer's account with its graph, at a version that this operation may show; absent for an anonymous caller.
 pub async fn own_graph(ctx: &Context<'_>) -> Result<Option<Arc<LinkGraph>>, Error> {
     match viewer(ctx) {

@@ -31,11 +31,13 @@ impl LinkGraph {
     }
 
     /// At most 20.
+    #[graphql(complexity = "1 + 6 * child_complexity")]
     async fn profiles(&self) -> Vec<LinkedProfile> {
         LinkedProfile::all(&self.0)
     }
 
     /// One for each ordered pair of profiles between which an experience is on: at most 380.
+    #[graphql(complexity = "1 + 6 * child_complexity")]
     async fn connections(
         &self,
         #[graphql(desc = "Only those for which it is on.")] experience: Option<Experience>,

@@ -8,6 +8,7 @@ use async_graphql::dataloader::DataLoader;
 use async_graphql::runtime::{TokioSpawner, TokioTimer};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::slot::{Answer, Heard, Slot};
@@ -23,6 +24,8 @@ use crate::store::{News, Store, Versions, bounded, failpoint};
 const MAX_LOADS: usize = 5;
 /// Redis is asked for an entry no longer than this: the database has it, too.
 const IMPATIENT: Duration = Duration::from_millis(300);
+/// How long a load waits for others to end: what takes longer is a database that does not answer.
+const TURN: Duration = Duration::from_secs(3);
 
 /// Reads link graphs. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ struct Inner {
     loads: Semaphore,
     lifetime: Duration,
     counts: Counts,
+    /// What other replicas are still to be told.
+    announcements: TaskTracker,
 }
 
 /// The entries that all replicas share.
@@ -85,6 +90,7 @@ impl LinkGraphs {
             loads: Semaphore::new(config.graph.max_loads),
             lifetime: Duration::from_secs(config.graph.near_seconds),
             counts: Counts::default(),
+            announcements: TaskTracker::new(),
             store: store.clone(),
         }));
         let weak = Arc::downgrade(&graphs.0);
@@ -114,6 +120,13 @@ impl LinkGraphs {
     /// How often each layer gave the answer.
     pub fn counts(&self) -> &Counts {
         &self.0.counts
+    }
+
+    /// Returns once the other replicas have been told of all that was committed here, or could not be.
+    pub async fn flush(&self) {
+        self.0.announcements.close();
+        self.0.announcements.wait().await;
+        self.0.store.bus().flush().await;
     }
 
     /// Empties the near cache, as a restart would.
@@ -172,7 +185,9 @@ impl LinkGraphs {
             self.0.counts.redis.fetch_add(1, Ordering::Relaxed);
             return Ok(found);
         }
-        let _turn = self.0.loads.acquire().await.map_err(Error::internal)?;
+        let busy = |_| Error::Unavailable(Arc::new(anyhow::anyhow!("too many graphs are being read")));
+        let turn = tokio::time::timeout(TURN, self.0.loads.acquire()).await.map_err(busy)?;
+        let _turn = turn.map_err(Error::internal)?;
         for _ in 0..MAX_LOADS {
             let reading = slot.begin(self.unbroken());
             let loaded = bounded(load(self.0.store.db(), account)).await?.map(Arc::new);
@@ -236,11 +251,7 @@ impl LinkGraphs {
     fn learn(&self, news: News) {
         match news {
             News::Heard(hint) => self.hear(hint),
-            News::Doubted(stream) => {
-                if let Some(slot) = self.0.near.get(&stream) {
-                    slot.doubt();
-                }
-            }
+            News::Doubted(stream) => self.slot(stream).doubt(),
             News::Committed(hint) => self.announce(hint),
         }
     }
@@ -261,8 +272,10 @@ impl LinkGraphs {
             self.0.store.bus().publish(hint, outdated);
             return;
         }
+        // From here on this replica does not take from Redis what is older.
+        self.slot(hint.stream).hear(Heard { version: hint.version, graph_version: hint.graph_version });
         let graphs = self.clone();
-        tokio::spawn(async move {
+        self.0.announcements.spawn(async move {
             let read = graphs.get(hint.stream, hint.version);
             if let Ok(Err(error)) = tokio::time::timeout(Duration::from_secs(1), read).await {
                 error.log();

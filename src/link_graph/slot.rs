@@ -26,6 +26,8 @@ struct State {
     /// The floor: whatever is older is not served.
     heard: Heard,
     entry: Option<Entry>,
+    /// A commit may or may not have happened: only the database knows.
+    doubted: bool,
 }
 
 /// The latest that was heard of an account: at `version` its graph was that of `graph_version`.
@@ -81,7 +83,9 @@ impl Slot {
 
     /// Forgets the graph: a commit may or may not have happened.
     pub fn doubt(&self) {
-        self.lock().entry = None;
+        let mut state = self.lock();
+        state.entry = None;
+        state.doubted = true;
     }
 
     /// What to answer to who wants version `at_least`, while the bus's unbroken time is `unbroken`.
@@ -135,7 +139,7 @@ impl Slot {
     ) -> Option<Arc<LinkGraph>> {
         let mut state = self.lock();
         lift(&mut graph, state.heard);
-        if !state.admits(&graph, at_least) {
+        if state.doubted || !state.admits(&graph, at_least) {
             return None;
         }
         state.keep(&graph, reading, remaining);
@@ -159,6 +163,7 @@ impl Slot {
             }
             state.heard = Heard { version: graph.version, graph_version: graph.graph_version };
         }
+        state.doubted = false;
         state.keep(&graph, reading, lifetime);
         Some(graph)
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::account::graphql::Account;
 use crate::error::{Error, UserError, UserResult};
-use crate::graph::consistency::graph_at;
+use crate::graph::consistency::{self, graph_at};
 use crate::graph::context::{app, require_viewer};
 use crate::graph::loaders;
 use crate::graph::scalars::{DateTime, Url};
@@ -65,7 +65,10 @@ impl LinkedProfile {
 
     /// The newest profiles that the account of `graph` has unlinked, newest first.
     pub async fn unlinked(ctx: &Context<'_>, graph: &Arc<LinkGraph>) -> Result<Vec<Self>, Error> {
-        let rows = loaders::newest_tombstones(ctx, graph.account.id).await?;
+        let mut rows = loaders::newest_tombstones(ctx, graph.account.id).await?;
+        // One that was unlinked after the graph was read is still in it.
+        rows.retain(|row| Self::linked(graph, row.id).is_none());
+        consistency::beside_the_graph(ctx);
         Ok(rows.into_iter().map(|row| Self { graph: graph.clone(), place: Place::Tombstone(row) }).collect())
     }
 
@@ -80,6 +83,7 @@ impl LinkedProfile {
         if let Some(linked) = Self::linked(graph, id) {
             return Ok(Some(linked));
         }
+        consistency::beside_the_graph(ctx);
         let row = loaders::tombstone(ctx, graph.account.id, id).await?;
         Ok(row.map(|row| Self { graph: graph.clone(), place: Place::Tombstone(row) }))
     }
@@ -189,6 +193,7 @@ impl LinkedProfile {
     }
 
     /// Those that begin or end here: at most 38.
+    #[graphql(complexity = "1 + 6 * child_complexity")]
     async fn connections(
         &self,
         #[graphql(desc = "Only those for which it is on.")] experience: Option<Experience>,

@@ -1,5 +1,7 @@
 //! The one way in which things change.
 
+use std::time::Duration;
+
 use accounts_center_entity::{activity, event, job, stream};
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
@@ -9,6 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::event::versions;
 use super::failpoint::failpoint;
 use super::job::call;
 use super::{Job, News, Store, StreamEvent, bounded};
@@ -136,6 +139,7 @@ impl Store {
             for hint in hints {
                 self.tell(News::Doubted(hint.stream));
                 self.0.watches.advance(hint.stream, hint.version);
+                tokio::spawn(self.clone().clear_up(hint.stream));
             }
             return Err(error);
         }
@@ -148,6 +152,21 @@ impl Store {
             self.0.jobs.notify_one();
         }
         Ok(())
+    }
+
+    /// Finds out what has become of a commit whose answer was lost, and tells everybody.
+    async fn clear_up(self, stream: Uuid) {
+        const TRIES: u32 = 30;
+        for _ in 0..TRIES {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let Ok(versions) = bounded(versions(self.db(), &[stream])).await else { continue };
+            if let Some(&(version, graph_version)) = versions.get(&stream) {
+                let hint = Hint { epoch: self.0.epoch, stream, version, graph_version };
+                self.hear(hint);
+                self.tell(News::Committed(hint));
+            }
+            return;
+        }
     }
 
     async fn begin(&self, target: Target) -> Result<Command, Error> {

@@ -82,6 +82,7 @@ pub async fn close(
         }
     }
     row.sealed_handle = Set(None);
+    row.external_id = Set(None);
     row.sealed_claim = Set(None);
     row.code_hash = Set(None);
     row.resend_available_at = Set(None);

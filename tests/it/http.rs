@@ -101,8 +101,10 @@ on_both_stacks! {
         let deep = format!("{{ __schema {{ types {deep} }} }}");
         let wide: String = (0..60).map(|n| format!("a{n}: platforms {{ id }} ")).collect();
         let directives = "@include(if: true) ".repeat(30);
+        let round = (0..6).fold("{ id }".to_owned(), |inner, _| format!("{{ profiles {{ account {inner} }} }}"));
         for operation in [
             deep,
+            format!("{{ viewer {round} }}"),
             format!("{{ {wide} }}"),
             format!("{{ platforms {directives} {{ id }} }}"),
         ] {

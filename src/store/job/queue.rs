@@ -10,6 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::store::Store;
 
 /// Makes it the turn of `streams` at `at`, where it is not sooner. Each of them stands there once.
 pub(in crate::store) async fn call(
@@ -33,6 +34,18 @@ pub(in crate::store) async fn call(
         .exec_without_returning(db)
         .await?;
     Ok(())
+}
+
+impl Store {
+    /// Gives a turn to streams that have jobs and stand in no queue: a release that knew no turns left them, or
+    /// somebody by hand. Gives how many it were.
+    pub async fn call_forgotten_streams(&self) -> Result<u64, Error> {
+        const FORGOTTEN: &str = "INSERT INTO job_stream (stream_id, next_at, turns) \
+            SELECT job.stream_id, min(job.run_at), 0 FROM job WHERE job.dead_at IS NULL AND NOT EXISTS \
+            (SELECT 1 FROM job_stream WHERE job_stream.stream_id = job.stream_id) GROUP BY job.stream_id \
+            ON CONFLICT (stream_id) DO NOTHING";
+        Ok(self.db().write().execute_unprepared(FORGOTTEN).await?.rows_affected())
+    }
 }
 
 /// Locks the streams whose turn has come, at most `limit`, the first ones first; past those that others hold.

@@ -16,6 +16,7 @@ use super::claim::{Claim, claim};
 use super::settle::{self, Finished};
 use super::{Job, JobError, MAX_ATTEMPTS, TRY};
 use crate::store::Store;
+use crate::store::bounded;
 use crate::store::failpoint::failpoint;
 
 /// Without a commit of its own to wake it, a runner looks this often.
@@ -137,7 +138,7 @@ impl Desk {
             let _ = self.finished.send(Finished { id: job.id, attempts: job.attempts }).await;
             return;
         };
-        if let Err(error) = settle::put_back(&self.store, &job, error).await {
+        if let Err(error) = bounded(settle::put_back(&self.store, &job, error)).await {
             // The lease runs out, and the job is tried again.
             error.log();
         }

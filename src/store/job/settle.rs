@@ -57,7 +57,11 @@ async fn delete(store: &Store, finished: &[Finished]) -> Result<(), Error> {
 pub(super) async fn put_back(store: &Store, job: &job::Model, error: JobError) -> Result<(), Error> {
     let now = store.0.clock.now();
     let (reason, gives_up) = match error {
-        JobError::Interrupted => return return_to_queue(store, job, now, Vec::new()).await,
+        // A try that was not made to its end is none.
+        JobError::Interrupted => {
+            let untried = vec![(job::Column::Attempts, Expr::val(job.attempts - 1))];
+            return return_to_queue(store, job, now, untried).await;
+        }
         JobError::Retry(reason) => (reason, job.attempts >= MAX_ATTEMPTS),
         JobError::GiveUp(reason) => (reason, true),
     };
