@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** Every change of the database is a command on exactly one stream, through
 //! [`Store::command`]. State, events and jobs commit together. Nothing here knows what an account is, and
-//! nothing here reads a cache.
+//! nothing here reads a cache. Purging alone changes rows past the commands: those that nobody asks for any more.
 
 mod command;
 mod cursor;
