@@ -74,7 +74,7 @@ impl Place {
     pub async fn back_up(&self) {
         match self.stack {
             Stack::Embedded => {
-                copy_files(&self.folder.path().join("data"), &self.folder.path().join("backup"))
+                copy_files(&self.folder.path().join("data"), &self.folder.path().join("backup"));
             }
             Stack::Production => copy_database(&self.database_name(), &self.backup_name()).await,
         }
@@ -84,7 +84,7 @@ impl Place {
     pub async fn restore(&self) {
         match self.stack {
             Stack::Embedded => {
-                copy_files(&self.folder.path().join("backup"), &self.folder.path().join("data"))
+                copy_files(&self.folder.path().join("backup"), &self.folder.path().join("data"));
             }
             Stack::Production => copy_database(&self.backup_name(), &self.database_name()).await,
         }
