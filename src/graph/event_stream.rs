@@ -84,6 +84,11 @@ impl Reader {
         // a connection.
         let read = tokio::spawn(async move { bounded(read_on(&store, account, kinds, position)).await });
         let (batch, position) = read.await.map_err(Error::internal)??;
+        // Events may be read here before their hint is: whoever is told of one and asks then is not shown what was
+        // before it.
+        if let Some(last) = batch.last() {
+            self.store.hear_event(self.account, last.number);
+        }
         let moved = position > self.position || !batch.is_empty();
         self.position = position;
         self.read = batch;

@@ -148,6 +148,12 @@ impl Store {
         self.0.watches.advance(hint.stream, hint.version);
     }
 
+    /// Takes note of an event that was read, perhaps before any hint spoke of it. Not known is whether the events
+    /// up to it have changed the graph, so that one from before it has to be read again.
+    pub fn hear_event(&self, stream: Uuid, number: i64) {
+        self.hear(Hint { epoch: self.0.epoch, stream, version: number, graph_version: number });
+    }
+
     /// Takes note of what another replica said, if it is a replica on this database.
     pub fn hear_remote(&self, hint: Hint) {
         if hint.epoch == self.0.epoch || failpoint::is_off("plant::epoch") {
