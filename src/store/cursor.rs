@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::Store;
+use super::{Store, failpoint};
 use crate::error::{Code, Error};
 use crate::keys::Keys;
 
@@ -33,7 +33,8 @@ impl Store {
                 "`after` is no cursor of this account: pass `Account.eventCursor` or the `cursor` of an event.",
             )
         })?;
-        if epoch != self.0.epoch || number > version {
+        let is_ours = epoch == self.0.epoch || failpoint::is_off("plant::epoch");
+        if !is_ours || number > version {
             return Err(expired());
         }
         Ok(number)

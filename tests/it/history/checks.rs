@@ -4,6 +4,7 @@
 //! is left is compared with the events of the database at the end (`replay.rs`).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -20,6 +21,10 @@ pub const PROFILES: usize = 4;
 const LOG: usize = 120;
 /// Acknowledged writes of an account that are kept, for what is late.
 const ACKNOWLEDGED: usize = 4096;
+
+/// All ways in which profiles work together.
+pub const EXPERIENCES: [Experience; 4] =
+    [Experience::CrossPosting, Experience::SharedLogin, Experience::BusinessTools, Experience::Messaging];
 
 /// How each profile stands; absent if it is not shown.
 pub type Statuses = [Option<LinkStatus>; PROFILES];
@@ -43,7 +48,7 @@ pub struct Sight<'a> {
     pub statuses: Option<Statuses>,
     /// One profile alone, as an event shows it.
     pub profile: Option<(usize, LinkStatus)>,
-    pub edges: Option<u64>,
+    pub edges: Option<Edges>,
     pub graph_version: Option<i64>,
 }
 
@@ -53,7 +58,7 @@ pub struct Content {
     pub name: Option<Arc<str>>,
     pub statuses: Option<Statuses>,
     pub profiles: Vec<(usize, LinkStatus)>,
-    pub edges: Option<u64>,
+    pub edges: Option<Edges>,
     pub graph_version: Option<i64>,
 }
 
@@ -87,6 +92,8 @@ pub struct State {
     pub renames: HashMap<String, Rename>,
     log: VecDeque<Entry>,
     acknowledged: VecDeque<(Instant, i64)>,
+    /// The highest version that was acknowledged, and by which replica in which life.
+    last: (i64, (usize, u32)),
 }
 
 impl Account {
@@ -98,6 +105,7 @@ impl Account {
             renames: HashMap::new(),
             log: VecDeque::new(),
             acknowledged: VecDeque::new(),
+            last: (0, (0, 0)),
         };
         Self { number, id, token, bearer, profiles, state: Mutex::new(state) }
     }
@@ -113,6 +121,7 @@ impl Account {
         state.contents.clear();
         state.renames.clear();
         state.acknowledged.clear();
+        state.last = (0, (0, 0));
         state.contents.insert(sight.version, Content::default());
         let content = state.contents.get_mut(&sight.version).expect("it was just put there");
         content.take(sight).expect("nothing contradicts it");
@@ -152,14 +161,23 @@ impl Account {
         self.state().log.iter().cloned().collect()
     }
 
-    /// A write was answered at `version`.
-    pub fn acknowledge(&self, version: i64) {
+    /// A write was answered at `version` by a replica in one of its lives.
+    pub fn acknowledge(&self, version: i64, by: (usize, u32)) {
         let mut state = self.state();
+        if version > state.last.0 {
+            state.last = (version, by);
+        }
         if state.acknowledged.len() == ACKNOWLEDGED {
             state.acknowledged.pop_front();
         }
         let highest = state.acknowledged.back().map_or(0, |(_, highest)| *highest);
         state.acknowledged.push_back((Instant::now(), highest.max(version)));
+    }
+
+    /// Who acknowledged `version`, if it was the last one.
+    pub fn last_acknowledged_by(&self, version: i64) -> Option<(usize, u32)> {
+        let (last, by) = self.state().last;
+        (last == version).then_some(by)
     }
 
     /// The highest version that was acknowledged at `moment` or before.
@@ -210,14 +228,14 @@ impl Account {
         Ok(statuses)
     }
 
-    fn edges(&self, graph: &GraphShown<'_>, statuses: &Statuses) -> Result<u64, Broken> {
-        let mut edges = 0;
+    fn edges(&self, graph: &GraphShown<'_>, statuses: &Statuses) -> Result<Edges, Broken> {
+        let mut edges = Edges::default();
         for connection in &graph.connections {
             let (source, target) = (self.profile(connection.source.id)?, self.profile(connection.target.id)?);
             let ends = [statuses[source], statuses[target]];
             let paused = ends.iter().any(|status| *status != Some(LinkStatus::Active));
             for grant in &connection.grants {
-                edges |= edge(source, target, grant.experience);
+                edges.set(source, target, grant.experience, true);
                 if grant.paused != paused {
                     let how = format!("a grant says paused={} between {ends:?}", grant.paused);
                     return broken("one version has one content", how);
@@ -286,7 +304,29 @@ fn agree<T: PartialEq + Copy + std::fmt::Debug>(
     }
 }
 
-/// The bit of one experience from one profile to another.
-pub fn edge(source: usize, target: usize, experience: Experience) -> u64 {
-    1 << ((source * PROFILES + target) * 4 + experience as usize)
+/// Which experiences are on, a bit for each one from one profile to another.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Edges(u64);
+
+impl Edges {
+    pub fn set(&mut self, source: usize, target: usize, experience: Experience, on: bool) {
+        let bit = 1 << Self::place(source, target, experience);
+        self.0 = if on { self.0 | bit } else { self.0 & !bit };
+    }
+
+    fn place(source: usize, target: usize, experience: Experience) -> usize {
+        (source * PROFILES + target) * 4 + experience as usize
+    }
+}
+
+impl fmt::Debug for Edges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = (0..PROFILES).flat_map(|source| (0..PROFILES).map(move |target| (source, target)));
+        let all =
+            pairs.flat_map(|(source, target)| EXPERIENCES.map(|experience| (source, target, experience)));
+        let on = all.filter(|(source, target, experience)| {
+            self.0 & (1 << Self::place(*source, *target, *experience)) != 0
+        });
+        f.debug_list().entries(on).finish()
+    }
 }

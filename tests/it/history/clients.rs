@@ -255,7 +255,7 @@ impl Client {
         let account = &world.accounts[self.account];
         match got {
             Got::Version(version) if !matches!(did, Did::Read | Did::ReadWhole) => {
-                account.acknowledge(*version);
+                account.acknowledge(*version, (address.replica, address.life));
                 match did {
                     Did::Rename(name) => {
                         settle(account, name, |after| Rename::Acknowledged { after, by: *version });

@@ -59,6 +59,7 @@ impl Cluster {
         place.set("ACCOUNTS__SESSIONS__ACCESS_TOKEN_MINUTES", 1440);
         place.set("ACCOUNTS__SESSIONS__STEP_UP_MINUTES", 1440);
         place.set("ACCOUNTS__HTTP__DRAIN_SECONDS", 1);
+        place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", plan.near_seconds);
         place.set("ACCOUNTS__LOG__FILTER", "warn");
         let mut redis = None;
         if plan.stack == Stack::Production {

@@ -18,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::World;
-use super::checks::{Account, Broken, PROFILES, Sight, Statuses, broken, edge};
+use super::checks::{Account, Broken, EXPERIENCES, Edges, PROFILES, Sight, Statuses, broken};
 use super::plan::Role;
 use super::report::{Did, Entry, Got, Who};
 use super::wire::Lost;
 use crate::support::Place;
 
-const EXPERIENCES: [Experience; 4] =
-    [Experience::CrossPosting, Experience::SharedLogin, Experience::BusinessTools, Experience::Messaging];
 /// Between two changes of connections, and between two looks at Redis.
 const PACE: Duration = Duration::from_millis(25);
+/// As which replica it stands in stories.
+pub const AT: (usize, u32) = (9, 0);
 /// After Redis was away: until everybody is connected to it again and what it holds only rises.
 pub const RECOVERY: Duration = Duration::from_secs(5);
 
@@ -75,12 +75,12 @@ pub async fn change_connections(world: Arc<World>, phase: CancellationToken, num
         let sent = world.began.elapsed();
         let got = grant(&app, account, (source, target), experience, on).await;
         if let Got::Version(version) = got {
-            account.acknowledge(version);
+            account.acknowledge(version, AT);
         }
         let did = Did::Grant(format!("{experience:?} {source} to {target}: {on}"));
         world.tally.count("operations", did.kind());
         let answered = world.began.elapsed();
-        account.log(Entry { sent, answered, who: Who::House, at: (9, 0), did, min: None, got });
+        account.log(Entry { sent, answered, who: Who::House, at: AT, did, min: None, got });
     }
 }
 
@@ -158,13 +158,13 @@ fn sight<'a>(account: &Account, graph: &'a LinkGraph) -> Result<Sight<'a>, Broke
         let Some(index) = index(profile.id) else { return broken("only one's own is shown", "a profile") };
         statuses[index] = Some(LinkStatus::from(profile.status));
     }
-    let mut edges = 0;
+    let mut edges = Edges::default();
     for known in &graph.edges {
         let (Some(source), Some(target)) = (index(known.source), index(known.target)) else {
             return broken("only one's own is shown", "a connection");
         };
         for grant in &known.grants {
-            edges |= edge(source, target, grant.experience.into());
+            edges.set(source, target, grant.experience.into(), true);
         }
     }
     Ok(Sight {

@@ -295,7 +295,7 @@ impl Run {
         world.cluster.stop().await;
         restore::clean_up(&world.cluster.place).await;
         let plan = &world.plan;
-        Report::new(plan.seed, &plan.failpoints(), begin.elapsed(), &world.tally, stories)
+        Report::new(plan.seed, &plan.describe(), begin.elapsed(), &world.tally, stories)
     }
 }
 

@@ -40,7 +40,9 @@ pub struct Plan {
     pub calm: (Duration, Duration),
     /// How long a fault lasts.
     pub fault: (Duration, Duration),
-    /// Percent of hints that get lost, are doubled, come late.
+    /// How long replicas keep what they have read, themselves and in Redis.
+    pub near_seconds: u32,
+    /// Percent of hints that get lost, are doubled, come late by 5 s.
     hints: [u32; 3],
     /// Percent of fills that are slow, and by how many milliseconds.
     slow_fills: (u32, u32),
@@ -72,7 +74,9 @@ impl Plan {
     fn new(seed: u64, stack: Stack) -> Self {
         let mut dice = generator(seed, Role::Plan, 0);
         let mut one_of = |choices: [u32; 4]| choices[dice.random_range(0..choices.len())];
-        let hints = [one_of([0, 5, 20, 50]), one_of([0, 2, 10, 30]), one_of([0, 2, 10, 30])];
+        let hints = [one_of([0, 0, 5, 30]), one_of([0, 2, 10, 30]), one_of([0, 2, 10, 30])];
+        // The default, or so short that much is read anew; longer than a fill may take in any case.
+        let near_seconds = one_of([3, 60, 60, 60]);
         let slow_fills = (one_of([0, 1, 3, 10]), one_of([100, 300, 700, 1500]));
         let restores = one_of([0, 0, 0, 1]) == 1;
         // Some runs are stormy; in others there is time to see what is late although all is calm.
@@ -87,6 +91,7 @@ impl Plan {
             restores,
             calm: (calm / 4, calm),
             fault: (Duration::from_millis(50), Duration::from_millis(1_200)),
+            near_seconds,
             hints,
             slow_fills,
             plant: None,
@@ -96,6 +101,19 @@ impl Plan {
     /// The generator of the task `number` of a role.
     pub fn dice(&self, role: Role, number: usize) -> Dice {
         generator(self.seed, role, number)
+    }
+
+    /// Whether a replica that does not follow an account, and is not asked for a version, may show an old one for
+    /// more than some seconds: it does while it trusts what it has read, unless it hears of what came after.
+    pub fn lets_replicas_be_old(&self) -> bool {
+        self.hints[0] > 0 && self.near_seconds > 5
+    }
+
+    /// What was drawn, for whoever wonders why this seed finds what another does not.
+    pub fn describe(&self) -> String {
+        let restores = if self.restores { "a backup is restored" } else { "no restore" };
+        let (near, failpoints) = (self.near_seconds, self.failpoints());
+        format!("calm up to {:?}, near entries live {near} s, {restores}; {failpoints}", self.calm.1)
     }
 
     /// What the replicas get as `FAILPOINTS`: hints that are lost, doubled and late, slow fillers, and the defence

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOr
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::checks::{Account, Broken, Content, Rename, Sight, State, Statuses, broken, edge};
+use super::checks::{Account, Broken, Content, Edges, Rename, Sight, State, Statuses, broken};
 
 const RULE: &str = "what was seen is what was committed";
 
@@ -22,7 +22,7 @@ pub struct Truth {
     pub graph_version: i64,
     pub name: String,
     pub statuses: Statuses,
-    pub edges: u64,
+    pub edges: Edges,
 }
 
 impl Truth {
@@ -59,13 +59,13 @@ pub async fn read_truth(db: &DatabaseConnection, account: &Account) -> Truth {
     }
     let connections =
         profile_connection::Entity::find().filter(profile_connection::Column::AccountId.eq(account.id));
-    let mut edges = 0;
+    let mut edges = Edges::default();
     for connection in connections.all(db).await.unwrap() {
         let grants =
             experience_grant::Entity::find().filter(experience_grant::Column::ConnectionId.eq(connection.id));
         for grant in grants.all(db).await.unwrap() {
             let (source, target) = (index(connection.source_id), index(connection.target_id));
-            edges |= edge(source, target, grant.experience.into());
+            edges.set(source, target, grant.experience.into(), true);
         }
     }
     let (version, graph_version) = (row.version, row.graph_version);
@@ -129,7 +129,7 @@ fn judge_graph(
     Ok(())
 }
 
-fn apply(account: &Account, event: &event::Model, statuses: &mut Statuses, edges: &mut u64) {
+fn apply(account: &Account, event: &event::Model, statuses: &mut Statuses, edges: &mut Edges) {
     let index = |id: Uuid| account.profiles.iter().position(|(known, _)| *known == id).expect("its profile");
     match kind(event) {
         Kind::Link => {
@@ -138,8 +138,7 @@ fn apply(account: &Account, event: &event::Model, statuses: &mut Statuses, edges
         }
         Kind::Connection => {
             let change = ConnectionChanged::deserialize(&event.payload).expect("an event of ours");
-            let bit = edge(index(change.source), index(change.target), change.experience);
-            *edges = if change.enabled { *edges | bit } else { *edges & !bit };
+            edges.set(index(change.source), index(change.target), change.experience, change.enabled);
         }
         Kind::Account | Kind::Other => {}
     }
@@ -149,7 +148,7 @@ fn compare(
     version: i64,
     content: &Content,
     statuses: &Statuses,
-    edges: u64,
+    edges: Edges,
     graph: i64,
 ) -> Result<(), Broken> {
     if content.statuses.is_some_and(|seen| seen != *statuses) {
@@ -166,7 +165,7 @@ fn compare(
         let seen = content.edges.unwrap_or_default();
         return broken(
             RULE,
-            format!("at version {version} the edges were {seen:b}; its events say {edges:b}"),
+            format!("at version {version} the edges were {seen:?}; its events say {edges:?}"),
         );
     }
     if content.graph_version.is_some_and(|seen| seen != graph) {

@@ -259,7 +259,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(seed: u64, failpoints: &str, took: Duration, tally: &Tally, stories: Vec<String>) -> Self {
+    pub fn new(seed: u64, plan: &str, took: Duration, tally: &Tally, stories: Vec<String>) -> Self {
         let operations = tally.sum("operations");
         let rate = (operations as f64 / took.as_secs_f64()).round();
         let verdict = if stories.is_empty() { "clean" } else { "FAILED" };
@@ -277,7 +277,7 @@ impl Report {
         ] {
             let _ = writeln!(text, "  {title}: {}", tally.line(group));
         }
-        let _ = writeln!(text, "  failpoints: {failpoints}");
+        let _ = writeln!(text, "  plan: {plan}");
         Self { operations, stories, text }
     }
 

@@ -70,6 +70,7 @@ impl Backup {
         for (account, cursor) in world.accounts.iter().zip(&self.cursors) {
             if let Err(broken) = expect_expiry(world, account, cursor).await {
                 world.blame(Some(account), &broken);
+                return;
             }
         }
     }

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::World;
 use super::checks::{Account, Broken, broken};
+use super::cluster::Replica;
+use super::house::AT;
 use super::replay::{Truth, judge, read_events, read_truth};
 use super::subscriber::Follows;
 use super::wire::{self, Answer, Line, Lost};
@@ -118,6 +120,7 @@ async fn versions(world: &World, db: &DatabaseConnection) -> HashMap<Uuid, i64> 
 }
 
 async fn judge_account(world: &World, db: &DatabaseConnection, account: &Account) -> Result<(), Broken> {
+    become_fresh(world, db, account).await?;
     let began = Instant::now();
     loop {
         let truth = read_truth(db, account).await;
@@ -133,6 +136,40 @@ async fn judge_account(world: &World, db: &DatabaseConnection, account: &Account
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Without being asked for a version, too, each replica shows the last one in time: it hears of it, or reads anew.
+async fn become_fresh(world: &World, db: &DatabaseConnection, account: &Account) -> Result<(), Broken> {
+    let began = Instant::now();
+    for replica in &world.cluster.replicas {
+        loop {
+            let truth = read_truth(db, account).await;
+            // Whoever died may have taken the hint along, and what was not acknowledged may be its last word.
+            let by = account.last_acknowledged_by(truth.version);
+            let lives = |by| {
+                let mut addresses = world.cluster.replicas.iter().filter_map(Replica::address);
+                by == AT || addresses.any(|address| (address.replica, address.life) == by)
+            };
+            let Some(address) = replica.address() else { return broken(AGREE, "a replica is not there") };
+            if world.plan.lets_replicas_be_old() || !by.is_some_and(lives) {
+                break;
+            }
+            world.tally.count("looked at", "freshness");
+            let version = look(address.socket, account, None).await?;
+            if version >= truth.version {
+                break;
+            }
+            if began.elapsed() > LATE {
+                let how = format!(
+                    "replica {} still shows {version}; {} was acknowledged by {by:?} over 10 s ago",
+                    replica.number, truth.version
+                );
+                return broken("a replica hears of what is committed", how);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
 }
 
 /// Whether each replica shows the database's version, asked for it and then just so; false if one is ahead of what

@@ -26,6 +26,12 @@ const EVERYTHING: &str = "subscription($after: String) { event: accountEvents(af
     ... on AccountChange { account { version displayName } } \
     ... on LinkStatusChange { graphVersion profile { id status account { version displayName } } } \
     ... on ConnectionChange { graphVersion source { id status account { version displayName } } } } }";
+/// For those who want no objects and ask for the account then.
+const BARE: [&str; 3] = [
+    "subscription($after: String) { event: accountEvents(after: $after) { __typename cursor } }",
+    "subscription($after: String) { event: linkStatusChanged(after: $after) { __typename cursor } }",
+    "subscription($after: String) { event: connectionChanged(after: $after) { __typename cursor } }",
+];
 const START: &str = "{ viewer { version eventCursor displayName profiles { id status } } }";
 
 /// How long a replica may take to open a socket, and to answer the first question.
@@ -41,8 +47,9 @@ pub enum Follows {
 }
 
 impl Follows {
-    fn query(self) -> &'static str {
+    fn query(self, refetches: bool) -> &'static str {
         match self {
+            _ if refetches => BARE[self as usize],
             Self::Everything => EVERYTHING,
             Self::Links => LINKS,
             Self::Connections => CONNECTIONS,
@@ -62,6 +69,8 @@ pub struct Subscriber {
     pub number: usize,
     pub account: usize,
     pub follows: Follows,
+    /// Events show it nothing; instead it asks for the account after each one, over the same socket.
+    refetches: bool,
     /// Somebody wants it to subscribe anew.
     pub poked: Notify,
     heard: Mutex<Heard>,
@@ -91,8 +100,8 @@ impl Subscriber {
             _ if number.is_multiple_of(3) => Follows::Connections,
             _ => Follows::Links,
         };
-        let (poked, heard) = (Notify::new(), Mutex::default());
-        Self { number, account: number % accounts, follows, poked, heard }
+        let (poked, heard, refetches) = (Notify::new(), Mutex::default(), number % 2 == 1);
+        Self { number, account: number % accounts, follows, refetches, poked, heard }
     }
 
     pub fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -188,7 +197,8 @@ impl Subscriber {
         world.tally.count("subscribers", "subscriptions");
         let now = world.began.elapsed();
         self.log(world, (now, at), Did::Subscribe(position), position);
-        let payload = json!({ "query": self.follows.query(), "variables": { "after": cursor } });
+        let payload =
+            json!({ "query": self.follows.query(self.refetches), "variables": { "after": cursor } });
         socket
             .try_send(&json!({ "type": "subscribe", "id": id.to_string(), "payload": payload }))
             .await
@@ -197,12 +207,23 @@ impl Subscriber {
 
     /// Takes events until the connection or the subscription ends.
     async fn listen(&self, world: &World, socket: &mut Socket, at: Address, id: u32) -> Result<(), Broken> {
-        let id = id.to_string();
+        let (id, again) = (id.to_string(), format!("again after {id}"));
+        // The event behind which the account is asked for.
+        let mut behind = None;
         loop {
             let message = match socket.next_within(Duration::from_secs(3600)).await {
                 Some(SocketMessage::Json(message)) => message,
                 Some(SocketMessage::Closed(_)) | None => return Ok(()),
             };
+            if message["id"] == again.as_str() {
+                match message["type"].as_str() {
+                    Some("next") => {
+                        self.look_again(world, &message["payload"], behind.unwrap_or_default())?
+                    }
+                    _ => behind = None,
+                }
+                continue;
+            }
             // What was on its way when the subscription before this one was completed.
             if message["id"] != id.as_str() {
                 continue;
@@ -211,7 +232,16 @@ impl Subscriber {
                 Some("next") if message["payload"].get("errors").is_some() => {
                     return self.refused(world, &message["payload"]["errors"]);
                 }
-                Some("next") => self.take(world, &message["payload"]["data"]["event"], at)?,
+                Some("next") => {
+                    let number = self.take(world, &message["payload"]["data"]["event"], at)?;
+                    if self.refetches && behind.is_none() {
+                        behind = Some(number);
+                        let ask = json!({ "type": "subscribe", "id": again, "payload": { "query": START } });
+                        if socket.try_send(&ask).await.is_none() {
+                            return Ok(());
+                        }
+                    }
+                }
                 Some("error") => return self.refused(world, &message["payload"]),
                 _ => return Ok(()),
             }
@@ -233,7 +263,28 @@ impl Subscriber {
         Ok(())
     }
 
-    fn take(&self, world: &World, event: &Value, at: Address) -> Result<(), Broken> {
+    /// Who has heard of an event is not shown what was before it, by the replica that told it.
+    fn look_again(&self, world: &World, payload: &Value, behind: i64) -> Result<(), Broken> {
+        if payload.get("errors").is_some() {
+            return expect_unavailable(&payload["errors"]);
+        }
+        let account = &world.accounts[self.account];
+        let text = payload["data"]["viewer"].to_string();
+        let Ok(shown) = serde_json::from_str::<AccountShown<'_>>(&text) else {
+            return broken("nothing is lost", format!("the account is gone: {payload}"));
+        };
+        let sight = account.read(&shown)?;
+        account.see(&sight)?;
+        world.tally.count("looked at", "account after its event");
+        if sight.version < behind {
+            let how = format!("version {} was shown after event {behind}", sight.version);
+            return broken("no read goes backwards", how);
+        }
+        Ok(())
+    }
+
+    /// The number of an event that is as it should be.
+    fn take(&self, world: &World, event: &Value, at: Address) -> Result<i64, Broken> {
         let account = &world.accounts[self.account];
         let number = event["cursor"].as_str().and_then(position_of);
         let (Some(number), Some((kind, name))) = (number, kind_of(event)) else {
@@ -254,7 +305,10 @@ impl Subscriber {
         }
         world.tally.count("subscribers", "events");
         self.log(world, (world.began.elapsed(), at), Did::Event(name), number);
-        look_at_objects(account, event, number)
+        if !self.refetches {
+            look_at_objects(account, event, number)?;
+        }
+        Ok(number)
     }
 
     fn log(&self, world: &World, (now, at): (Duration, Address), did: Did, number: i64) {
