@@ -165,9 +165,7 @@ on_both_stacks! {
         assert_eq!(asked, (4, 3), "the platform knows all but one");
 
         // Without a worker, what an answer rests on can be counted.
-        place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
-        place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
-        let app = TestApp::start(&place, 2).await;
+        let app = TestApp::start_quiet(&place, 2).await;
         let client = app.client();
         let (mut shapes, mut statements) = (HashSet::new(), HashSet::new());
         for handle in handles {
@@ -186,9 +184,8 @@ on_both_stacks! {
         eve.start_link("+4917139200077").await.field();
         let (mut shapes, mut statements) = (HashSet::new(), HashSet::new());
         for handle in handles {
-            let before = app.app().store.db().statements();
-            let answer = eve.start_link(handle).await;
-            statements.insert(app.app().store.db().statements() - before);
+            let (answer, cost) = app.statements_of(async || eve.start_link(handle).await).await;
+            statements.insert(cost);
             shapes.insert(shape(answer.field()));
         }
         assert_eq!((shapes.len(), statements.len()), (1, 1), "{shapes:?}, {statements:?} statements");

@@ -333,30 +333,24 @@ on_both_stacks! {
     }
 
     async fn following_costs_few_statements_and_waiting_none(place: Place) {
-        let mut place = place;
-        place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
-        place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
-        place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", 3600);
-        let (ada, app) = {
-            let mut with_jobs = place.settings.clone();
-            with_jobs.retain(|(key, _)| *key != "ACCOUNTS__JOBS__CONCURRENCY");
-            let app = TestApp::start_with(&with_jobs, 1).await;
-            let ada = app.client().sign_in(&place, ADA).await;
-            app.stop().await;
-            let app = TestApp::start(&place, 2).await;
-            (Person { client: ada.client.at(&app.url), ..ada }, app)
-        };
-        let statements = || app.app().store.db().statements();
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        app.stop().await;
+        let app = TestApp::start_quiet(&place, 2).await;
+        let ada = Person { client: ada.client.at(&app.url), ..ada };
         let begin = cursor(&ada.client).await;
         app.happen(ada.account_id(), &[AccountChanged {}]).await;
-        ada.client.query("{ viewer { version } }").await.field();
-        let before = statements();
-        let mut tab = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
-        tab.events(1).await;
-        assert_eq!(statements() - before, 4, "open: version and marks; read on: events and marks");
-        let before = statements();
-        assert_eq!(tab.socket.next_within(Duration::from_millis(500)).await, None);
-        assert_eq!(statements(), before, "waiting is free");
+        let follow = async || {
+            ada.client.query("{ viewer { version } }").await.field();
+            let mut tab = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
+            tab.events(1).await;
+            tab
+        };
+        let (mut tab, statements) = app.statements_of(follow).await;
+        assert_eq!(statements, 4, "open: version and marks; read on: events and marks");
+        let wait = async || assert_eq!(tab.socket.next_within(Duration::from_millis(500)).await, None);
+        let ((), statements) = app.statements_of(wait).await;
+        assert_eq!(statements, 0, "waiting is free");
     }
 
     async fn a_subscription_over_http_is_refused_and_a_query_over_a_socket_is_answered(place: Place) {

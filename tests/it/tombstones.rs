@@ -73,23 +73,15 @@ on_both_stacks! {
     }
 
     async fn several_in_one_operation_cost_one_statement(place: Place) {
-        let mut place = place;
         let app = place.app().await;
         let (ada, gone) = person_with_tombstones(&app, &place, 5).await;
         app.stop().await;
-        // A server that does nothing by itself.
-        place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
-        place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
-        place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", 3600);
-        let app = place.app().await;
-        app.hears().await;
+        let app = TestApp::start_quiet(&place, 2).await;
         let ada = app.renewed(&ada);
-        ada.query("{ viewer { id } }").await.field();
         let statements = async |operation: &str| {
-            let before = app.app().store.db().statements();
-            let answer = ada.query(operation).await;
+            let (answer, cost) = app.statements_of(async || ada.query(operation).await).await;
             assert!(answer.body.get("errors").is_none(), "{:#}", answer.body);
-            (app.app().store.db().statements() - before, answer.body["data"].clone())
+            (cost, answer.body["data"].clone())
         };
         let nodes = gone.iter().enumerate().map(|(n, id)| {
             format!("n{n}: node(id: \"{id}\") {{ ... on LinkedProfile {{ status account {{ id }} }} }}")

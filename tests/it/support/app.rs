@@ -34,6 +34,44 @@ impl TestApp {
         Self { url: format!("http://{}", running.address), running }
     }
 
+    /// A server that does nothing by itself: all its statements are for those who ask.
+    pub async fn start_quiet(place: &Place, seed: u64) -> Self {
+        let mut settings = place.settings.clone();
+        for (key, value) in [
+            ("ACCOUNTS__JOBS__CONCURRENCY", "0"),
+            ("ACCOUNTS__EVENTS__POLL_SECONDS", "3600"),
+            ("ACCOUNTS__GRAPH__NEAR_SECONDS", "3600"),
+        ] {
+            settings.push((key, value.to_owned()));
+        }
+        Self::start_with(&settings, seed).await
+    }
+
+    /// What `act` answers the second time, and how many statements that took a quiet server.
+    pub async fn statements_of<T>(&self, mut act: impl AsyncFnMut() -> T) -> (T, u64) {
+        self.while_heard(async || {
+            act().await;
+            let before = self.app().store.db().statements();
+            let answer = act().await;
+            (answer, self.app().store.db().statements() - before)
+        })
+        .await
+    }
+
+    /// Counts something. On a machine so busy that hints seem to get lost, a server asks the database again, and rightly
+    /// so: what was counted then does not count.
+    pub async fn while_heard<T>(&self, mut count: impl AsyncFnMut() -> T) -> T {
+        for _ in 0..20 {
+            self.hears().await;
+            let unbroken = self.app().store.bus_health().unbroken();
+            let counted = count().await;
+            if unbroken.is_some() && self.app().store.bus_health().unbroken() == unbroken {
+                return counted;
+            }
+        }
+        panic!("the bus is never heard for long enough to count");
+    }
+
     pub fn client(&self) -> Client {
         Client::new(&self.url)
     }
