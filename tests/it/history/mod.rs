@@ -32,6 +32,7 @@
 mod checks;
 mod clients;
 mod cluster;
+mod echo;
 mod house;
 mod nemesis;
 mod plan;
@@ -48,6 +49,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use accounts_center::store::failpoint::DEFENCES;
 use rand::RngExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -56,8 +58,9 @@ use tokio_util::sync::CancellationToken;
 use self::checks::{Account, Broken};
 use self::clients::Client;
 use self::cluster::Cluster;
+use self::echo::Echo;
 use self::nemesis::Lane;
-use self::plan::{Dice, PLANTS, Plan};
+use self::plan::{Dice, Plan, planted};
 use self::report::{Report, Tally, Verdict, Weather};
 use self::restore::Backup;
 use self::subscriber::Subscriber;
@@ -85,12 +88,14 @@ async fn a_short_history_is_clean_on_the_production_stack() {
 async fn soak() {
     let number = |variable| needed(variable).parse::<u64>().expect("a number");
     let (mut seed, mut left) = (number("SOAK_SEED"), number("SOAK_OPERATIONS"));
-    let plant = std::env::var("SOAK_PLANT").ok();
-    let known = plant.as_deref().is_none_or(|plant| PLANTS.contains(&plant));
-    assert!(known, "the defences that can be switched off are {PLANTS:?}");
+    let defence = std::env::var("SOAK_PLANT").ok();
+    let plant = defence.as_deref().map(planted).unwrap_or_default();
+    assert!(defence.is_none() || !plant.is_empty(), "the defences that can be switched off are {DEFENCES:?}");
+    // In the replica in this process, too.
+    plant.iter().for_each(|point| fail::cfg(*point, "return").expect("failpoints are compiled in"));
     let stack = if std::env::var_os("SOAK_EMBEDDED").is_some() { Stack::Embedded } else { Stack::Production };
     while left > 0 {
-        let report = run(Plan::soak(seed, stack, plant.as_deref())).await;
+        let report = run(Plan::soak(seed, stack, plant.clone())).await;
         println!("{report}");
         assert!(report.is_clean(), "seed {seed} broke a rule; what happened stands above");
         left = left.saturating_sub(report.operations);
@@ -203,7 +208,7 @@ async fn whole_run(plan: Plan) -> Report {
         run.phase(third).await;
         if let Some(backup) = run.calm(Backup::take).await {
             run.phase(third).await;
-            run.calm(|world| backup.restore(world)).await;
+            run.echo = run.calm(|world| backup.restore(world)).await.flatten();
             run.clients.iter_mut().for_each(Client::forget);
             run.phase(third).await;
         }
@@ -218,6 +223,8 @@ struct Run {
     clients: Vec<Client>,
     lanes: Vec<Lane>,
     subscribers: JoinSet<()>,
+    /// There after a restore.
+    echo: Option<Echo>,
 }
 
 impl Run {
@@ -229,7 +236,7 @@ impl Run {
         for subscriber in &world.subscribers {
             subscribers.spawn(subscriber.clone().follow(world.clone()));
         }
-        Self { clients, lanes: Lane::all(&world), subscribers, world }
+        Self { clients, lanes: Lane::all(&world), subscribers, echo: None, world }
     }
 
     /// Clients do so many operations amid faults; then the faults end, and everything that was seen is judged.
@@ -249,6 +256,9 @@ impl Run {
         watchers.spawn(settle::watch_lateness(world.clone(), phase.clone()));
         watchers.spawn(house::change_connections(world.clone(), phase.clone(), 0));
         watchers.spawn(house::look_into_redis(world.clone(), phase.clone(), 1));
+        if let Some(echo) = self.echo.take() {
+            watchers.spawn(echo.repeat(world.clone(), phase.clone()));
+        }
         let mut clients = JoinSet::new();
         for client in self.clients.drain(..) {
             clients.spawn(client.run(world.clone()));
