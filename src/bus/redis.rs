@@ -188,7 +188,7 @@ async fn tell(
     outdated: Option<&Outdated>,
 ) -> redis::RedisResult<()> {
     if let Some(outdated) = outdated {
-        outdated.delete(redis).await?;
+        outdated.mark(redis).await?;
     }
     redis.publish(channel, hint.to_bytes().as_slice()).await
 }
