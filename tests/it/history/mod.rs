@@ -19,20 +19,22 @@
 //!   write is there once, between its request and its answer, and nothing is there that nobody wrote; each subscriber
 //!   has exactly the events of the table; replicas, Redis and the rows agree.
 //!
-//! **That it can fail** was tried with each defence switched off, `cargo xtask soak core --seed N --plant NAME`:
+//! **That it can fail** was tried with each defence switched off, `cargo xtask soak core --seed N --plant NAME`. Each
+//! of these seeds is clean without:
 //!
-//! | defence | what was switched off | seed | rule that was found broken |
-//! | --- | --- | --- | --- |
-//! | `floor` | entries below the known version are misses | | |
-//! | `compare` | the script sets an entry only if its version is higher | | |
-//! | `poll` | each replica asks for the versions of followed streams | | |
-//! | `epoch` | cursors and keys are bound to the database's epoch | | |
-//! | `snapshot` | a graph is read in one snapshot | | |
+//! | defence | what was switched off | seed | rule that was found broken | after | found |
+//! | --- | --- | --- | --- | --- | --- |
+//! TABLE
+//!
+//! `epoch` is the last three together. Without `hint-epoch` nothing was found broken, although hints of before the
+//! restore are said again (`echo.rs`): a floor above the database is taken back by the next read, and a reader that is
+//! woken in vain looks again every second. That check spares loads; it is no defence.
 
 mod checks;
 mod clients;
 mod cluster;
 mod echo;
+mod followed;
 mod house;
 mod nemesis;
 mod plan;
