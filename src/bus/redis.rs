@@ -179,8 +179,8 @@ impl Sender {
     }
 }
 
-/// Says a hint, once no entry is there any more that it outdates: the new one came before it, unless it was lost or
-/// late.
+/// Says a hint, once no entry is there any more that it outdates and none can come: the new one came before it,
+/// unless it was lost or late.
 async fn tell(
     redis: &mut Commands,
     channel: &str,
@@ -188,7 +188,7 @@ async fn tell(
     outdated: Option<&Outdated>,
 ) -> redis::RedisResult<()> {
     if let Some(outdated) = outdated {
-        outdated.delete(redis).await?;
+        outdated.mark(redis).await?;
     }
     redis.publish(channel, hint.to_bytes().as_slice()).await
 }

@@ -1,7 +1,8 @@
 //! What replicas share in Redis and can do without: entries under a key that bears the database's epoch and the
 //! layout of what is in them.
 //!
-//! **Invariants.** An entry is never replaced by one of a lower version. Nothing here is the truth: an entry may be
+//! **Invariants.** An entry is never replaced by one of a lower version, nor followed by one: where it had to go
+//! because a commit outdates it, a mark stays until no older one can be on its way any more. Nothing here is the truth: an entry may be
 //! missing or old, and whoever reads one knows from hints what is too old.
 
 use std::time::{Duration, Instant};
@@ -13,15 +14,19 @@ use uuid::Uuid;
 /// How long an entry may take from the reading of the database to Redis. A slower one could come after the newer
 /// one that it must not replace has been forgotten.
 const SLOW: Duration = Duration::from_secs(2);
+/// How long it is remembered that older entries are outdated: longer than one may be on its way.
+const MARKED: Duration = Duration::from_secs(5);
 /// Decimal digits of a version, so that versions compare as texts.
 const DIGITS: usize = 19;
 /// The version of what is gone for good: nothing replaces it.
 const GONE: i64 = i64::MAX;
 
-/// Sets KEYS[1] to the version ARGV[1] and the payload ARGV[2] for ARGV[3] ms, unless a higher version is there.
+/// Sets KEYS[1] to the version ARGV[1] and the payload ARGV[2] for ARGV[3] ms, unless that version or a higher one is
+/// there. A mark, which is a version without a payload, keeps out what is below its version only.
 const SET_IF_NEWER: &str = "\
 local present = redis.call('GETRANGE', KEYS[1], 0, 18) \
-if present == '' or present < ARGV[1] then \
+local marked = present == ARGV[1] and redis.call('STRLEN', KEYS[1]) == 19 \
+if present == '' or present < ARGV[1] or marked then \
   redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3]) \
   return 1 \
 end \
@@ -30,10 +35,14 @@ return 0";
 /// The same without its point, for tests that have to see what it is good for.
 const SET_ANYWAY: &str = "redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'PX', ARGV[3]) return 1";
 
-/// Deletes KEYS[1] if its version is below ARGV[1].
-const DELETE_IF_OLDER: &str = "\
+/// Puts a mark of the version ARGV[1] in the place of KEYS[1] for ARGV[2] ms, unless that version or a higher one is
+/// there.
+const MARK_IF_OLDER: &str = "\
 local present = redis.call('GETRANGE', KEYS[1], 0, 18) \
-if present ~= '' and present < ARGV[1] then return redis.call('DEL', KEYS[1]) end \
+if present == '' or present < ARGV[1] then \
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
+  return 1 \
+end \
 return 0";
 
 /// Names the entries of one kind in one database.
@@ -114,6 +123,9 @@ impl Keyspace {
         if version == GONE {
             return Ok(Some(Found::Gone));
         }
+        if value.len() == DIGITS {
+            return Ok(None);
+        }
         let remaining = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
         value.drain(..DIGITS);
         Ok(Some(Found::Entry { version, payload: value, remaining }))
@@ -125,11 +137,12 @@ impl Keyspace {
 }
 
 impl Outdated {
-    /// Deletes the entry, if it is there and older.
-    pub async fn delete(&self, redis: &mut impl AsyncCommands) -> redis::RedisResult<()> {
-        let script = redis::Script::new(DELETE_IF_OLDER);
+    /// Removes what is older, and keeps out what is older and still comes.
+    pub async fn mark(&self, redis: &mut impl AsyncCommands) -> redis::RedisResult<()> {
+        let script = redis::Script::new(MARK_IF_OLDER);
+        let millis = u64::try_from(MARKED.as_millis()).unwrap_or(1);
         let mut invocation = script.key(&self.key);
-        invocation.arg(format!("{:0DIGITS$}", self.version)).invoke_async::<i64>(redis).await?;
+        invocation.arg(format!("{:0DIGITS$}", self.version)).arg(millis).invoke_async::<i64>(redis).await?;
         Ok(())
     }
 }

@@ -33,7 +33,7 @@ impl Store {
                 "`after` is no cursor of this account: pass `Account.eventCursor` or the `cursor` of an event.",
             )
         })?;
-        let is_ours = epoch == self.0.epoch || failpoint::is_off("plant::epoch");
+        let is_ours = epoch == self.0.epoch || failpoint::is_off("plant::cursor-epoch");
         if !is_ours || number > version {
             return Err(expired());
         }

@@ -56,5 +56,12 @@ pub fn is_off(defence: &'static str) -> bool {
 }
 
 /// The defences that can be switched off.
-pub const DEFENCES: [&str; 5] =
-    ["plant::floor", "plant::compare", "plant::poll", "plant::epoch", "plant::snapshot"];
+pub const DEFENCES: [&str; 7] = [
+    "plant::floor",
+    "plant::compare",
+    "plant::poll",
+    "plant::cursor-epoch",
+    "plant::key-epoch",
+    "plant::hint-epoch",
+    "plant::snapshot",
+];

@@ -156,7 +156,7 @@ impl Store {
 
     /// Takes note of what another replica said, if it is a replica on this database.
     pub fn hear_remote(&self, hint: Hint) {
-        if hint.epoch == self.0.epoch || failpoint::is_off("plant::epoch") {
+        if hint.epoch == self.0.epoch || failpoint::is_off("plant::hint-epoch") {
             self.hear(hint);
         }
     }

@@ -9,6 +9,7 @@ mod support;
 mod account;
 mod activity;
 mod answers;
+mod cache;
 mod command_line;
 mod connections;
 mod deploys;

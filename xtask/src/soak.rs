@@ -18,7 +18,8 @@ pub struct Options {
     /// How many operations there are in all runs together; a run has some 100,000
     #[arg(long, default_value_t = 1_000_000)]
     operations: u64,
-    /// Switch this defence off, to see that the checker notices: floor, compare, poll, epoch, snapshot
+    /// Switch this defence off, to see that the checker notices: floor, compare, poll, snapshot, epoch, or one
+    /// part of the last: cursor-epoch, key-epoch, hint-epoch
     #[arg(long)]
     plant: Option<String>,
     /// On SQLite with one replica, in the place of two on PostgreSQL and Redis

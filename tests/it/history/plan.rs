@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use accounts_center::store::failpoint::DEFENCES;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -10,8 +11,11 @@ use crate::support::Stack;
 /// The generator of one task of a run.
 pub type Dice = ChaCha8Rng;
 
-/// The defences that a run can switch off, to see the checker find it.
-pub const PLANTS: [&str; 5] = ["floor", "compare", "poll", "epoch", "snapshot"];
+/// The failpoints that switch a defence off: `epoch` is all that has one.
+pub fn planted(defence: &str) -> Vec<&'static str> {
+    let (whole, part) = (format!("plant::{defence}"), format!("-{defence}"));
+    DEFENCES.into_iter().filter(|point| *point == whole || point.ends_with(&part)).collect()
+}
 
 /// Whose generator it is: each task has its own, so that none disturbs another's sequence.
 #[derive(Clone, Copy)]
@@ -46,15 +50,14 @@ pub struct Plan {
     hints: [u32; 3],
     /// Percent of fills that are slow, and by how many milliseconds.
     slow_fills: (u32, u32),
-    plant: Option<String>,
+    /// What switches a defence off, if one is.
+    plant: Vec<&'static str>,
 }
 
 impl Plan {
     /// A run of the soak.
-    pub fn soak(seed: u64, stack: Stack, plant: Option<&str>) -> Self {
-        let mut plan = Self::new(seed, stack);
-        plan.plant = plant.map(str::to_owned);
-        plan
+    pub fn soak(seed: u64, stack: Stack, plant: Vec<&'static str>) -> Self {
+        Self { plant, ..Self::new(seed, stack) }
     }
 
     /// A run for CI, of 15 to 20 seconds with its end.
@@ -94,7 +97,7 @@ impl Plan {
             near_seconds,
             hints,
             slow_fills,
-            plant: None,
+            plant: Vec::new(),
         }
     }
 
@@ -131,9 +134,7 @@ impl Plan {
         if let (percent @ 1.., milliseconds) = self.slow_fills {
             points.push(format!("link_graph::filled={percent}%return({milliseconds})"));
         }
-        if let Some(plant) = &self.plant {
-            points.push(format!("plant::{plant}=return"));
-        }
+        points.extend(self.plant.iter().map(|point| format!("{point}=return")));
         points.join(";")
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::World;
 use super::checks::{Account, Broken, broken};
+use super::echo::Echo;
 use super::replay::read_truth;
 use super::settle::ask;
 use super::wire::Answer;
@@ -20,6 +21,8 @@ const EXPIRED: &str = "a restore expires cursors";
 /// The database of a moment at which nothing changed, with a cursor of each account from then.
 pub struct Backup {
     cursors: Vec<String>,
+    /// Hears what is said from then on.
+    echo: Option<Echo>,
 }
 
 impl Backup {
@@ -41,11 +44,13 @@ impl Backup {
             Stack::Embedded => copy_files(&data(place), &place.folder.path().join("backup")),
         }
         world.cluster.start().await;
-        Self { cursors }
+        let redis = world.cluster.redis.as_ref();
+        Self { cursors, echo: redis.map(|redis| Echo::listen(place, &redis.url)) }
     }
 
     /// Brings it back. What was done since has not happened, and nobody may remember it.
-    pub async fn restore(self, world: &World) {
+    /// Gives who will say again what was said.
+    pub async fn restore(self, world: &World) -> Option<Echo> {
         world.tally.count("faults", "backup restored");
         world.weather.note("the backup is restored");
         world.cluster.stop().await;
@@ -70,9 +75,10 @@ impl Backup {
         for (account, cursor) in world.accounts.iter().zip(&self.cursors) {
             if let Err(broken) = expect_expiry(world, account, cursor).await {
                 world.blame(Some(account), &broken);
-                return;
+                break;
             }
         }
+        self.echo
     }
 }
 

@@ -14,9 +14,9 @@ use uuid::Uuid;
 use super::World;
 use super::checks::{Account, Broken, broken};
 use super::cluster::Replica;
+use super::followed::Follows;
 use super::house::AT;
 use super::replay::{Truth, judge, read_events, read_truth};
-use super::subscriber::Follows;
 use super::wire::{self, Answer, Line, Lost};
 use crate::support::Stack;
 
