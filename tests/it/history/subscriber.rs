@@ -177,7 +177,7 @@ impl Subscriber {
             if message["id"] == again.as_str() {
                 match message["type"].as_str() {
                     Some("next") => {
-                        self.look_again(world, &message["payload"], behind.unwrap_or_default())?
+                        self.look_again(world, &message["payload"], behind.unwrap_or_default())?;
                     }
                     _ => behind = None,
                 }
