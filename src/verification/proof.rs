@@ -81,6 +81,7 @@ pub async fn close(
             row.failure = Set(Some(code.name().to_owned()));
         }
     }
+    row.destination = Set(String::new());
     row.sealed_handle = Set(None);
     row.external_id = Set(None);
     row.sealed_claim = Set(None);

@@ -12,6 +12,7 @@ mod answers;
 mod command_line;
 mod connections;
 mod deploys;
+mod erasing;
 mod faults;
 mod history;
 mod housekeeping;
