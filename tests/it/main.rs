@@ -29,6 +29,7 @@ mod schema;
 mod security;
 mod seeding;
 mod signing_in;
+mod step_up;
 mod subscriptions;
 mod tombstones;
 mod unconfigured;
