@@ -143,6 +143,8 @@ pub struct Retention {
     pub events_days: u32,
     pub webhook_receipts_days: u32,
     pub verifications_days: u32,
+    pub sessions_days: u32,
+    pub dead_jobs_days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -345,6 +347,8 @@ impl Config {
             ("retention.events_days", u64::from(self.retention.events_days), 3650),
             ("retention.webhook_receipts_days", u64::from(self.retention.webhook_receipts_days), 3650),
             ("retention.verifications_days", u64::from(self.retention.verifications_days), 3650),
+            ("retention.sessions_days", u64::from(self.retention.sessions_days), 3650),
+            ("retention.dead_jobs_days", u64::from(self.retention.dead_jobs_days), 3650),
             ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
             ("graph.near_seconds", self.graph.near_seconds, DAY),
             ("graph.max_loads", self.graph.max_loads as u64, 1000),

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::{store, verification};
+use crate::{session, store, verification};
 
 /// Batches of one thing in one round; what is left then waits for the next.
 const BATCHES: usize = 1000;
@@ -35,11 +35,20 @@ enum Chore {
     IdempotencyRecords,
     WebhookReceipts,
     Verifications,
+    Sessions,
+    DeadJobs,
 }
 
 impl Chore {
-    const ALL: [Self; 5] =
-        [Self::Jobs, Self::Events, Self::IdempotencyRecords, Self::WebhookReceipts, Self::Verifications];
+    const ALL: [Self; 7] = [
+        Self::Jobs,
+        Self::Events,
+        Self::IdempotencyRecords,
+        Self::WebhookReceipts,
+        Self::Verifications,
+        Self::Sessions,
+        Self::DeadJobs,
+    ];
 
     /// Purges a batch. Gives how many rows it were.
     async fn batch(self, app: &App) -> Result<u64, Error> {
@@ -51,6 +60,8 @@ impl Chore {
             Self::IdempotencyRecords => store.purge_idempotency_records(now - store::IDEMPOTENCY_KEPT).await,
             Self::WebhookReceipts => store.purge_webhook_receipts(days(kept.webhook_receipts_days)).await,
             Self::Verifications => verification::purge(store, days(kept.verifications_days)).await,
+            Self::Sessions => session::purge(store, days(kept.sessions_days)).await,
+            Self::DeadJobs => store.purge_dead_jobs(days(kept.dead_jobs_days)).await,
         }
     }
 }

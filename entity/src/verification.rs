@@ -22,11 +22,11 @@ pub struct Model {
     pub failure: Option<String>,
     /// The profile that it linked.
     pub profile_id: Option<Uuid>,
-    /// Where the code goes, masked.
+    /// Where the code goes, masked; empty at the end.
     pub destination: String,
     /// Where the code goes, encrypted; erased at the end.
     pub sealed_handle: Option<Vec<u8>>,
-    /// Who the platform says is behind the handle; absent until it has said so.
+    /// Who the platform says is behind the handle; absent until it has said so, and at the end.
     pub external_id: Option<String>,
     /// What the platform said of that profile, encrypted; erased at the end.
     pub sealed_claim: Option<Vec<u8>>,

@@ -28,6 +28,7 @@ impl MigrationTrait for Migration {
             "idempotency_record_age",
             "verification_age",
             "verification_stream",
+            "session_age",
         ] {
             db.execute_unprepared(&format!("DROP INDEX {index}")).await?;
         }
@@ -193,6 +194,7 @@ async fn retention(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ("idempotency_record_age", "idempotency_record", "created_at"),
         ("verification_age", "verification", "expires_at"),
         ("verification_stream", "verification", "stream_id"),
+        ("session_age", "session", "expires_at"),
         ("webhook_receipt_age", "webhook_receipt", "received_at"),
     ] {
         manager.create_index(Index::create().name(name).table(table).col(column).to_owned()).await?;

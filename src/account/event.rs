@@ -4,6 +4,7 @@ use sea_orm::prelude::Json;
 use serde::{Deserialize, Serialize};
 
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
+use crate::profile::event::ProfileChanged;
 use crate::store::StreamEvent;
 
 /// The name or the picture of the account changed.
@@ -23,6 +24,7 @@ pub enum Happened {
     Account(AccountChanged),
     LinkStatus(LinkStatusChanged),
     Connection(ConnectionChanged),
+    Profile(ProfileChanged),
 }
 
 impl Happened {
@@ -32,6 +34,7 @@ impl Happened {
             AccountChanged::KIND => Some(serde_json::from_value(payload).map(Self::Account)),
             LinkStatusChanged::KIND => Some(serde_json::from_value(payload).map(Self::LinkStatus)),
             ConnectionChanged::KIND => Some(serde_json::from_value(payload).map(Self::Connection)),
+            ProfileChanged::KIND => Some(serde_json::from_value(payload).map(Self::Profile)),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::link_graph::event::LinkStatusChanged;
 use crate::platform::{PlatformKey, ProfileClaim, mask_handle};
+use crate::profile;
 use crate::store::{Command, StreamKind};
 
 /// A profile whose owner has just proved it.
@@ -103,6 +104,8 @@ pub async fn link(
             reason: row.status_reason.into(),
         },
     )?;
+    // A webhook that came since the claim was made found nobody who had linked it.
+    profile::look_at_new_link(command, &row, profile.claim)?;
     Ok(Some(row))
 }
 

@@ -11,6 +11,7 @@ use crate::graph::context::app;
 use crate::graph::scalars::DateTime;
 use crate::graph::subscription::{self, Answers};
 use crate::link_graph::graphql::{ConnectionChange, LinkStatusChange};
+use crate::profile::subscription::ProfileChange;
 use crate::store::Event;
 
 /// An event of the signed-in account.
@@ -23,6 +24,7 @@ pub enum AccountEvent {
     AccountChange(AccountChange),
     ConnectionChange(ConnectionChange),
     LinkStatusChange(LinkStatusChange),
+    ProfileChange(ProfileChange),
 }
 
 impl AccountEvent {
@@ -31,6 +33,7 @@ impl AccountEvent {
             Happened::Account(_) => AccountChange::of(account, event).map(Self::AccountChange),
             Happened::LinkStatus(_) => LinkStatusChange::of(account, event).map(Self::LinkStatusChange),
             Happened::Connection(_) => ConnectionChange::of(account, event).map(Self::ConnectionChange),
+            Happened::Profile(_) => ProfileChange::of(account, event).map(Self::ProfileChange),
         }
     }
 }

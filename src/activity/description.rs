@@ -20,6 +20,9 @@ pub fn describe(
         Some(Happened::Connection(changed)) => {
             connection(changed, &name(changed.source), &name(changed.target))
         }
+        Some(Happened::Profile(changed)) => {
+            capitalised(&format!("{} has another handle, name or picture.", name(changed.profile)))
+        }
         None => unknown(kind).to_owned(),
     }
 }
@@ -88,6 +91,7 @@ fn capitalised(sentence: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::event::ProfileChanged;
 
     #[test]
     fn a_sentence_names_what_is_still_there() {
@@ -121,6 +125,11 @@ mod tests {
             "Cross-posting from WhatsApp +49 ··· ·· 42 to a profile that is gone now is enabled."
         );
         assert!(connection(false).ends_with("is disabled."));
+        let shown = Happened::Profile(ProfileChanged { profile: gone });
+        assert_eq!(
+            describe(ActivityKind::Link, Some(&shown), name),
+            "A profile that is gone now has another handle, name or picture."
+        );
         assert_eq!(describe(ActivityKind::Link, None, name), "A linked profile was changed.");
     }
 }

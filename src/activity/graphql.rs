@@ -123,6 +123,7 @@ impl AccountActivity {
             Happened::Account(_) => return None,
             Happened::LinkStatus(changed) => changed.profile,
             Happened::Connection(changed) => changed.source,
+            Happened::Profile(changed) => changed.profile,
         };
         LinkedProfile::find(ctx, &self.graph, id).await.transpose()
     }

@@ -9,13 +9,15 @@ use crate::account::event::AccountChanged;
 use crate::error::Error;
 use crate::graph::pagination::{Page, Slice};
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
+use crate::profile::event::ProfileChanged;
 use crate::store::{Database, StreamEvent};
 
 /// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
 /// beside them is left to that one.
-const SHOWN: [(ActivityKind, &str); 3] = [
+const SHOWN: [(ActivityKind, &str); 4] = [
     (ActivityKind::Account, AccountChanged::KIND),
     (ActivityKind::Link, LinkStatusChanged::KIND),
+    (ActivityKind::Link, ProfileChanged::KIND),
     (ActivityKind::Experience, ConnectionChanged::KIND),
 ];
 

@@ -46,7 +46,7 @@ impl NodeQuery {
 
 async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
     if let Some(key) = id.strip_prefix(Platform::ID_PREFIX) {
-        return Ok(app(ctx).platforms.get(key).cloned().map(|platform| Node::Platform(Platform(platform))));
+        return Ok(Platform::configured(app(ctx), key).map(Node::Platform));
     }
     let Some(viewer) = viewer(ctx) else { return Ok(None) };
     let app = app(ctx);

@@ -65,11 +65,11 @@ impl SubgraphQuery {
 
     #[graphql(entity)]
     async fn platform_by_id(&self, ctx: &Context<'_>, #[graphql(key)] id: ID) -> Option<Platform> {
-        app(ctx).platforms.get(id.strip_prefix(Platform::ID_PREFIX)?).cloned().map(Platform)
+        Platform::configured(app(ctx), id.strip_prefix(Platform::ID_PREFIX)?)
     }
 
     #[graphql(entity)]
     async fn platform_by_key(&self, ctx: &Context<'_>, #[graphql(key)] key: PlatformKey) -> Option<Platform> {
-        app(ctx).platforms.get(key.as_str()).cloned().map(Platform)
+        Platform::configured(app(ctx), key.as_str())
     }
 }

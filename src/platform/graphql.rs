@@ -12,19 +12,30 @@ use crate::verification::graphql::VerificationMethod;
 
 /// A service whose profiles can be linked: Facebook, Instagram, WhatsApp, or any other one configured.
 #[derive(Clone, Description)]
-pub struct Platform(pub Arc<super::Platform>);
+pub struct Platform {
+    key: PlatformKey,
+    /// Absent where the operator has taken it out while profiles are linked to it.
+    configured: Option<Arc<super::Platform>>,
+}
+
+impl From<Arc<super::Platform>> for Platform {
+    fn from(platform: Arc<super::Platform>) -> Self {
+        Self { key: platform.key.clone(), configured: Some(platform) }
+    }
+}
 
 impl Platform {
-    /// The platform of a stored key.
-    ///
-    /// # Errors
-    /// INTERNAL if the operator has taken it out of the configuration while profiles are linked to it.
-    pub fn configured(app: &App, key: &str) -> Result<Self, Error> {
-        app.platforms.get(key).cloned().map(Self).ok_or_else(|| {
-            Error::internal(anyhow::anyhow!(
-                "platforms.{key} is not configured, but profiles are linked to it"
-            ))
-        })
+    /// The platform that is configured under a key.
+    pub fn configured(app: &App, key: &str) -> Option<Self> {
+        app.platforms.get(key).cloned().map(Self::from)
+    }
+
+    /// The platform of a row. One that is not configured any more is shown by its key, and can do nothing.
+    pub fn stored(app: &App, key: &str) -> Result<Self, Error> {
+        match Self::configured(app, key) {
+            Some(platform) => Ok(platform),
+            None => Ok(Self { key: PlatformKey::stored(key)?, configured: None }),
+        }
     }
 
     /// The part of a global id behind `platform_`.
@@ -35,32 +46,33 @@ impl Platform {
 impl Platform {
     /// The global id.
     pub async fn id(&self) -> ID {
-        format!("{}{}", Self::ID_PREFIX, self.0.key).into()
+        format!("{}{}", Self::ID_PREFIX, self.key).into()
     }
 
     /// The lower-case key, as configured.
     async fn key(&self) -> PlatformKey {
-        self.0.key.clone()
+        self.key.clone()
     }
 
     /// Its name, for people.
     async fn display_name(&self) -> &str {
-        &self.0.display_name
+        self.configured.as_ref().map_or(self.key.as_str(), |platform| &platform.display_name)
     }
 
-    /// What it can be used for.
+    /// What it can be used for; nothing while the operator has taken it out.
     async fn capabilities(&self) -> Vec<PlatformCapability> {
-        if self.0.sign_in { vec![PlatformCapability::SignIn] } else { Vec::new() }
+        let signs_in = self.configured.as_ref().is_some_and(|platform| platform.sign_in);
+        if signs_in { vec![PlatformCapability::SignIn] } else { Vec::new() }
     }
 
-    /// How its profiles are proved.
+    /// How its profiles are proved; empty while the operator has taken it out.
     async fn verification_methods(&self) -> Vec<VerificationMethod> {
-        vec![VerificationMethod::OneTimeCode]
+        self.configured.iter().map(|_| VerificationMethod::OneTimeCode).collect()
     }
 
     /// True where the platform's own servers cannot read its users' content, as with WhatsApp.
     async fn end_to_end_encrypted(&self) -> bool {
-        self.0.end_to_end_encrypted
+        self.configured.as_ref().is_some_and(|platform| platform.end_to_end_encrypted)
     }
 }
 
@@ -78,7 +90,7 @@ pub struct PlatformQuery;
 impl PlatformQuery {
     /// Every configured platform, in the operator's order.
     async fn platforms(&self, ctx: &Context<'_>) -> Vec<Platform> {
-        app(ctx).platforms.iter().cloned().map(Platform).collect()
+        app(ctx).platforms.iter().cloned().map(Platform::from).collect()
     }
 
     /// The platform of this key; null if none is configured under it.
@@ -87,6 +99,6 @@ impl PlatformQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Its lower-case key.")] key: PlatformKey,
     ) -> Option<Platform> {
-        app(ctx).platforms.get(key.as_str()).cloned().map(Platform)
+        Platform::configured(app(ctx), key.as_str())
     }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+
 /// The lower-case key of a configured platform: `facebook`, `instagram`, `whatsapp`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -14,6 +16,12 @@ pub struct PlatformKey(String);
 impl PlatformKey {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The key that a row has, whether or not a platform is configured under it.
+    pub fn stored(key: &str) -> Result<Self, Error> {
+        Self::try_from(key.to_owned())
+            .map_err(|expected| Error::internal(anyhow::anyhow!("a row names {key:?}: {expected}")))
     }
 }
 

@@ -136,12 +136,12 @@ impl LinkedProfile {
 
     /// Where the profile is.
     pub async fn platform(&self, ctx: &Context<'_>) -> Result<Platform, GraphError> {
-        Ok(Platform::configured(app(ctx), &self.row().platform)?)
+        Ok(Platform::stored(app(ctx), &self.row().platform)?)
     }
 
     /// The key of the platform, for federation.
-    async fn platform_key(&self, ctx: &Context<'_>) -> Result<PlatformKey, GraphError> {
-        Ok(Platform::configured(app(ctx), &self.row().platform)?.0.key.clone())
+    async fn platform_key(&self) -> Result<PlatformKey, GraphError> {
+        Ok(PlatformKey::stored(&self.row().platform)?)
     }
 
     /// Opaque, scoped to the platform, never a phone number or e-mail address.

@@ -4,15 +4,20 @@
 //! command: its sessions, and what flows over its connections. A profile that is gone leaves a row without
 //! anything personal in it.
 
+mod details;
+pub mod event;
 mod grace;
 pub mod graphql;
 mod refresh;
 mod service;
 pub mod state_machine;
+pub mod subscription;
 mod tombstone;
 mod transition;
+mod webhook;
 
 pub use grace::{EndGrace, end_grace};
-pub use refresh::{ProfileWebhook, RefreshProfile, look_again, refresh};
-pub use service::{end_claimed, keep, prove_again, unlink};
+pub use refresh::{RefreshProfile, enqueue_first as look_at_new_link, refresh};
+pub use service::{end_claimed, keep, prove_again, reverify, unlink};
 pub use tombstone::{TombstoneKey, Tombstones};
+pub use webhook::{ProfileWebhook, look_again};

@@ -1,36 +1,28 @@
-//! Webhooks about a profile, and the job that looks at its platform because of one.
+//! The job that looks at what a platform says of a profile, and does it.
 //!
-//! A webhook is only a hint: it comes late, twice, or in another order. So it is stored and answered, and a job
-//! reads what the platform says now. Two looks at once could end in the wrong order; so each webhook raises a
-//! number, and only the look of the newest one counts: it began after all of them had come.
+//! Two looks at once could end in the wrong order; so whatever asks for one raises a number, and only the look of
+//! the newest one counts: it began after all that asked. Number 0 is the look behind a new link: what the platform
+//! said between the proof and the link's commit met no profile yet.
 
 use accounts_center_entity::linked_profile::{self, LinkStatus};
-use accounts_center_entity::{profile_refresh, webhook_receipt};
+use accounts_center_entity::profile_refresh;
+use chrono::TimeDelta;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    TryInsertResult,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel,
+    QueryFilter,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::state_machine::Transition;
-use super::transition;
-use crate::account;
+use super::state_machine::{Transition, Verdict};
+use super::{details, transition};
 use crate::app::App;
 use crate::error::Error;
-use crate::platform::{PlatformError, ProfileState};
+use crate::platform::{PlatformError, ProfileClaim, ProfileState};
 use crate::store::{Command, Job, JobError, Outcome};
 
-/// How often a webhook looks for the account of its profile, if that moves meanwhile.
-const OVERTAKEN_TRIES: u32 = 5;
-
-/// A webhook that says that something about a profile changed.
-pub struct ProfileWebhook<'a> {
-    pub platform: &'a str,
-    /// The platform's id of the message.
-    pub id: &'a str,
-    pub external_id: &'a str,
-}
+/// How long a look waits whose platform the operator has taken out of the configuration.
+const UNCONFIGURED: TimeDelta = TimeDelta::hours(1);
 
 /// Look at what the platform says of a profile.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,56 +31,34 @@ pub struct RefreshProfile {
     pub profile: Uuid,
     /// Which look it is.
     pub number: i64,
+    /// Whether its owner has just proved it, as a platform asks for whose credentials have expired: that it still
+    /// says so is nothing new.
+    #[serde(default)]
+    pub proved: bool,
 }
 
 impl Job for RefreshProfile {
     const KIND: &'static str = "refresh_profile";
 }
 
-/// Stores a webhook and has its profile looked at. One that came before is ignored, and so is one about a profile
-/// that nobody has linked.
-pub async fn look_again(app: &App, webhook: ProfileWebhook<'_>) -> Result<(), Error> {
-    let ProfileWebhook { platform, external_id, .. } = webhook;
-    for _ in 0..OVERTAKEN_TRIES {
-        let owner = account::find_owner(app.store.db().read(), platform, external_id).await?;
-        let Some(owner) = owner else { return Ok(()) };
-        let stored = app
-            .store
-            .command(owner.account_id, async |command: &mut Command| {
-                let now = account::find_owner(command.tx(), platform, external_id).await?;
-                // Unlinked or moved in between.
-                if now.is_none_or(|now| now.id != owner.id) {
-                    return Err(Error::Conflict);
-                }
-                if take(command, &webhook).await? {
-                    let number = next_number(command, owner.id).await?;
-                    let job = RefreshProfile { account: owner.account_id, profile: owner.id, number };
-                    command.enqueue(&job)?;
-                }
-                Ok(Outcome::Commit(()))
-            })
-            .await;
-        match stored {
-            Err(Error::Conflict) => {}
-            other => return other.map(drop),
-        }
-    }
-    Err(Error::Conflict)
+/// Has a profile looked at that the command has just linked, by what its platform said of it before.
+pub fn enqueue_first(
+    command: &mut Command,
+    profile: &linked_profile::Model,
+    claim: &ProfileClaim,
+) -> Result<(), Error> {
+    let proved = claim.state == ProfileState::CredentialsExpired;
+    command.enqueue(&RefreshProfile { account: profile.account_id, profile: profile.id, number: 0, proved })
 }
 
-/// Remembers a webhook's id; false if it came before.
-async fn take(command: &Command, webhook: &ProfileWebhook<'_>) -> Result<bool, Error> {
-    let receipt = webhook_receipt::ActiveModel {
-        platform: Set(webhook.platform.to_owned()),
-        id: Set(webhook.id.to_owned()),
-        received_at: Set(command.now()),
-    };
-    let inserted = webhook_receipt::Entity::insert(receipt)
-        .on_conflict_do_nothing()
-        .exec_without_returning(command.tx())
-        .await?;
-    // The number of rows: 0 where the id is taken.
-    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
+/// Has a profile looked at, of the account that the command is on; no earlier look counts any more.
+pub(super) async fn enqueue_next(
+    command: &mut Command,
+    profile: &linked_profile::Model,
+    proved: bool,
+) -> Result<(), Error> {
+    let number = next_number(command, profile.id).await?;
+    command.enqueue(&RefreshProfile { account: profile.account_id, profile: profile.id, number, proved })
 }
 
 async fn next_number(command: &Command, profile: Uuid) -> Result<i64, Error> {
@@ -102,13 +72,23 @@ async fn next_number(command: &Command, profile: Uuid) -> Result<i64, Error> {
     Ok(next.update(command.tx()).await?.number)
 }
 
+/// Forgets the number of a profile that is unlinked.
+pub(super) async fn forget(command: &Command, profile: Uuid) -> Result<(), Error> {
+    profile_refresh::Entity::delete_by_id(profile).exec(command.tx()).await?;
+    Ok(())
+}
+
 /// Runs [`RefreshProfile`].
 pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
-    let Some(profile) = linked(app, &job).await? else { return Ok(()) };
-    let platform = app
-        .platforms
-        .get(&profile.platform)
-        .ok_or_else(|| JobError::GiveUp(format!("platforms.{} is not configured", profile.platform)))?;
+    let db = app.store.db().read();
+    // Asked before the platform is: many webhooks at once cost one call.
+    if !is_newest(db, &job).await? {
+        return Ok(());
+    }
+    let Some(profile) = linked(db, &job).await? else { return Ok(()) };
+    let Some(platform) = app.platforms.get(&profile.platform) else {
+        return look_later(app, &job).await;
+    };
     let claim = match platform.client.profile(&profile.external_id).await {
         Ok(claim) if claim.external_id == profile.external_id => claim,
         Ok(_) => return Err(JobError::Retry("the platform answered with another profile".into())),
@@ -116,20 +96,14 @@ pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
         Err(error @ PlatformError::NotFound) => return Err(JobError::Retry(error.to_string())),
         Err(error) => return Err(error.into()),
     };
-    let said = match claim.state {
-        ProfileState::Active => Transition::PlatformReactivated,
-        ProfileState::Deactivated => Transition::PlatformDeactivated,
-        ProfileState::CredentialsExpired => Transition::CredentialsExpired,
-        ProfileState::Deleted => Transition::PlatformDeleted,
-    };
     let applied = app
         .store
         .command(job.account, async |command: &mut Command| {
-            let newest = profile_refresh::Entity::find_by_id(job.profile).one(command.tx()).await?;
-            if newest.is_some_and(|newest| newest.number == job.number)
+            // Again, now that nobody else can ask for one.
+            if is_newest(command.tx(), &job).await?
                 && let Some(profile) = transition::find(command, job.profile).await?
             {
-                transition::apply(command, &profile, said).await?;
+                apply(command, profile, &claim, job.proved).await?;
             }
             Ok(Outcome::Commit(()))
         })
@@ -138,12 +112,55 @@ pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
     Ok(())
 }
 
+/// Does what the platform says of a profile.
+async fn apply(
+    command: &mut Command,
+    profile: linked_profile::Model,
+    claim: &ProfileClaim,
+    proved: bool,
+) -> Result<(), Error> {
+    let said = match claim.state {
+        ProfileState::CredentialsExpired if !proved => Transition::CredentialsExpired,
+        ProfileState::Active | ProfileState::CredentialsExpired => Transition::PlatformReactivated,
+        ProfileState::Deactivated => Transition::PlatformDeactivated,
+        ProfileState::Deleted => Transition::PlatformDeleted,
+    };
+    let profile = match transition::apply(command, &profile, said).await? {
+        Verdict::Becomes(changed) => changed,
+        Verdict::Unchanged | Verdict::Refused => profile,
+    };
+    details::take_over(command, profile, claim).await
+}
+
+/// The same once more, later. The operator may put the platform back, and this is no failure of the job: its tries
+/// must not run out meanwhile.
+async fn look_later(app: &App, job: &RefreshProfile) -> Result<(), JobError> {
+    let postponed = app
+        .store
+        .command(job.account, async |command: &mut Command| {
+            command.enqueue_at(job, command.now() + UNCONFIGURED)?;
+            Ok(Outcome::Commit(()))
+        })
+        .await?;
+    debug_assert!(postponed.is_ok(), "nothing here is rejected");
+    Ok(())
+}
+
+/// Whether nobody has asked for another look since.
+async fn is_newest(db: &impl ConnectionTrait, job: &RefreshProfile) -> Result<bool, Error> {
+    let newest = profile_refresh::Entity::find_by_id(job.profile).one(db).await?;
+    Ok(newest.map_or(0, |newest| newest.number) == job.number)
+}
+
 /// The profile to look at, if it is linked still.
-async fn linked(app: &App, job: &RefreshProfile) -> Result<Option<linked_profile::Model>, Error> {
+async fn linked(
+    db: &impl ConnectionTrait,
+    job: &RefreshProfile,
+) -> Result<Option<linked_profile::Model>, Error> {
     Ok(linked_profile::Entity::find()
         .filter(linked_profile::Column::AccountId.eq(job.account))
         .filter(linked_profile::Column::Id.eq(job.profile))
         .filter(linked_profile::Column::Status.ne(LinkStatus::Unlinked))
-        .one(app.store.db().read())
+        .one(db)
         .await?)
 }

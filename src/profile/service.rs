@@ -4,12 +4,13 @@ use accounts_center_entity::linked_profile::{self, LinkStatus};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::refresh;
 use super::state_machine::{Transition, Verdict};
 use super::transition::{apply, find};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::session::{self, Viewer};
-use crate::store::{Command, Outcome};
+use crate::store::{Command, Outcome, failpoint};
 
 /// Begins to unlink a profile of the viewer. What it opened and shared ends at once; for 24 hours it can be kept.
 /// Unlinking it again changes nothing. Gives the account's version.
@@ -22,7 +23,10 @@ pub async fn unlink(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserRes
                 return Ok(Outcome::reject(not_found()));
             };
             let ends = !matches!(profile.status, LinkStatus::Unlinking | LinkStatus::Unlinked);
-            if ends && profile.sign_in_enabled && !can_sign_in_without(command, &profile).await? {
+            let is_last =
+                ends && profile.sign_in_enabled && !can_sign_in_without(app, command, &profile).await?;
+            failpoint::pause("profile::unlink-checked").await;
+            if is_last {
                 let message = "This is the last way to sign in; link another profile first.";
                 let code = AccountsErrorCode::LastSignInMethod;
                 return Ok(Outcome::reject(UserError::new(code, message, &["profileId"])));
@@ -52,25 +56,34 @@ pub async fn keep(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserResul
         .await
 }
 
-/// What a new proof by its owner does to a linked profile, of the account that the command is on: the platform's
-/// wish for one is met, and it is not unlinked. `None` if it is too late to keep it: it is unlinked now, and can
-/// be linked anew.
+/// What any new proof by its owner does to a linked profile, of the account that the command is on: the platform's
+/// wish for one is met. What is heard of that wish from looks that are under way is of before.
+pub async fn reverify(
+    command: &mut Command,
+    profile: linked_profile::Model,
+) -> Result<linked_profile::Model, Error> {
+    refresh::enqueue_next(command, &profile, true).await?;
+    Ok(match apply(command, &profile, Transition::Reverified).await? {
+        Verdict::Becomes(changed) => changed,
+        Verdict::Unchanged | Verdict::Refused => profile,
+    })
+}
+
+/// What linking a profile again does to it, of the account that the command is on: it is proved, and not unlinked.
+/// `None` if it is too late to keep it: it is unlinked now, and can be linked anew.
 pub async fn prove_again(
     command: &mut Command,
     profile: linked_profile::Model,
 ) -> Result<Option<linked_profile::Model>, Error> {
-    let mut profile = profile;
-    for transition in [Transition::Reverified, Transition::Keep] {
-        match apply(command, &profile, transition).await? {
-            Verdict::Becomes(changed) => profile = changed,
-            Verdict::Unchanged => {}
-            Verdict::Refused => {
-                apply(command, &profile, Transition::GraceEnded).await?;
-                return Ok(None);
-            }
+    let profile = reverify(command, profile).await?;
+    match apply(command, &profile, Transition::Keep).await? {
+        Verdict::Becomes(changed) => Ok(Some(changed)),
+        Verdict::Unchanged => Ok(Some(profile)),
+        Verdict::Refused => {
+            apply(command, &profile, Transition::GraceEnded).await?;
+            Ok(None)
         }
     }
-    Ok(Some(profile))
 }
 
 /// Ends the unlinking of a profile that somebody else has just proved to own. One that is kept meanwhile, or gone
@@ -96,13 +109,20 @@ async fn own(command: &Command, profile: Option<Uuid>) -> Result<Option<linked_p
     }
 }
 
-/// Whether another profile can sign in now: one that is held does not count.
-async fn can_sign_in_without(command: &Command, profile: &linked_profile::Model) -> Result<bool, Error> {
+/// Whether another profile can sign in now: one that is held does not count, nor one whose platform does not do that
+/// here any more.
+async fn can_sign_in_without(
+    app: &App,
+    command: &Command,
+    profile: &linked_profile::Model,
+) -> Result<bool, Error> {
+    let platforms = app.platforms.iter().filter(|platform| platform.sign_in);
     let others = linked_profile::Entity::find()
         .filter(linked_profile::Column::AccountId.eq(command.stream()))
         .filter(linked_profile::Column::Id.ne(profile.id))
         .filter(linked_profile::Column::Status.eq(LinkStatus::Active))
         .filter(linked_profile::Column::SignInEnabled.eq(true))
+        .filter(linked_profile::Column::Platform.is_in(platforms.map(|platform| platform.key.as_str())))
         .count(command.tx())
         .await?;
     Ok(others > 0)

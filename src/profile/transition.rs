@@ -5,6 +5,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Into
 use uuid::Uuid;
 
 use super::EndGrace;
+use super::refresh;
 use super::state_machine::{Change, LinkState, Transition, Verdict};
 use crate::error::Error;
 use crate::link_graph::event::LinkStatusChanged;
@@ -42,6 +43,7 @@ pub(super) async fn apply(
     }
     if changed.status == LinkStatus::Unlinked {
         pausing::end_connections(command, changed.id).await?;
+        refresh::forget(command, changed.id).await?;
     } else if (changed.status == LinkStatus::Active) != (before == LinkStatus::Active) {
         pausing::announce(command, changed.id).await?;
     }

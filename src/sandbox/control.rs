@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ pub fn router() -> Router<Sandbox> {
     Router::new()
         .route("/state", get(state))
         .route("/profiles", post(add_profile))
+        .route("/profiles/{external_id}", patch(change_profile))
         .route("/profiles/{external_id}/state", post(set_profile_state))
         .route("/inbox", get(inbox))
         .route("/faults", put(set_faults))
@@ -79,15 +80,53 @@ async fn set_profile_state(
     Path((platform, external_id)): Path<(String, String)>,
     Json(new): Json<NewState>,
 ) -> Result<StatusCode, Problem> {
-    let state = sandbox.platform(&platform).ok_or_else(Problem::unknown_platform)?;
+    let kind = match new.state {
+        ProfileState::Active => "profile.reactivated",
+        ProfileState::Deactivated => "profile.deactivated",
+        ProfileState::CredentialsExpired => "profile.credentials_expired",
+        ProfileState::Deleted => "profile.deleted",
+    };
+    change(&sandbox, &platform, &external_id, kind, |profile| profile.state = new.state)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileUpdate {
+    handle: Option<String>,
+    display_name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+/// Changes what a platform shows of a profile, and sends the webhook that tells of it.
+async fn change_profile(
+    State(sandbox): State<Sandbox>,
+    Path((platform, external_id)): Path<(String, String)>,
+    Json(new): Json<ProfileUpdate>,
+) -> Result<StatusCode, Problem> {
+    change(&sandbox, &platform, &external_id, "profile.updated", |profile| {
+        profile.handle = new.handle.unwrap_or_else(|| profile.handle.clone());
+        profile.display_name = new.display_name.unwrap_or_else(|| profile.display_name.clone());
+        profile.avatar_url = new.avatar_url.or_else(|| profile.avatar_url.clone());
+    })
+}
+
+/// Changes a profile, and sends a webhook of this kind.
+fn change(
+    sandbox: &Sandbox,
+    platform: &str,
+    external_id: &str,
+    kind: &'static str,
+    change: impl FnOnce(&mut Profile),
+) -> Result<StatusCode, Problem> {
+    let state = sandbox.platform(platform).ok_or_else(Problem::unknown_platform)?;
     let mut copies = 0;
     let found = state.send_if_modified(|state| {
         copies = state.faults.webhook_copies();
         let profile = state.profiles.iter_mut().find(|profile| profile.external_id == external_id);
-        profile.map(|profile| profile.state = new.state).is_some()
+        profile.map(change).is_some()
     });
     if found {
-        webhooks::tell(&sandbox, &platform, &external_id, new.state, copies);
+        webhooks::tell(sandbox, platform, external_id, kind, copies);
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem::new(StatusCode::NOT_FOUND, "there is no such profile"))

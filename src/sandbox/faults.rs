@@ -29,6 +29,8 @@ pub struct Faults {
     drop_after_effect: bool,
     /// Deliver each webhook twice, at the same moment.
     duplicate_webhooks: bool,
+    /// Deliver no webhook.
+    lose_webhooks: bool,
     /// What is owed of `error_rate`, so that it needs no chance.
     #[serde(skip)]
     owed: f64,
@@ -37,7 +39,11 @@ pub struct Faults {
 impl Faults {
     /// How often a webhook is delivered.
     pub fn webhook_copies(&self) -> usize {
-        if self.duplicate_webhooks { 2 } else { 1 }
+        match self {
+            Self { lose_webhooks: true, .. } => 0,
+            Self { duplicate_webhooks: true, .. } => 2,
+            _ => 1,
+        }
     }
 
     /// The status to fail this call with, if it is its turn.

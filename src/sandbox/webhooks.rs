@@ -17,7 +17,7 @@ use url::{Host, Url};
 use super::problem::Problem;
 use super::{Sandbox, WEBHOOK_SECRET};
 use crate::clock::Clock;
-use crate::platform::{ProfileState, WebhookKey};
+use crate::platform::WebhookKey;
 
 /// How often a server says that it is there, and after which silence it is forgotten.
 const RENEWAL: Duration = Duration::from_secs(5);
@@ -74,14 +74,8 @@ struct Message {
     body: String,
 }
 
-/// Tells of a profile's new state, in the background; `copies` times at once, as a platform might.
-pub(super) fn tell(sandbox: &Sandbox, platform: &str, external_id: &str, state: ProfileState, copies: usize) {
-    let kind = match state {
-        ProfileState::Active => "profile.reactivated",
-        ProfileState::Deactivated => "profile.deactivated",
-        ProfileState::CredentialsExpired => "profile.credentials_expired",
-        ProfileState::Deleted => "profile.deleted",
-    };
+/// Tells of a profile, in the background; `copies` times at once, as a platform might.
+pub(super) fn tell(sandbox: &Sandbox, platform: &str, external_id: &str, kind: &'static str, copies: usize) {
     let body = json!({ "type": kind, "platform": platform, "data": { "external_id": external_id } });
     let id = format!("msg_{}", sandbox.0.ids.uuid(sandbox.0.clock.now()).simple());
     let (sandbox, message) =

@@ -7,5 +7,5 @@ pub mod graphql;
 mod service;
 mod token;
 
-pub use service::{NewSession, Viewer, check, check_fresh, check_recent, end_opened_by, find, open};
+pub use service::{NewSession, Viewer, check, check_fresh, check_recent, end_opened_by, find, open, purge};
 pub use token::{AccessToken, TokenError, Tokens};

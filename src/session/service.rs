@@ -1,14 +1,14 @@
 //! Opening sessions, and checking them.
 
 use accounts_center_entity::{account, session};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::config;
 use crate::error::{Code, Error};
-use crate::store::{Command, Database};
+use crate::store::{Command, Database, Store};
 
 /// Who is asking: the account and session that an access token speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,4 +113,10 @@ pub async fn end_opened_by(command: &Command, account: Uuid, profile: Uuid) -> R
 /// A session of `account`.
 pub async fn find(db: &Database, account: Uuid, id: Uuid) -> Result<Option<session::Model>, Error> {
     Ok(session::Entity::find_by_id(id).filter(session::Column::AccountId.eq(account)).one(db.read()).await?)
+}
+
+/// Purges some sessions that expired `before`. Gives how many it were.
+pub async fn purge(store: &Store, before: DateTime<Utc>) -> Result<u64, Error> {
+    use session::{Column, Entity};
+    store.purge_rows::<Entity>(Column::ExpiresAt, Expr::col(Column::ExpiresAt).lt(before)).await
 }

@@ -80,6 +80,12 @@ impl Store {
         self.purge_rows::<Entity>(Column::ReceivedAt, Expr::col(Column::ReceivedAt).lt(before)).await
     }
 
+    /// Purges some jobs that died `before`. Nobody can let them run again then.
+    pub async fn purge_dead_jobs(&self, before: DateTime<Utc>) -> Result<u64, Error> {
+        use job::{Column, Entity};
+        self.purge_rows::<Entity>(Column::DeadAt, Expr::col(Column::DeadAt).lt(before)).await
+    }
+
     /// Purges some rows of `E` that are `useless`, those of the lowest `age` first.
     pub async fn purge_rows<E: EntityTrait>(&self, age: E::Column, useless: Expr) -> Result<u64, Error> {
         let keys = || E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);

@@ -47,10 +47,11 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
     let Some(sealed) = &row.sealed_handle else { return Ok(()) };
     let handle = app.keys.open(row.id, sealed).map_err(|error| JobError::GiveUp(error.to_string()))?;
     let handle = String::from_utf8(handle).map_err(|_| JobError::GiveUp("a handle is no text".into()))?;
+    // Another worker may have it: while a new configuration is rolled out they differ.
     let platform = app
         .platforms
         .get(&row.platform)
-        .ok_or_else(|| JobError::GiveUp(format!("platforms.{} is not configured", row.platform)))?;
+        .ok_or_else(|| JobError::Retry(format!("platforms.{} is not configured", row.platform)))?;
 
     let code = app.keys.one_time_code(row.id, job.number);
     let hash = app.keys.code_hash(row.id, job.number, &code).to_vec();

@@ -20,7 +20,7 @@ impl Job for EraseExpired {
     const KIND: &'static str = "erase_expired_verification";
 }
 
-/// Runs [`EraseExpired`]: the handle, and who the platform said is behind it, are of no more use to anybody.
+/// Runs [`EraseExpired`]: the handle, masked or not, and who the platform said is behind it, are of no more use to anybody.
 pub async fn erase(app: &App, job: EraseExpired) -> Result<(), JobError> {
     let found = verification::Entity::find_by_id(job.verification).one(app.store.db().read()).await;
     let Some(row) = found.map_err(Error::from)? else { return Ok(()) };
@@ -29,6 +29,8 @@ pub async fn erase(app: &App, job: EraseExpired) -> Result<(), JobError> {
         .command(row.stream_id, async |command: &mut Command| {
             let nothing = || Expr::val(None::<Vec<u8>>);
             verification::Entity::update_many()
+                .col_expr(verification::Column::Destination, Expr::val(""))
+                .col_expr(verification::Column::ExternalId, Expr::val(None::<String>))
                 .col_expr(verification::Column::SealedHandle, nothing())
                 .col_expr(verification::Column::SealedClaim, nothing())
                 .col_expr(verification::Column::CodeHash, nothing())

@@ -40,7 +40,7 @@ impl Verification {
 
     /// Where the profile is.
     async fn platform(&self, ctx: &Context<'_>) -> Option<Result<Platform, Error>> {
-        Some(Platform::configured(app(ctx), &self.0.platform))
+        Some(Platform::stored(app(ctx), &self.0.platform))
     }
 
     /// The profile that was proved; null while it is not known who it is.

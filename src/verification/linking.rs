@@ -23,7 +23,10 @@ pub(super) async fn submit(
     row: &verification::Model,
     code: &str,
 ) -> UserResult<Attempt> {
-    let platform = configured(app, &row.platform)?;
+    let platform = match configured(app, &row.platform) {
+        Ok(platform) => platform,
+        Err(error) => return Ok(Err(vec![error])),
+    };
     app.store
         .command(viewer.account, async |command: &mut Command| {
             session::check(command, viewer).await?;

@@ -1,6 +1,6 @@
 //! Checking a one-time code, under the lock of its verification's row.
 
-use accounts_center_entity::verification::{self, Purpose, Status};
+use accounts_center_entity::verification::{self, Status};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str)
     let Some(sealed) = &row.sealed_claim else { return Ok(Checked::Early) };
     let claim = app.keys.open(row.id, sealed).map_err(Error::internal)?;
     let claim: ProfileClaim = serde_json::from_slice(&claim).map_err(Error::internal)?;
-    if !is_provable(&row, claim.state) {
+    if !is_provable(claim.state) {
         let error = failed("This profile is not active at its platform.");
         close(command, row, Err(AccountsErrorCode::ProfileNotActive)).await?;
         return Ok(Checked::Refused(error));
@@ -55,11 +55,10 @@ pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str)
 }
 
 /// Whether a profile in this state can be proved. A new proof is what a platform asks for whose credentials have
-/// expired; it signs in to nothing.
-fn is_provable(row: &verification::Model, state: ProfileState) -> bool {
+/// expired.
+fn is_provable(state: ProfileState) -> bool {
     match state {
-        ProfileState::Active => true,
-        ProfileState::CredentialsExpired => row.purpose == Purpose::Link,
+        ProfileState::Active | ProfileState::CredentialsExpired => true,
         ProfileState::Deactivated | ProfileState::Deleted => false,
     }
 }
@@ -81,6 +80,7 @@ pub async fn close(
             row.failure = Set(Some(code.name().to_owned()));
         }
     }
+    row.destination = Set(String::new());
     row.sealed_handle = Set(None);
     row.external_id = Set(None);
     row.sealed_claim = Set(None);

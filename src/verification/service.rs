@@ -1,5 +1,6 @@
 //! Finishing a verification, and looking at one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use accounts_center_entity::verification::Purpose;
@@ -162,11 +163,11 @@ pub(super) async fn lock(command: &Command, id: Uuid) -> Result<verification::Mo
         .ok_or_else(|| Error::internal(anyhow::anyhow!("a verification is gone")))
 }
 
-pub(super) fn configured(app: &App, platform: &str) -> Result<std::sync::Arc<Platform>, Error> {
+/// The platform of a verification, unless the operator has taken it out of the configuration meanwhile.
+pub(super) fn configured(app: &App, platform: &str) -> Result<Arc<Platform>, UserError> {
     app.platforms.get(platform).cloned().ok_or_else(|| {
-        Error::internal(anyhow::anyhow!(
-            "platforms.{platform} is not configured, but a verification names it"
-        ))
+        let message = "This platform is not available now; try again later, or use another one.";
+        UserError::new(AccountsErrorCode::PlatformUnavailable, message, &["verificationId"])
     })
 }
 

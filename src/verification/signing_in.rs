@@ -10,6 +10,8 @@ use super::service::{Attempt, Proven, configured};
 use crate::account::{self, NewProfile};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
+use crate::platform::{Platform, ProfileState};
+use crate::profile;
 use crate::session::{self, NewSession};
 use crate::store::{Command, Outcome};
 
@@ -22,6 +24,11 @@ pub(super) async fn submit(
     row: &verification::Model,
     code: &str,
 ) -> UserResult<Attempt> {
+    let platform = match configured(app, &row.platform) {
+        Ok(platform) => platform,
+        Err(error) => return Ok(Err(vec![error])),
+    };
+    let by = SigningIn { app, client, platform: &platform };
     let step = app
         .store
         .command(row.stream_id, async |command: &mut Command| {
@@ -31,15 +38,15 @@ pub(super) async fn submit(
                 Checked::Good(proof) => match owner_of(command, &proof).await? {
                     Some(owner) => Ok(Outcome::Commit(Step::OwnedBy(owner.account_id))),
                     None => {
-                        let profile = make_account(app, command, &proof).await?;
-                        Ok(open_session(app, command, client, *proof, profile).await?.map(Step::Ended))
+                        let profile = by.make_account(command, &proof).await?;
+                        Ok(by.open_session(command, *proof, profile).await?.map(Step::Ended))
                     }
                 },
             }
         })
         .await?;
     match step {
-        Ok(Step::OwnedBy(account)) => submit_to(app, client, row.id, account, code).await,
+        Ok(Step::OwnedBy(account)) => by.submit_to(row.id, account, code).await,
         Ok(Step::Ended(attempt)) => Ok(Ok(attempt)),
         Err(errors) => Ok(Err(errors)),
     }
@@ -52,69 +59,94 @@ enum Step {
     OwnedBy(Uuid),
 }
 
-/// Compares the code once more, now on the stream of the account that had the profile a moment ago.
-async fn submit_to(
-    app: &App,
-    client: &Client,
-    verification: Uuid,
-    account: Uuid,
-    code: &str,
-) -> UserResult<Attempt> {
-    app.store
-        .command(account, async |command: &mut Command| {
-            match proof::check(app, command, verification, code).await? {
-                Checked::Refused(error) => Ok(Outcome::reject(error)),
-                Checked::Early => Ok(Outcome::Commit(Attempt::Early)),
-                Checked::Good(proof) => match owner_of(command, &proof).await? {
-                    Some(profile) if profile.account_id == account => {
-                        open_session(app, command, client, *proof, profile).await
-                    }
-                    // Unlinked or moved in between.
-                    _ => Err(Error::Conflict),
-                },
-            }
-        })
-        .await
-}
-
 async fn owner_of(command: &Command, proof: &Proof) -> Result<Option<linked_profile::Model>, Error> {
     account::find_owner(command.tx(), &proof.row.platform, &proof.claim.external_id).await
 }
 
-async fn make_account(
-    app: &App,
-    command: &mut Command,
-    proof: &Proof,
-) -> Result<linked_profile::Model, Error> {
-    let platform = configured(app, &proof.row.platform)?;
-    let new = NewProfile { platform: &platform.key, claim: &proof.claim, sign_in_enabled: platform.sign_in };
-    account::create(command, &new).await?.ok_or(Error::Conflict)
+/// A device that signs in with a profile of this platform.
+struct SigningIn<'a> {
+    app: &'a App,
+    client: &'a Client,
+    platform: &'a Platform,
 }
 
-async fn open_session(
-    app: &App,
-    command: &mut Command,
-    client: &Client,
-    Proof { row, .. }: Proof,
-    profile: linked_profile::Model,
-) -> Result<Outcome<Attempt>, Error> {
-    if profile.status != LinkStatus::Active || !profile.sign_in_enabled {
-        let code = AccountsErrorCode::SignInDisabled;
-        proof::close(command, row, Err(code)).await?;
-        let message = "This profile may not sign in.";
-        return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
+impl SigningIn<'_> {
+    /// Compares the code once more, now on the stream of the account that had the profile a moment ago.
+    async fn submit_to(&self, verification: Uuid, account: Uuid, code: &str) -> UserResult<Attempt> {
+        let compare =
+            async |command: &mut Command| match proof::check(self.app, command, verification, code).await? {
+                Checked::Refused(error) => Ok(Outcome::reject(error)),
+                Checked::Early => Ok(Outcome::Commit(Attempt::Early)),
+                Checked::Good(proof) => match owner_of(command, &proof).await? {
+                    Some(profile) if profile.account_id == account => {
+                        let profile = self.meet_wish(command, &proof, profile).await?;
+                        self.open_session(command, *proof, profile).await
+                    }
+                    // Unlinked or moved in between.
+                    _ => Err(Error::Conflict),
+                },
+            };
+        self.app.store.command(account, compare).await
     }
-    let account = profile.account_id;
-    let new = NewSession {
-        account,
-        opened_by_profile: profile.id,
-        device: client.device.clone(),
-        ip_address: client.ip_address.clone(),
-    };
-    let session = session::open(command, new, &app.config.sessions).await?;
-    proof::close(command, row, Ok(profile.id)).await?;
-    // A stream that this command brought into being has events; one that was there is as it was.
-    let made = command.version(account);
-    let created = command.stream() != account;
-    Ok(Outcome::Commit(Attempt::Done(Proven::SignedIn { account, version: made, created, session })))
+
+    async fn make_account(
+        &self,
+        command: &mut Command,
+        proof: &Proof,
+    ) -> Result<linked_profile::Model, Error> {
+        let Platform { key, sign_in, .. } = self.platform;
+        let new = NewProfile { platform: key, claim: &proof.claim, sign_in_enabled: *sign_in };
+        account::create(command, &new).await?.ok_or(Error::Conflict)
+    }
+
+    /// The proof that signs in is also the one that a platform asks for whose credentials have expired: with one
+    /// profile there would be no other way to give it. It lifts no other hold, and keeps nothing that is unlinked.
+    async fn meet_wish(
+        &self,
+        command: &mut Command,
+        proof: &Proof,
+        profile: linked_profile::Model,
+    ) -> Result<linked_profile::Model, Error> {
+        let is_asked = match profile.status {
+            LinkStatus::AttentionRequired => true,
+            // Asked, and not heard of yet.
+            LinkStatus::Active => proof.claim.state == ProfileState::CredentialsExpired,
+            _ => false,
+        };
+        if is_asked && self.may_sign_in(&profile) {
+            return profile::reverify(command, profile).await;
+        }
+        Ok(profile)
+    }
+
+    /// Whether its owner and the operator let it, however its link stands.
+    fn may_sign_in(&self, profile: &linked_profile::Model) -> bool {
+        profile.sign_in_enabled && self.platform.sign_in
+    }
+
+    async fn open_session(
+        &self,
+        command: &mut Command,
+        Proof { row, .. }: Proof,
+        profile: linked_profile::Model,
+    ) -> Result<Outcome<Attempt>, Error> {
+        if profile.status != LinkStatus::Active || !self.may_sign_in(&profile) {
+            let code = AccountsErrorCode::SignInDisabled;
+            proof::close(command, row, Err(code)).await?;
+            let message = "This profile may not sign in.";
+            return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
+        }
+        let account = profile.account_id;
+        let new = NewSession {
+            account,
+            opened_by_profile: profile.id,
+            device: self.client.device.clone(),
+            ip_address: self.client.ip_address.clone(),
+        };
+        let session = session::open(command, new, &self.app.config.sessions).await?;
+        proof::close(command, row, Ok(profile.id)).await?;
+        let created = command.stream() != account;
+        let version = command.version(account);
+        Ok(Outcome::Commit(Attempt::Done(Proven::SignedIn { account, version, created, session })))
+    }
 }

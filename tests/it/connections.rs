@@ -2,16 +2,14 @@
 //! so these tests run the command that one will run.
 
 use accounts_center::link_graph::connection::set_grant;
-use accounts_center::link_graph::event::LinkStatusChanged;
-use accounts_center::link_graph::graphql::{LinkStatus, LinkStatusReason};
 use accounts_center::store::Outcome;
 use accounts_center_entity::experience_grant::Experience;
-use accounts_center_entity::linked_profile;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use accounts_center_entity::linked_profile::LinkStatus;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Client, Place, TestApp, on_both_stacks, uuid_of};
+use crate::support::links::{profile_row, until_status};
+use crate::support::{Client, Place, TestApp, eventually, on_both_stacks, uuid_of};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -91,7 +89,9 @@ on_both_stacks! {
         assert_eq!(refused([foreign, first]).await, "NotFound sourceProfileId");
         assert_eq!(refused([first, foreign]).await, "NotFound targetProfileId");
         assert_eq!(refused([Uuid::nil(), first]).await, "NotFound sourceProfileId");
-        set_status(&app, ada.account_id(), second, linked_profile::LinkStatus::Unlinked).await;
+        let (db, second_id) = (place.database().await, format!("profile_{}", second.simple()));
+        place.sandbox.set_state(&profile_row(&db, &second_id).await.external_id, "deleted").await;
+        until_status(&db, &second_id, LinkStatus::Unlinked).await;
         assert_eq!(refused([first, second]).await, "NotFound targetProfileId");
         assert_eq!(app.app().store.version(ada.account_id()).await.unwrap(), Some(3));
     }
@@ -101,16 +101,24 @@ on_both_stacks! {
         let ada = app.client().sign_in(&place, ADA).await;
         let ends = two_profiles(&place, &ada.client).await;
         connect(&app, ada.account_id(), ends, Experience::Messaging, true).await.unwrap();
+        // Somebody looks whose session neither end has opened.
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
+        ada.client.linked(&place, "+4917139200050").await;
+        let onlooker = app.client().sign_in(&place, "+4917139200050").await.client;
         let paused = async || {
-            let seen = ada.client.query(CONNECTIONS).await;
+            let seen = onlooker.query(CONNECTIONS).await;
             seen.field()["linkGraph"]["connections"][0]["grants"][0]["paused"].clone()
         };
-        for end in ends {
-            assert_eq!(paused().await, false);
-            set_status(&app, ada.account_id(), end, linked_profile::LinkStatus::Suspended).await;
-            assert_eq!(paused().await, true);
-            set_status(&app, ada.account_id(), end, linked_profile::LinkStatus::Active).await;
+        let until = async |expected: bool| {
+            eventually("it is seen", async || (paused().await == expected).then_some(())).await;
+        };
+        for end in ["wa_ada", "wa_grace"] {
+            until(false).await;
+            place.sandbox.set_state(end, "deactivated").await;
+            until(true).await;
+            place.sandbox.set_state(end, "active").await;
         }
+        until(false).await;
     }
 
     async fn a_change_of_a_connection_is_heard(place: Place) {
@@ -136,11 +144,13 @@ on_both_stacks! {
         // An end that is unlinked says so, and what ended with it is null.
         turn(Experience::CrossPosting, true).await;
         tab.event("connections", "connectionChanged").await;
-        set_status(&app, ada.account_id(), ends[1], linked_profile::LinkStatus::Unlinked).await;
+        place.sandbox.set_state("wa_grace", "deleted").await;
+        assert_eq!(tab.event("connections", "connectionChanged").await["enabled"], false);
         let mut later = ada.client.socket().await;
         later.subscribe("connections", query, json!({ "after": cursor })).await;
-        for _ in 0..3 {
+        for enabled in [true, false, true, false] {
             let event = later.event("connections", "connectionChanged").await;
+            assert_eq!(event["enabled"], enabled);
             assert_eq!((&event["connection"], &event["source"], &event["target"]), (&Value::Null, &profile(0), &profile(1)));
         }
     }
@@ -161,23 +171,6 @@ pub async fn connect(
         })
     };
     app.app().store.command(account, turn).await.unwrap()
-}
-
-/// Sets how a profile stands, as its platform could.
-async fn set_status(app: &TestApp, account: Uuid, profile: Uuid, status: linked_profile::LinkStatus) {
-    let set = async |command: &mut accounts_center::store::Command| {
-        let row = linked_profile::ActiveModel { id: Set(profile), status: Set(status), ..Default::default() };
-        row.update(command.tx()).await?;
-        let event = LinkStatusChanged {
-            profile,
-            previous: Some(LinkStatus::Active),
-            status: status.into(),
-            reason: LinkStatusReason::PlatformDeactivated,
-        };
-        command.emit(account, &event)?;
-        Ok(Outcome::Commit(()))
-    };
-    app.app().store.command(account, set).await.unwrap().unwrap();
 }
 
 /// The two profiles of somebody who links a second one.

@@ -248,7 +248,8 @@ async fn idle(place: &Place, client: &Client) -> bool {
         if client.try_run("{ platforms { key } }", json!({})).await.is_err() {
             return Some(false);
         }
-        let due = job::Entity::find().filter(job::Column::Kind.eq("deliver_code")).all(&db).await.unwrap();
+        let kinds = ["deliver_code", "refresh_profile"];
+        let due = job::Entity::find().filter(job::Column::Kind.is_in(kinds)).all(&db).await.unwrap();
         due.is_empty().then_some(true)
     })
     .await

@@ -197,7 +197,7 @@ on_both_stacks! {
         let mut tab = ada.client.socket().await;
         tab.subscribe("links", query, json!({ "after": cursor(&ada.client).await })).await;
         let db = place.database().await;
-        for (platform, good) in [("whatsapp", true), ("gone", false), ("whatsapp", true)] {
+        for (platform, good) in [("whatsapp", true), ("No key", false), ("whatsapp", true)] {
             db.execute_unprepared(&format!("UPDATE linked_profile SET platform = '{platform}'")).await.unwrap();
             app.happen(ada.account_id(), &[status(&ada.client).await]).await;
             let SocketMessage::Json(message) = tab.next().await else { panic!("closed") };

@@ -1,22 +1,15 @@
 //! What platforms tell us: whom we believe, and what comes of it.
 
 use accounts_center::link_graph::graphql::{LinkStatus as Status, LinkStatusReason as Reason};
-use accounts_center::platform::WebhookKey;
-use accounts_center::profile::{self, RefreshProfile};
-use accounts_center::sandbox::WEBHOOK_SECRET;
 use accounts_center_entity::experience_grant::Experience;
+use accounts_center_entity::job;
 use accounts_center_entity::linked_profile::LinkStatus;
-use accounts_center_entity::{job, profile_refresh, webhook_receipt};
-use chrono::TimeDelta;
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter,
-};
-use serde_json::{Value, json};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use serde_json::json;
 
 use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
-use crate::support::uuid_of;
-use crate::support::{Place, START, ServerProcess, Stack, TestApp, eventually, on_both_stacks};
+use crate::support::webhooks::{Sender, about, idle, looks};
+use crate::support::{Place, START, ServerProcess, Stack, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -187,24 +180,6 @@ on_both_stacks! {
         assert_eq!(profile_row(&db, &own).await.status, LinkStatus::Suspended);
     }
 
-    /// Two looks at once: the one that began before the newest webhook came has seen what may be no more.
-    async fn an_older_look_does_not_overrule_a_newer_one(place: Place) {
-        let mut place = place;
-        place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
-        let app = place.app().await;
-        let (account, own) = account_without_jobs(&app, &place).await;
-        let db = place.database().await;
-        for nth in 1..=2 {
-            place.sandbox.set_state("wa_planted", "deactivated").await;
-            eventually("it is stored", async || (looks(&db).await == (nth, nth as i64)).then_some(())).await;
-        }
-        let look = |number| RefreshProfile { account: uuid_of(&account), profile: uuid_of(&own), number };
-        profile::refresh(app.app(), look(1)).await.unwrap();
-        assert_eq!(profile_row(&db, &own).await.status, LinkStatus::Active);
-        profile::refresh(app.app(), look(2)).await.unwrap();
-        assert_eq!(profile_row(&db, &own).await.status, LinkStatus::Suspended);
-    }
-
     async fn a_profile_that_the_platform_does_not_find_is_not_taken_for_deleted(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
@@ -234,7 +209,7 @@ on_both_stacks! {
     }
 }
 
-/// With one of two replicas gone, the other one takes the webhook, and both show what came of it.
+/// Each of two replicas takes one, and both show what came of it; with one of them gone the other one goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_replica_takes_a_webhook() {
     let place = Place::new(Stack::Production).await;
@@ -242,13 +217,34 @@ async fn any_replica_takes_a_webhook() {
     let second = place.replica().await;
     let ada = first.client().sign_in(&place, ADA).await;
     let grace = ada.client.linked(&place, GRACE).await;
+    // The sandbox would choose for itself whom it tells.
+    place.sandbox.faults(json!({ "lose_webhooks": true })).await;
+    let db = place.database().await;
+    let steps = [
+        (&first, "deactivated", "profile.deactivated", "SUSPENDED"),
+        (&second, "active", "profile.reactivated", "ACTIVE"),
+    ];
+    for (number, (replica, state, kind, status)) in steps.into_iter().enumerate() {
+        let mut tabs = Vec::new();
+        for url in [&first.url, &second.url] {
+            let mut tab = ada.client.at(url).socket().await;
+            tab.follow_links(None).await;
+            tabs.push((url, tab));
+        }
+        place.sandbox.set_state("wa_grace", state).await;
+        let (send, body) = (Sender::new(replica), about(kind, "wa_grace"));
+        assert_eq!(send.to("whatsapp", &send.signed(kind, 0, &body), &body).await, 204);
+        assert_eq!(looks(&db).await, (number as u64 + 1, number as i64 + 1));
+        for (url, mut tab) in tabs {
+            let heard = tab.link_event().await;
+            assert_eq!((&heard["profile"]["id"], &heard["linkStatus"]), (&json!(grace), &json!(status)));
+            assert_eq!(ada.client.at(url).profile(&grace).await["status"], status, "at {url}");
+        }
+    }
     let mut tab = ada.client.at(&second.url).socket().await;
     tab.follow_links(None).await;
-    for state in ["deactivated", "active"] {
-        place.sandbox.set_state("wa_grace", state).await;
-        assert_eq!(tab.link_event().await["profile"]["id"], grace);
-    }
     first.stop().await;
+    place.sandbox.faults(json!({})).await;
     place.sandbox.set_state("wa_grace", "deactivated").await;
     assert_eq!(tab.link_event().await["linkStatus"], "SUSPENDED");
 }
@@ -282,82 +278,4 @@ async fn webhooks_of_the_sandbox_stay_on_this_machine() {
         let answer = request.json(&json!({ "url": url, "now": START })).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{url}");
     }
-}
-
-/// Sends webhooks by hand.
-struct Sender {
-    url: String,
-    http: reqwest::Client,
-    key: WebhookKey,
-}
-
-impl Sender {
-    fn new(app: &TestApp) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url: app.url.clone(), http, key: WebhookKey::parse(&WEBHOOK_SECRET.into()).unwrap() }
-    }
-
-    /// The headers of a message that was signed so many seconds from [`START`].
-    fn signed(&self, id: &str, seconds: i64, body: &str) -> [(&'static str, String); 3] {
-        self.key.sign(id, START + TimeDelta::seconds(seconds), body.as_bytes()).unwrap()
-    }
-
-    async fn to(&self, platform: &str, headers: &[(&'static str, String)], body: &str) -> u16 {
-        let url = format!("{}/webhooks/{platform}", self.url);
-        let mut request = self.http.post(url).body(body.to_owned());
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        request.send().await.unwrap().status().as_u16()
-    }
-}
-
-fn about(kind: &str, external_id: &str) -> String {
-    json!({ "type": kind, "platform": "whatsapp", "data": { "external_id": external_id } }).to_string()
-}
-
-/// How many webhooks are kept as taken, and how many looks they have asked for.
-async fn looks(db: &DatabaseConnection) -> (u64, i64) {
-    let receipts = webhook_receipt::Entity::find().count(db).await.unwrap();
-    let numbers = profile_refresh::Entity::find().all(db).await.unwrap();
-    (receipts, numbers.iter().map(|row| row.number).sum())
-}
-
-/// Waits until nobody has to look at a profile.
-async fn idle(db: &DatabaseConnection) {
-    eventually("no look is left", async || {
-        let left =
-            job::Entity::find().filter(job::Column::Kind.eq("refresh_profile")).count(db).await.unwrap();
-        (left == 0).then_some(())
-    })
-    .await;
-}
-
-/// The ids of an account and its one profile `wa_planted`, made without a job.
-async fn account_without_jobs(app: &TestApp, place: &Place) -> (String, String) {
-    use accounts_center::account::{self, NewProfile};
-    use accounts_center::platform::{ProfileClaim, ProfileState};
-    use accounts_center::store::{Command, Outcome, StreamKind};
-    place.sandbox.add_profile("wa_planted", "+4917139200063").await;
-    let claim = ProfileClaim {
-        external_id: "wa_planted".to_owned(),
-        handle: "+4917139200063".to_owned(),
-        display_name: "Planted".to_owned(),
-        avatar_url: None,
-        state: ProfileState::Active,
-    };
-    let platform = app.app().platforms.get("whatsapp").unwrap().clone();
-    let id = app.app().ids.uuid(START);
-    let made = app
-        .app()
-        .store
-        .create(id, StreamKind::Account, async |command: &mut Command| {
-            let new = NewProfile { platform: &platform.key, claim: &claim, sign_in_enabled: true };
-            Ok(Outcome::Commit(account::fill(command, id, &new).await?.unwrap()))
-        })
-        .await;
-    let profile = made.unwrap().unwrap();
-    let id = |kind: &str, uuid: uuid::Uuid| Value::from(format!("{kind}_{}", uuid.simple()));
-    let text = |id: Value| id.as_str().unwrap().to_owned();
-    (text(id("account", profile.account_id)), text(id("profile", profile.id)))
 }

@@ -8,6 +8,7 @@ mod proxy;
 mod redis;
 mod sandbox;
 mod stack;
+pub mod webhooks;
 mod websocket;
 
 pub use app::{START, TestApp};

@@ -74,6 +74,12 @@ impl SandboxProcess {
         self.post(&format!("whatsapp/profiles/{external_id}/state"), &json!({ "state": state })).await;
     }
 
+    /// Changes what WhatsApp shows of a profile.
+    pub async fn change_profile(&self, external_id: &str, change: Value) {
+        let url = format!("{}/sandbox/whatsapp/profiles/{external_id}", self.url);
+        self.http.patch(url).json(&change).send().await.unwrap().error_for_status().unwrap();
+    }
+
     /// Moves the time of all servers that follow this sandbox.
     pub async fn advance(&self, seconds: i64) {
         self.post("clock", &json!({ "advance_seconds": seconds })).await;
