@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,8 +51,6 @@ pub struct Running {
     /// Where it listens, with the port that it got.
     pub address: SocketAddr,
     stop: CancellationToken,
-    /// Cancelled once the database is another one than at the start.
-    replaced: CancellationToken,
     tasks: TaskTracker,
     /// Held so that no second process opens the same SQLite file.
     _data_lock: Option<File>,
@@ -61,9 +59,13 @@ pub struct Running {
 /// An application that works behind others that serve.
 pub struct Worker {
     app: Arc<App>,
+    /// Where it answers probes, with the port that it got, if it does.
+    pub address: Option<SocketAddr>,
     stop: CancellationToken,
-    replaced: CancellationToken,
     tasks: TaskTracker,
+    /// Cancelled once its last job has ended.
+    stopped: CancellationToken,
+    probes: TaskTracker,
 }
 
 /// What a process has opened, whatever it does with it.
@@ -81,7 +83,7 @@ struct Opened {
 /// # Errors
 /// One clear sentence: what cannot be opened, and what would help.
 pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Running> {
-    let listener = bind(config.http.listen).await?;
+    let listener = bind(config.http.listen, "--listen").await?;
     let address = listener.local_addr()?;
     let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
         "" => format!("http://{address}"),
@@ -101,10 +103,10 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         tasks.spawn(until(stop.clone(), webhooks.renew()));
     }
     spawn_hearing(&app, channel, &stop, &tasks);
-    let replaced = spawn_following(&app, time, &stop, &tasks);
+    spawn_following(&app, time, &stop, &tasks);
     spawn_work(&app, &stop, &tasks);
     tasks.close();
-    Ok(Running { app, address, stop, replaced, tasks, _data_lock: data_lock })
+    Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
 }
 
 /// Opens what background work needs and begins with it. What it commits is told to the replicas that serve.
@@ -127,26 +129,37 @@ pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Res
              the server that has the sandbox inside"
         );
     }
+    let listener = match config.worker.listen {
+        Some(address) => Some(bind(address, "worker.listen").await?),
+        None => None,
+    };
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let Opened { app, time, .. } = open(config, &sandbox_url, clock, ids).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let replaced = spawn_following(&app, time, &stop, &tasks);
+    let (stopped, probes) = (CancellationToken::new(), TaskTracker::new());
+    if let Some(listener) = listener {
+        probes.spawn(http::serve_worker(listener, app.clone(), stop.clone(), stopped.clone()));
+    }
+    probes.close();
+    spawn_following(&app, time, &stop, &tasks);
     spawn_work(&app, &stop, &tasks);
     tasks.close();
-    Ok(Worker { app, stop, replaced, tasks })
+    Ok(Worker { app, address, stop, tasks, stopped, probes })
 }
 
 async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {
     // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let redis = RedisServers::from_config(&config.redis).context("configuration")?;
+    // Other replicas on one PostgreSQL would not be heard, and what is cached here would be believed.
+    ensure!(redis.is_some() || config.is_embedded(), "database.url is set, and redis.url is not");
     let (db, data_lock) = open_database(&config).await?;
     prepare_schema(&config, &db).await?;
     let keys = Arc::new(derive_keys(&config, &db, &ids).await?);
     let channel = redis.clone().map(|servers| Channel::new(servers, &config.redis.prefix, ids.bytes()));
     let bus = match &channel {
         Some(channel) => Bus::Redis(RedisBus::start(channel.clone())),
-        None if config.is_embedded() => Bus::InProcess,
-        None => Bus::Unheard,
+        None => Bus::InProcess,
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
     let time = follow_time(&config, sandbox_url, &clock).await?;
@@ -166,7 +179,7 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
 impl Worker {
     /// As of [`Running::replaced`].
     pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
-        self.replaced.clone().cancelled_owned()
+        self.app.store.replaced().cancelled_owned()
     }
 
     /// Lets jobs under way end or return to the queue, and ends.
@@ -175,6 +188,8 @@ impl Worker {
         self.tasks.wait().await;
         // What was committed last concerns the replicas that stay.
         let _ = tokio::time::timeout(FAREWELL, self.app.graphs.flush()).await;
+        self.stopped.cancel();
+        self.probes.wait().await;
     }
 }
 
@@ -182,7 +197,7 @@ impl Running {
     /// Returns once the database has become another one, by a restored backup and `migrate new-epoch`: what this
     /// process has cached and what its readers have seen is of a past that did not happen. It must not go on.
     pub fn replaced(&self) -> impl Future<Output = ()> + use<> {
-        self.replaced.clone().cancelled_owned()
+        self.app.store.replaced().cancelled_owned()
     }
 
     /// Lets requests and jobs under way end, tells sockets to come back elsewhere, and ends.
@@ -194,10 +209,11 @@ impl Running {
     }
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// `setting` is what chooses another address.
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            anyhow::anyhow!("{address} is in use by another program; choose another one with --listen")
+            anyhow::anyhow!("{address} is in use by another program; choose another one with {setting}")
         }
         _ => anyhow::anyhow!("cannot listen on {address}: {error}"),
     })
@@ -295,19 +311,17 @@ fn spawn_hearing(app: &Arc<App>, channel: Option<Channel>, stop: &CancellationTo
     }
 }
 
-/// Follows the sandbox's time, and the database. Returns what is cancelled once the database is another one.
+/// Follows the sandbox's time, and the database.
 fn spawn_following(
     app: &Arc<App>,
     time: Option<ClockFollower>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-) -> CancellationToken {
+) {
     if let Some(time) = time {
         tasks.spawn(until(stop.clone(), time.follow()));
     }
-    let replaced = CancellationToken::new();
-    tasks.spawn(until(stop.clone(), poll(app.clone(), replaced.clone())));
-    replaced
+    tasks.spawn(until(stop.clone(), poll(app.clone())));
 }
 
 /// What a process does in the background for all of them, unless it leaves that to others.
@@ -319,14 +333,14 @@ fn spawn_work(app: &Arc<App>, stop: &CancellationToken, tasks: &TaskTracker) {
 }
 
 /// Heals every lost hint, and notices when a backup takes the database's place.
-async fn poll(app: Arc<App>, replaced: CancellationToken) {
+async fn poll(app: Arc<App>) {
     let (store, period) = (&app.store, Duration::from_secs(app.config.events.poll_seconds));
     loop {
         tokio::time::sleep(period).await;
         // A statement that never comes back must not end all polling.
         match store::bounded(store.is_same()).await {
             Ok(true) => {}
-            Ok(false) => return replaced.cancel(),
+            Ok(false) => return,
             Err(error) => error.log(),
         }
         if let Err(error) = store::bounded(store.poll_watched()).await {

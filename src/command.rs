@@ -94,6 +94,9 @@ pub async fn worker(config: Config) -> anyhow::Result<()> {
     telemetry::init(&config)?;
     let concurrency = config.jobs.concurrency;
     let worker = app::start_worker(config, Clock::system(), Ids::random()).await?;
+    if let Some(address) = worker.address {
+        print(format_args!("Worker answers probes, and listens on http://{address}"))?;
+    }
     print(format_args!("Worker runs; up to {concurrency} jobs at a time."))?;
     let replaced = worker.replaced();
     run_until_stopped(replaced, "jobs under way may end.", worker.stop()).await

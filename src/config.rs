@@ -30,6 +30,7 @@ pub struct Config {
     pub graph: Graph,
     pub events: Events,
     pub jobs: Jobs,
+    pub worker: Worker,
     pub retention: Retention,
     pub platforms: IndexMap<PlatformKey, Platform>,
     pub sandbox: Sandbox,
@@ -138,6 +139,13 @@ pub struct Jobs {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Worker {
+    #[serde(deserialize_with = "address_or_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Retention {
     pub period_seconds: u64,
     pub events_days: u32,
@@ -176,6 +184,18 @@ fn sandbox_webhook_secret() -> SecretString {
 
 fn one_time_code() -> Proof {
     Proof::OneTimeCode
+}
+
+/// An address, or nothing where the text is empty.
+fn address_or_none<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let shape = |_| serde::de::Error::custom("it must be an address like 127.0.0.1:4001, or empty for none");
+    text.parse().map(Some).map_err(shape)
 }
 
 /// From a file a list, from the environment its items with commas between them.
@@ -378,6 +398,9 @@ impl Config {
                 "http.listen is {}: development mode listens on loopback only (127.0.0.1:PORT)",
                 self.http.listen
             ),
+            Mode::Development if self.worker.listen.is_some_and(|address| !address.ip().is_loopback()) => {
+                bail!("worker.listen must be on loopback in development mode (127.0.0.1:PORT)")
+            }
             Mode::Development => Ok(()),
             Mode::Production => self.check_production(),
         }

@@ -6,6 +6,8 @@
 //! - a release that needs something new brings an *expanding* migration: a nullable column, a table, an index. It
 //!   is applied before the release is deployed, and the release before it does not notice. One that changes several
 //!   tables which are in use does so outside of a transaction, so that it never waits for one while it holds another;
+//! - an index on a table that is there already is built by [`index::build`], in a migration of its own: beside those who
+//!   write, who must not wait for it;
 //! - what no release needs any more goes by a *contracting* migration, in a release after the last one that used
 //!   it. That is applied once all replicas are of this release, and it calls [`require`], so that no older one
 //!   starts again.
@@ -13,6 +15,7 @@
 //! Statements name their columns: `*` means others once a migration has added some, and what is prepared then fails.
 
 mod beside;
+pub mod index;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::sea_query::OnConflict;
@@ -25,6 +28,7 @@ pub use sea_orm_migration::{MigratorTrait, MigratorTraitSelf, SchemaManager};
 mod m20261123_000001_core;
 mod m20261123_000002_accounts;
 mod m20261123_000003_whole_core;
+mod m20261123_000004_indexes;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -36,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000001_core::Migration),
             Box::new(m20261123_000002_accounts::Migration),
             Box::new(m20261123_000003_whole_core::Migration),
+            Box::new(m20261123_000004_indexes::Migration),
         ]
     }
 }

@@ -31,8 +31,6 @@ pub struct Hint {
 pub enum Bus {
     /// There are none: this process is the only one.
     InProcess,
-    /// There may be some, and no way to hear of them: PostgreSQL without Redis.
-    Unheard,
     Redis(RedisBus),
 }
 
@@ -41,7 +39,6 @@ impl Bus {
     pub fn health(&self) -> Health {
         match self {
             Self::InProcess => Health::of_one_process(),
-            Self::Unheard => Health::unknown(),
             Self::Redis(bus) => bus.health().clone(),
         }
     }
@@ -49,7 +46,7 @@ impl Bus {
     /// Puts an entry where the other replicas find it, best effort, and before any hint that is said after it.
     pub fn put(&self, put: Put) {
         match self {
-            Self::InProcess | Self::Unheard => {}
+            Self::InProcess => {}
             Self::Redis(bus) => bus.put(put),
         }
     }
@@ -64,7 +61,7 @@ impl Bus {
     /// Says it, best effort and without waiting. What is `outdated` by it goes first.
     pub fn publish(&self, hint: Hint, outdated: Option<Outdated>) {
         match self {
-            Self::InProcess | Self::Unheard => {}
+            Self::InProcess => {}
             Self::Redis(bus) => bus.publish(hint, outdated),
         }
     }

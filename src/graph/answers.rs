@@ -5,6 +5,7 @@
 //! somebody has thought about it, and never wrong.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::Name;
 use async_graphql::parser::types::{
@@ -12,8 +13,11 @@ use async_graphql::parser::types::{
     TypeSystemDefinition,
 };
 use axum::body::Bytes;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The fields whose values depend on the account's stream alone, or on the configuration of this process. What
@@ -138,15 +142,39 @@ pub struct Question {
     pub version: i64,
 }
 
+/// An answer as it was sent. Cheap to clone.
+#[derive(Clone)]
+pub struct Remembered {
+    pub body: Bytes,
+    pub tag: Tag,
+}
+
+/// Names an answer's bytes: the same for the same ones, on every replica. It is a strong ETag (RFC 9110, section
+/// 8.8.3) with its quotes. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(Arc<str>);
+
+impl Tag {
+    pub fn of(body: &[u8]) -> Self {
+        let digest = Sha256::digest(body);
+        Self(format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..16])).into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Answers as they were sent, bounded by their bytes.
-pub struct Answers(Cache<Question, Bytes, Weight>);
+pub struct Answers(Cache<Question, Remembered, Weight>);
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Question, Bytes> for Weight {
-    fn weight(&self, question: &Question, answer: &Bytes) -> u64 {
-        (size_of::<Question>() + question.variables.len() + answer.len()) as u64
+impl Weighter<Question, Remembered> for Weight {
+    fn weight(&self, question: &Question, answer: &Remembered) -> u64 {
+        let of_the_answer = size_of::<Remembered>() + answer.tag.0.len() + answer.body.len();
+        (size_of::<Question>() + question.variables.len() + of_the_answer) as u64
     }
 }
 
@@ -157,12 +185,15 @@ impl Answers {
         (bytes > 0).then(|| Self(Cache::with_weighter((bytes / TYPICAL).max(1), bytes as u64, Weight)))
     }
 
-    pub fn get(&self, question: &Question) -> Option<Bytes> {
+    pub fn get(&self, question: &Question) -> Option<Remembered> {
         self.0.get(question)
     }
 
-    pub fn keep(&self, question: Question, answer: Bytes) {
-        self.0.insert(question, answer);
+    /// Keeps an answer. Gives its tag.
+    pub fn keep(&self, question: Question, body: Bytes) -> Tag {
+        let tag = Tag::of(&body);
+        self.0.insert(question, Remembered { body, tag: tag.clone() });
+        tag
     }
 }
 

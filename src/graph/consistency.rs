@@ -1,7 +1,9 @@
 //! Reading one's own writes: an answer tells the version that it showed, and a client may ask for no less.
 //!
 //! Replicas hear of each other's commits by hints, which may be late. A client that is moved from one replica to
-//! another sends the last version that it saw as `Accounts-Center-Min-Version`, and never reads backwards.
+//! another sends the last version that it saw as `Accounts-Center-Min-Version`, or in its operation as
+//! `extensions.accountsCenter.minVersion`, and never reads backwards. Of the two the higher one counts; a socket has
+//! only the latter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,11 +12,35 @@ use async_graphql::{Context, Request, Response, Value, value};
 use uuid::Uuid;
 
 use super::context::{app, viewer};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::link_graph::LinkGraph;
 
 /// The header by which a client asks for its account at this version or later.
 pub const MIN_VERSION: &str = "accounts-center-min-version";
+
+/// Where operations and answers have what is ours in their extensions.
+const EXTENSION: &str = "accountsCenter";
+
+/// The version that an operation asks for in its extensions; 0 if it does not.
+///
+/// # Errors
+/// BAD_USER_INPUT if that is no version.
+pub fn asked_in(request: &Request) -> Result<i64, Error> {
+    let version = match request.extensions.0.get(EXTENSION) {
+        None | Some(Value::Null) => return Ok(0),
+        Some(Value::Object(ours)) => match ours.get("minVersion") {
+            None | Some(Value::Null) => return Ok(0),
+            Some(Value::Number(number)) => number.as_i64().filter(|version| *version >= 0),
+            Some(_) => None,
+        },
+        Some(_) => None,
+    };
+    version.ok_or_else(|| {
+        let message =
+            "`extensions.accountsCenter` is {\"minVersion\": …} with a version: the number that an answer told.";
+        Error::client(Code::BadUserInput, message)
+    })
+}
 
 /// What one operation has to show of the viewer's account, and what it did show.
 #[derive(Default)]
@@ -43,7 +69,7 @@ impl Consistency {
         let shown = self.shown.load(Ordering::Acquire);
         if shown > 0 {
             let version: Value = value!({ "version": shown });
-            response.extensions.insert("accountsCenter".to_owned(), version);
+            response.extensions.insert(EXTENSION.to_owned(), version);
         }
     }
 }

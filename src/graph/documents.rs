@@ -95,6 +95,18 @@ impl Documents {
         Ok(Prepared { request, document, unknown, number: None })
     }
 
+    /// Why an operation must not come by GET, if it must not: it changes something, or its secret would stand in
+    /// a URL, which is kept in logs.
+    pub fn needs_post(&self, prepared: &Prepared) -> Option<Error> {
+        if prepared.may_change() {
+            let message = "A mutation is sent by POST; GET is for queries.";
+            return Some(Error::client(Code::BadUserInput, message));
+        }
+        let secret = self.secrets.given_to(&prepared.document, &prepared.request.variables)?;
+        let message = format!("${secret} is a Secret: send the operation by POST, not in a URL.");
+        Some(Error::client(Code::BadUserInput, message))
+    }
+
     /// Keeps a document that was executed.
     pub fn keep(&self, unknown: Unknown) {
         let document = unknown.document;
@@ -108,6 +120,14 @@ impl Prepared {
     pub fn subscription(&self) -> Option<&OperationDefinition> {
         operation(&self.document, self.request.operation_name.as_deref())
             .filter(|operation| operation.ty == OperationType::Subscription)
+    }
+
+    /// Whether the operation is a mutation, or one of its document is where it is not clear which one is meant.
+    fn may_change(&self) -> bool {
+        match operation(&self.document, self.request.operation_name.as_deref()) {
+            Some(operation) => operation.ty == OperationType::Mutation,
+            None => self.document.operations.iter().any(|(_, one)| one.node.ty == OperationType::Mutation),
+        }
     }
 
     /// The request with its parsed document in it: the library executes a copy.

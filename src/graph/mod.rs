@@ -36,13 +36,15 @@ use crate::profile::graphql::{ProfileCard, ProfileMutation};
 use crate::session::Viewer;
 use crate::verification::graphql::{VerificationMutation, VerificationQuery};
 
-use answers::{Answers, Question};
+use answers::{Answers, Question, Remembered};
 use consistency::Consistency;
 use documents::{Documents, Prepared, Unknown};
 use loaders::Loaders;
 use node::NodeQuery;
 use outcome::Outcome;
 use subgraph::SubgraphQuery;
+
+pub use answers::Tag;
 
 /// Everything that can be asked.
 #[derive(MergedObject, Default)]
@@ -89,6 +91,30 @@ impl Execution {
     }
 }
 
+/// How an operation is asked, beside what it says.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    pub viewer: Option<Viewer>,
+    /// The viewer's account is seen at this version or later.
+    pub at_least: i64,
+    /// By GET: what changes something, or bears a secret, is not executed.
+    pub by_get: bool,
+}
+
+/// What goes to the client for one operation.
+pub struct Answered {
+    pub body: Bytes,
+    pub outcome: Outcome,
+    /// Of what is remembered; else whoever needs it makes it of the bytes.
+    pub tag: Option<Tag>,
+}
+
+impl Answered {
+    fn fresh(body: Bytes, outcome: Outcome) -> Self {
+        Self { body, outcome, tag: None }
+    }
+}
+
 /// The graph, and the documents that it has been asked: what a transport executes with. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
@@ -105,36 +131,49 @@ impl Operations {
         Ok(Self { schema: schema(app.clone()), documents, answers, app })
     }
 
-    /// Answers a query or a mutation of `viewer`, which sees its account at version `at_least` or later. `write`
-    /// makes of a response what goes to the client; it may be remembered and given again.
+    /// Answers a query or a mutation. `write` makes of a response what goes to the client; it may be remembered and
+    /// given again.
     pub async fn answer(
         &self,
         request: Request,
-        viewer: Option<Viewer>,
-        at_least: i64,
+        asked: Asked,
         write: impl Fn(&Response, Outcome) -> Bytes,
-    ) -> (Bytes, Outcome) {
-        let prepared = match self.documents.prepare(asked_by(viewer, request)) {
+    ) -> Answered {
+        let refuse = |refusal, outcome| Answered::fresh(write(refusal, outcome), outcome);
+        let (prepared, at_least) = match self.prepare(request, asked) {
             Ok(prepared) => prepared,
-            Err(refusal) => return (write(&refusal, Outcome::Refused), Outcome::Refused),
+            Err(refusal) => return refuse(&refusal, Outcome::Refused),
         };
-        let Some((answers, mut question)) = self.question(&prepared, viewer) else {
+        if let Some(error) = asked.by_get.then(|| self.documents.needs_post(&prepared)).flatten() {
+            return refuse(&outcome::refuse(&error), Outcome::NotByGet);
+        }
+        let Some((answers, mut question)) = self.question(&prepared, asked.viewer) else {
             let (response, outcome, _) = self.run(prepared, at_least).await;
-            return (write(&response, outcome), outcome);
+            return Answered::fresh(write(&response, outcome), outcome);
         };
         // Where the version is not to be had, executing the operation says why.
         if let Ok(Some(graph)) = self.app.graphs.get(question.account, at_least).await {
             question.version = graph.version;
-            if let Some(answer) = answers.get(&question) {
-                return (answer, Outcome::Executed);
+            if let Some(Remembered { body, tag }) = answers.get(&question) {
+                return Answered { body, outcome: Outcome::Executed, tag: Some(tag) };
             }
         }
         let (response, outcome, version) = self.run(prepared, at_least).await;
-        let answer = write(&response, outcome);
-        if let (Outcome::Executed, Some(version), true) = (outcome, version, response.errors.is_empty()) {
-            answers.keep(Question { version, ..question }, answer.clone());
-        }
-        (answer, outcome)
+        let body = write(&response, outcome);
+        let tag = match (outcome, version) {
+            (Outcome::Executed, Some(version)) if response.errors.is_empty() => {
+                Some(answers.keep(Question { version, ..question }, body.clone()))
+            }
+            _ => None,
+        };
+        Answered { body, outcome, tag }
+    }
+
+    /// What is asked for, and the version that it has to show at least.
+    fn prepare(&self, request: Request, asked: Asked) -> Result<(Prepared, i64), Box<Response>> {
+        let at_least = consistency::asked_in(&request).map_err(|error| Box::new(outcome::refuse(&error)))?;
+        let prepared = self.documents.prepare(asked_by(asked.viewer, request))?;
+        Ok((prepared, at_least.max(asked.at_least)))
     }
 
     /// What an answer depends on, if answers are remembered and this one can be; its version is not known yet.
@@ -158,14 +197,16 @@ impl Operations {
     /// Executes any operation of `viewer`. It goes on also while nobody asks for the answer: an operation that stands
     /// still could hold a lock or a connection.
     pub fn execute_stream(&self, request: Request, viewer: Option<Viewer>) -> Execution {
-        let prepared = match self.documents.prepare(asked_by(viewer, request)) {
+        let asked = Asked { viewer, at_least: 0, by_get: false };
+        let (prepared, at_least) = match self.prepare(request, asked) {
             Ok(prepared) => prepared,
             Err(refusal) => return Execution::refused(*refusal),
         };
         if let Some(subscription) = prepared.subscription() {
             return match root_field::flatten(&prepared.document, subscription) {
                 Ok(flat) => {
-                    let answers = subscription::open(self.clone(), prepared, flat, viewer).boxed();
+                    let answers =
+                        subscription::open(self.clone(), prepared, flat, (viewer, at_least)).boxed();
                     Execution { is_subscription: true, answers }
                 }
                 Err(error) => Execution::refused(outcome::refuse(&error)),
@@ -173,7 +214,7 @@ impl Operations {
         }
         let operations = self.clone();
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
-            let (response, outcome, _) = operations.run(prepared, 0).await;
+            let (response, outcome, _) = operations.run(prepared, at_least).await;
             (response, outcome)
         }));
         let answers = stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) });

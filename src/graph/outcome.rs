@@ -11,6 +11,8 @@ pub enum Outcome {
     Executed,
     /// It was not executed: it cannot be parsed, or is not valid.
     Refused,
+    /// It was not executed: it came by GET and needs POST.
+    NotByGet,
 }
 
 /// Gives every error of `response` its code. What is no error of ours and came out of a resolver is logged

@@ -6,7 +6,7 @@ use async_graphql::parser::types::{
     BaseType, ExecutableDocument, Field, InputValueDefinition, Selection, SelectionSet, ServiceDocument,
     Type, TypeKind, TypeSystemDefinition,
 };
-use async_graphql::{Name, Positioned};
+use async_graphql::{Name, Positioned, Value as Given, Variables};
 use async_graphql_value::Value;
 
 const SECRET: &str = "Secret";
@@ -51,6 +51,29 @@ impl SecretNames {
             .map(|operation| &operation.selection_set)
             .chain(fragments)
             .find_map(|selections| self.in_selections(&selections.node))
+    }
+
+    /// The first secret that is given to a document by variables: its name.
+    pub fn given_to(&self, document: &ExecutableDocument, variables: &Variables) -> Option<String> {
+        let operations = document.operations.iter().map(|(_, operation)| &operation.node);
+        let declared = operations.flat_map(|operation| &operation.variable_definitions);
+        let secret = declared.filter(|variable| is_secret(&variable.node.var_type.node));
+        let names: Vec<&Name> = secret.map(|variable| &variable.node.name.node).collect();
+        variables
+            .iter()
+            .find(|(name, value)| names.contains(name) && **value != Given::Null || self.is_in(value))
+            .map(|(name, _)| name.to_string())
+    }
+
+    /// Whether an input object somewhere in `value` has a secret.
+    fn is_in(&self, value: &Given) -> bool {
+        match value {
+            Given::Object(fields) => fields
+                .iter()
+                .any(|(name, value)| self.0.contains(name) && *value != Given::Null || self.is_in(value)),
+            Given::List(items) => items.iter().any(|item| self.is_in(item)),
+            _ => false,
+        }
     }
 
     fn in_selections<'a>(&self, selections: &'a SelectionSet) -> Option<&'a str> {

@@ -13,6 +13,7 @@ use async_graphql::{Context, Request, Response, Variables};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use super::consistency::Consistency;
 use super::context::{app, require_viewer};
 use super::documents::{Prepared, Unknown};
 use super::event_stream::Reader;
@@ -63,13 +64,13 @@ pub async fn follow<T>(
     }
 }
 
-/// Opens a subscription and gives its answers. `flat` is its document with the one root field as itself, where it is
-/// not so.
+/// Opens a subscription and gives its answers, for a viewer who wants to see its account at a version or later. `flat`
+/// is its document with the one root field as itself, where it is not so.
 pub(super) fn open(
     operations: Operations,
     prepared: Prepared,
     flat: Option<ExecutableDocument>,
-    viewer: Option<Viewer>,
+    (viewer, at_least): (Option<Viewer>, i64),
 ) -> impl Stream<Item = Answer> + Send {
     let Prepared { request, document, unknown, .. } = prepared;
     let followed = Followed {
@@ -78,6 +79,7 @@ pub(super) fn open(
         operation_name: request.operation_name,
         variables: request.variables,
         viewer,
+        at_least,
     };
     // In tasks of their own, here and for each event: a socket that nobody reads is not polled, and what is under
     // way must not stand still with a connection.
@@ -92,6 +94,7 @@ struct Followed {
     operation_name: Option<String>,
     variables: Variables,
     viewer: Option<Viewer>,
+    at_least: i64,
 }
 
 /// A subscription that is open.
@@ -166,6 +169,8 @@ impl Followed {
         request = request.data(Loaders::new(self.operations.app.store.db().clone()));
         request.operation_name.clone_from(&self.operation_name);
         request.set_parsed_query(document.clone());
+        // What an event itself asks for is often more.
+        let (request, _) = Consistency::of(request, self.at_least);
         self.operations.schema.execute_stream(asked_by(self.viewer, request)).next().await
     }
 }

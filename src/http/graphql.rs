@@ -1,4 +1,4 @@
-//! GraphQL over HTTP (the GraphQL-over-HTTP specification): POST with JSON.
+//! GraphQL over HTTP (the GraphQL-over-HTTP specification): POST with JSON, and what GET shares with it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use super::{Wire, client};
 use crate::error::{Code, Error};
 use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
+use crate::graph::{Answered, Asked};
 use crate::session::{TokenError, Viewer};
 use crate::verification::graphql::OneSubmission;
 
@@ -59,27 +60,36 @@ pub(super) async fn post(
         let error = bad_input("Send the operation as `Content-Type: application/json`.");
         return refusal_as(media_type, StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
     }
-    let viewer = match authenticate(&wire, &headers) {
-        Ok(viewer) => viewer,
-        Err(error) => {
-            let error = Error::unauthenticated(error.to_string());
-            let mut response = refusal_as(media_type, StatusCode::UNAUTHORIZED, &error);
-            let scheme = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-            return response;
-        }
-    };
-    let Some(at_least) = min_version(&headers) else {
-        let error = bad_input("Accounts-Center-Min-Version is a version: the number that an answer told.");
-        return refusal_as(media_type, StatusCode::BAD_REQUEST, &error);
+    let asked = match asked(&wire, &headers, media_type) {
+        Ok(asked) => asked,
+        Err(refusal) => return *refusal,
     };
     let operation = match read(&wire, request).await {
         Ok(operation) => operation,
         Err(error) => return unreadable(&wire, media_type, &error),
     };
     let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
-    let (body, outcome) = wire.operations.answer(operation, viewer, at_least, body).await;
+    let Answered { body, outcome, .. } = wire.operations.answer(operation, asked, body).await;
     answer(body, outcome, media_type)
+}
+
+/// What the headers say of a request, or why it is refused.
+pub(super) fn asked(
+    wire: &Wire,
+    headers: &HeaderMap,
+    media_type: &'static str,
+) -> Result<Asked, Box<Response>> {
+    let viewer = authenticate(wire, headers).map_err(|error| {
+        let error = Error::unauthenticated(error.to_string());
+        let mut response = refusal_as(media_type, StatusCode::UNAUTHORIZED, &error);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Box::new(response)
+    })?;
+    let at_least = min_version(headers).ok_or_else(|| {
+        let error = bad_input("Accounts-Center-Min-Version is a version: the number that an answer told.");
+        Box::new(refusal_as(media_type, StatusCode::BAD_REQUEST, &error))
+    })?;
+    Ok(Asked { viewer, at_least, by_get: false })
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
@@ -187,20 +197,21 @@ pub(super) fn refusal(status: StatusCode, error: &Error) -> Response {
 
 /// The same in the media type that the client takes. The status says what the protocol has to say of it, also
 /// where the media type would allow 200.
-fn refusal_as(media_type: &'static str, status: StatusCode, error: &Error) -> Response {
+pub(super) fn refusal_as(media_type: &'static str, status: StatusCode, error: &Error) -> Response {
     let response = outcome::refuse(error);
     let mut refusal = answer(body(&response, Outcome::Refused), Outcome::Refused, media_type);
     *refusal.status_mut() = status;
     refusal
 }
 
-fn body(response: &GraphResponse, outcome: Outcome) -> Bytes {
+pub(super) fn body(response: &GraphResponse, outcome: Outcome) -> Bytes {
     serde_json::to_vec(&Answer::new(response, outcome)).unwrap_or_default().into()
 }
 
-fn answer(body: Bytes, outcome: Outcome, media_type: &'static str) -> Response {
+pub(super) fn answer(body: Bytes, outcome: Outcome, media_type: &'static str) -> Response {
     let status = match outcome {
         Outcome::Refused if media_type == GRAPHQL_JSON => StatusCode::BAD_REQUEST,
+        Outcome::NotByGet => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::OK,
     };
     (status, [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-store")], body).into_response()
@@ -208,7 +219,7 @@ fn answer(body: Bytes, outcome: Outcome, media_type: &'static str) -> Response {
 
 /// The media type to answer with, by the weights of `Accept` (RFC 9110, section 12.5.1); `None` if the client takes
 /// neither. Of two that it likes as much it gets the one that was made for this.
-fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
+pub(super) fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
     let accepts: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if accepts.is_empty() {
@@ -246,6 +257,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     })
 }
 
-fn bad_input(message: impl Into<String>) -> Error {
+pub(super) fn bad_input(message: impl Into<String>) -> Error {
     Error::client(Code::BadUserInput, message)
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Wire;
+use super::operating::Process;
 
 /// It lives: it answers.
 pub(super) async fn live() -> &'static str {
@@ -13,14 +13,16 @@ pub(super) async fn live() -> &'static str {
 }
 
 /// Whether requests should come here. The clock's offset, in seconds, is what tests wait for.
-pub(super) async fn ready(State(wire): State<Wire>) -> (StatusCode, Json<Value>) {
-    let clock = wire.app.clock.offset();
-    if wire.stop.is_cancelled() {
+pub(super) async fn ready(State(process): State<Process>) -> (StatusCode, Json<Value>) {
+    let clock = process.app.clock.offset();
+    // A worker hears no hints, and believes nothing that it has not asked for.
+    let is_deaf = process.sockets.is_some() && process.app.store.bus_health().unbroken().is_none();
+    if process.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stopping" })));
     }
-    match wire.app.store.db().ping().await {
+    match process.app.store.db().ping().await {
         // It serves all the same: from the database, and subscribers hear a little later.
-        Ok(()) if wire.app.store.bus_health().unbroken().is_none() => {
+        Ok(()) if is_deaf => {
             let body = json!({ "status": "degraded", "reason": "hints of other replicas do not arrive", "clockOffsetSeconds": clock });
             (StatusCode::OK, Json(body))
         }

@@ -9,7 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::Wire;
+use super::operating::Process;
+use crate::store::Backlog;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -19,33 +20,47 @@ struct Layer {
 }
 
 /// All that is counted, as it is now.
-pub(super) async fn metrics(State(wire): State<Wire>) -> impl IntoResponse {
+pub(super) async fn metrics(State(process): State<Process>) -> impl IntoResponse {
+    let works = process.app.config.jobs.concurrency > 0;
+    let backlog = if works { process.backlog.look(&process.app.store).await } else { None };
     let mut text = String::new();
     // It fails only where text cannot be written to a string.
-    let _ = encode(&mut text, &registry(&wire));
+    let _ = encode(&mut text, &registry(&process, backlog));
     ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
 }
 
 /// The numbers are kept where they arise; here they get their names.
-fn registry(wire: &Wire) -> Registry {
+fn registry(process: &Process, backlog: Option<Backlog>) -> Registry {
+    let store = &process.app.store;
     let mut registry = Registry::with_prefix("accounts_center");
-    let counts = wire.app.graphs.counts();
+    let counts = process.app.graphs.counts();
     let reads = Family::<Layer, prometheus_client::metrics::counter::Counter>::default();
     for (layer, count) in counts.by_layer() {
         reads.get_or_create(&Layer { layer }).inc_by(count);
     }
     registry.register("link_graph_reads", "Reads of a link graph, by the layer that answered", reads);
     let statements = prometheus_client::metrics::counter::Counter::<u64>::default();
-    statements.inc_by(wire.app.store.db().statements());
+    statements.inc_by(store.db().statements());
     registry.register("statements", "Statements sent to the database", statements);
-    let mut gauge = |name: &str, help: &str, value: usize| {
+    let mut gauge = |name: &str, help: &str, value: i64| {
         let gauge = Gauge::<i64>::default();
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge.set(value);
         registry.register(name, help, gauge);
     };
-    gauge("sockets", "Open WebSockets", wire.sockets.len());
-    gauge("streams_followed", "Streams that have a subscriber here", wire.app.store.followed());
-    let hears = wire.app.store.bus_health().unbroken().is_some();
-    gauge("bus_heard", "1 while hints of other replicas arrive", usize::from(hears));
+    if let Some(sockets) = &process.sockets {
+        gauge("sockets", "Open WebSockets", as_count(sockets.len()));
+        gauge("streams_followed", "Streams that have a subscriber here", as_count(store.followed()));
+        let hears = store.bus_health().unbroken().is_some();
+        gauge("bus_heard", "1 while hints of other replicas arrive", i64::from(hears));
+    }
+    if let Some(Backlog { due, dead, oldest }) = backlog {
+        gauge("jobs_due", "Jobs of all processes whose time has come, counted up to 10000", due);
+        gauge("jobs_dead", "Jobs of all processes that failed for good, counted up to 10000", dead);
+        gauge("jobs_oldest_due_seconds", "For how long the first due job has been due", oldest.num_seconds());
+    }
     registry
+}
+
+fn as_count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

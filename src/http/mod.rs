@@ -2,9 +2,11 @@
 
 pub(crate) mod development;
 pub(crate) mod explorer;
+mod get;
 mod graphql;
 mod health;
 mod metrics;
+mod operating;
 mod webhooks;
 mod websocket;
 
@@ -29,6 +31,8 @@ use crate::app::App;
 use crate::graph::Operations;
 use crate::sandbox::{self, Sandbox};
 use crate::verification::Client;
+
+pub use operating::serve_worker;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -94,16 +98,20 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         app: app.clone(),
     };
     let mut router = Router::new()
-        .route("/graphql", post(graphql::post).get(websocket::upgrade))
-        .route("/ready", get(health::ready))
-        .route("/live", get(health::live))
-        .route("/metrics", get(metrics::metrics))
+        .route("/graphql", post(graphql::post).get(get::get))
         .route("/webhooks/{platform}", post(webhooks::receive))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
         router = router.route("/dev/sign-in", get(development::sign_in));
     }
-    let mut router = router.with_state(wire).layer(CatchPanicLayer::custom(answer_to_panic));
+    let probed = operating::Process {
+        app: app.clone(),
+        sockets: Some(sockets.clone()),
+        stop: stop.clone(),
+        backlog: Arc::default(),
+    };
+    let router = router.with_state(wire).merge(operating::router(probed));
+    let mut router = router.layer(CatchPanicLayer::custom(answer_to_panic));
     // Behind that layer: its faults cut connections by unwinding.
     if let Some(sandbox) = sandbox {
         router = router.merge(sandbox::router(sandbox, stop.clone()));

@@ -4,14 +4,12 @@
 //! not read, its subscriptions are not polled, and after `http.send_seconds` the socket is dropped.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response as GraphResponse;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
@@ -19,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::StreamMap;
 
-use super::graphql::{Answer, bearer, refusal};
-use super::{Wire, client};
+use super::Wire;
+use super::graphql::{Answer, bearer};
 use crate::error::{Code, Error};
 use crate::graph::Execution;
 use crate::graph::outcome::{self, Outcome};
@@ -128,19 +126,7 @@ enum ToClient<'a> {
 type Operation = Pin<Box<dyn Stream<Item = Option<(GraphResponse, Outcome)>> + Send>>;
 
 /// Opens a socket, if the browser's page may.
-pub(super) async fn upgrade(
-    State(wire): State<Wire>,
-    peer: ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
-) -> Response {
-    let Ok(upgrade) = upgrade else {
-        let message = "Send operations by POST, or open a WebSocket with the protocol graphql-transport-ws.";
-        let mut response =
-            refusal(StatusCode::METHOD_NOT_ALLOWED, &Error::client(Code::BadUserInput, message));
-        response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
-        return response;
-    };
+pub(super) fn open(wire: Wire, client: Client, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     // A browser always says where its page is from; a page of somebody else must not use this person's rights.
     if let Some(origin) = headers.get(header::ORIGIN)
         && !wire.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
@@ -154,7 +140,6 @@ pub(super) async fn upgrade(
             .into_response();
     }
     let limit = wire.app.config.http.body_limit;
-    let client = client(&headers, peer);
     upgrade
         .protocols([PROTOCOL])
         // The defaults cost 128 KiB a socket.
@@ -326,7 +311,7 @@ impl Connection {
                 self.say(socket, &ToClient::Next { id, payload }).await
             }
             // Says that it has ended, too.
-            Outcome::Refused => {
+            Outcome::Refused | Outcome::NotByGet => {
                 self.operations.remove(id);
                 self.single.remove(id);
                 self.say(socket, &ToClient::Error { id, payload: &answer.errors }).await

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use accounts_center_entity::{activity, event, job, stream};
+use accounts_center_entity::{activity, deployment, event, job, stream};
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
     QuerySelect,
 };
 use uuid::Uuid;
@@ -14,10 +14,9 @@ use uuid::Uuid;
 use super::event::versions;
 use super::failpoint::failpoint;
 use super::job::call;
-use super::{Job, News, Store, StreamEvent, bounded};
+use super::{Job, News, Store, StreamEvent, bounded, migrate};
 use crate::bus::Hint;
 use crate::error::{Error, UserError};
-use crate::ids::Ids;
 
 /// How a command ends, beside failing: an `Err` rolls everything back.
 pub enum Outcome<T> {
@@ -63,7 +62,7 @@ impl StreamKind {
 pub struct Command {
     tx: DatabaseTransaction,
     now: DateTime<Utc>,
-    ids: Ids,
+    store: Store,
     /// The stream that the command is on, then those that it brought into being.
     streams: Vec<Touched>,
     jobs: Vec<job::ActiveModel>,
@@ -173,7 +172,7 @@ impl Store {
         let mut command = Command {
             tx: self.db().begin().await?,
             now: self.0.clock.now(),
-            ids: self.0.ids.clone(),
+            store: self.clone(),
             streams: Vec::new(),
             jobs: Vec::new(),
             first_job_at: None,
@@ -199,7 +198,7 @@ impl Command {
 
     /// A new id of this moment.
     pub fn new_id(&self) -> Uuid {
-        self.ids.uuid(self.now)
+        self.store.0.ids.uuid(self.now)
     }
 
     /// The version of `stream`, with the events that this command has emitted so far.
@@ -214,15 +213,27 @@ impl Command {
 
     /// Brings another stream into being: an account, by the first sign-in with a profile.
     pub async fn create_stream(&mut self, id: Uuid, kind: StreamKind) -> Result<(), Error> {
-        stream::ActiveModel {
-            id: Set(id),
-            kind: Set(kind.name().to_owned()),
-            version: Set(0),
-            graph_version: Set(0),
-            created_at: Set(self.now),
+        use stream::Column;
+        let mut ours = migrate::epoch_as_stored();
+        let epoch = migrate::write_epoch(self.store.0.epoch);
+        ours.and_where(deployment::Column::Value.eq(epoch));
+        let mut row = Query::select();
+        row.exprs([Expr::val(id), Expr::val(kind.name()), Expr::val(0_i64), Expr::val(0_i64)]);
+        row.expr(Expr::val(self.now)).and_where(Expr::exists(ours));
+        let mut insert = Query::insert();
+        insert.into_table(stream::Entity).columns([
+            Column::Id,
+            Column::Kind,
+            Column::Version,
+            Column::GraphVersion,
+            Column::CreatedAt,
+        ]);
+        insert.select_from(row).map_err(Error::internal)?;
+        if self.tx.execute(&insert).await?.rows_affected() == 0 {
+            let present = deployment::Entity::find_by_id(migrate::EPOCH).one(&self.tx).await?;
+            self.store.require_epoch(present.as_ref().map(|row| row.value.as_str()))?;
+            return Err(Error::internal(anyhow::anyhow!("a stream was not made")));
         }
-        .insert(&self.tx)
-        .await?;
         self.streams.push(Touched {
             id,
             version: 0,
@@ -288,18 +299,19 @@ impl Command {
 
     async fn lock(&mut self, id: Uuid) -> Result<(), Error> {
         // On SQLite the clause is left out, and the transaction is the only writer already.
-        let row = stream::Entity::find_by_id(id)
+        let locked: Option<(i64, i64, Option<String>)> = stream::Entity::find_by_id(id)
+            .select_only()
+            .column(stream::Column::Version)
+            .column(stream::Column::GraphVersion)
+            .expr_as(Expr::SubQuery(None, Box::new(migrate::epoch_as_stored().into())), "epoch")
             .lock_exclusive()
+            .into_tuple()
             .one(&self.tx)
-            .await?
-            .ok_or_else(|| Error::unauthenticated("This account does not exist any more."))?;
-        self.streams.push(Touched {
-            id,
-            version: row.version,
-            graph_version: row.graph_version,
-            events: Vec::new(),
-            recorded: Vec::new(),
-        });
+            .await?;
+        let (version, graph_version, epoch) =
+            locked.ok_or_else(|| Error::unauthenticated("This account does not exist any more."))?;
+        self.store.require_epoch(epoch.as_deref())?;
+        self.streams.push(Touched { id, version, graph_version, events: Vec::new(), recorded: Vec::new() });
         Ok(())
     }
 

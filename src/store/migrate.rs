@@ -7,11 +7,15 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 use accounts_center_entity::deployment;
 use accounts_center_migration::{MINIMUM_SCHEMA, Migrator, MigratorTraitSelf, SchemaManager, applied};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, TransactionTrait};
+use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait, Statement,
+    TransactionTrait,
+};
 
 use super::Database;
 use crate::error::Error;
@@ -19,7 +23,10 @@ use crate::ids::Ids;
 
 /// The newest migration without which this release cannot serve. A contracting one, which comes after the deploy,
 /// is not needed.
-pub const NEEDED: &str = "m20261123_000003_whole_core";
+pub const NEEDED: &str = "m20261123_000004_indexes";
+
+/// How often who wants to move the schema asks whether it is its turn.
+const TURN: Duration = Duration::from_millis(200);
 
 /// One migration, and how this program and the database stand to it.
 #[derive(Debug, PartialEq, Eq)]
@@ -138,10 +145,20 @@ async fn in_turn<T>(db: &Database, work: impl AsyncFnOnce() -> Result<T, Error>)
          SET LOCAL idle_in_transaction_session_timeout = 0",
     )
     .await?;
-    turn.execute_unprepared("SELECT pg_advisory_xact_lock(4711000001)").await?;
+    // Asked for again and again: who waits in a statement has a snapshot, and whoever builds an index concurrently would
+    // wait for that to end, each of them for the other.
+    while !is_our_turn(&turn).await? {
+        tokio::time::sleep(TURN).await;
+    }
     let done = work().await?;
     turn.commit().await?;
     Ok(done)
+}
+
+async fn is_our_turn(tx: &DatabaseTransaction) -> Result<bool, Error> {
+    let ask = "SELECT pg_try_advisory_xact_lock(4711000001) AS ours";
+    let row = tx.query_one_raw(Statement::from_string(DbBackend::Postgres, ask)).await?;
+    Ok(row.map(|row| row.try_get("", "ours")).transpose()?.unwrap_or(false))
 }
 
 async fn minimum(db: &Database) -> Result<Option<String>, Error> {
@@ -151,7 +168,8 @@ async fn minimum(db: &Database) -> Result<Option<String>, Error> {
     stored(db, MINIMUM_SCHEMA).await
 }
 
-const EPOCH: &str = "epoch";
+/// The fact that is renewed when a backup is restored.
+pub(super) const EPOCH: &str = "epoch";
 
 /// The random value that tells this database from an older copy of itself.
 pub async fn epoch(db: &Database, ids: &Ids) -> Result<u64, Error> {
@@ -171,18 +189,35 @@ pub async fn renew_epoch(db: &Database, ids: &Ids) -> Result<(), Error> {
             "the database is empty; restore the backup first, then renew the epoch"
         )));
     }
+    let tx = db.begin().await?;
+    if db.backend() == DbBackend::Postgres {
+        // Commands that run end first, and those that wait for this see the new epoch: a command asks for it in the
+        // statement that locks its stream. On SQLite this is the only writer.
+        tx.execute_unprepared("LOCK TABLE stream IN EXCLUSIVE MODE").await?;
+    }
     let row = deployment::ActiveModel { name: Set(EPOCH.to_owned()), value: Set(fresh_epoch(ids)) };
     let replaces =
         OnConflict::column(deployment::Column::Name).update_column(deployment::Column::Value).to_owned();
-    deployment::Entity::insert(row).on_conflict(replaces).exec_without_returning(db.write()).await?;
-    Ok(())
+    deployment::Entity::insert(row).on_conflict(replaces).exec_without_returning(&tx).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The epoch as it is stored now, to be part of another statement.
+pub(super) fn epoch_as_stored() -> SelectStatement {
+    let mut select = Query::select();
+    select.column(deployment::Column::Value).from(deployment::Entity);
+    select.and_where(Expr::col((deployment::Entity, deployment::Column::Name)).eq(EPOCH)).take()
 }
 
 fn fresh_epoch(ids: &Ids) -> String {
-    format!("{:016x}", u64::from_be_bytes(ids.bytes()))
+    write_epoch(u64::from_be_bytes(ids.bytes()))
 }
 
-fn parse_epoch(value: &str) -> Result<u64, Error> {
+pub(super) fn write_epoch(epoch: u64) -> String {
+    format!("{epoch:016x}")
+}
+
+pub(super) fn parse_epoch(value: &str) -> Result<u64, Error> {
     u64::from_str_radix(value, 16)
         .map_err(|_| Error::internal(anyhow::anyhow!("deployment.epoch is {value:?}, not 16 hex digits")))
 }

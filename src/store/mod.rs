@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use async_graphql::dataloader::Loader;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::bus::{Bus, Health, Hint};
@@ -34,7 +35,7 @@ pub use database::Database;
 pub use event::{Batch, Event, Kinds, StreamEvent};
 pub use housekeeping::has_live_job;
 pub use idempotency::{KEPT as IDEMPOTENCY_KEPT, Use as IdempotencyUse};
-pub use job::{Job, JobError, Runner, dead_jobs, replay, replay_all};
+pub use job::{Backlog, BacklogWatch, Job, JobError, Runner, dead_jobs, replay, replay_all};
 pub use migrate::{
     MigrationState, Obstacle, Standing, development_secret, down, obstacle, renew_epoch, status, up,
 };
@@ -62,6 +63,8 @@ struct Inner {
     keys: Arc<Keys>,
     /// Bound into every cursor; renewed when a backup is restored.
     epoch: u64,
+    /// Cancelled once the database is found to have another epoch.
+    replaced: CancellationToken,
     watches: Watches,
     health: Health,
     /// Told before whoever committed gets an answer.
@@ -104,6 +107,7 @@ impl Store {
             ids,
             keys,
             epoch,
+            replaced: CancellationToken::new(),
             watches: Watches::default(),
             cache: OnceLock::new(),
             jobs: Notify::new(),
@@ -132,8 +136,30 @@ impl Store {
 
     /// Whether the database is still the one that this process began with, and no backup of it.
     pub async fn is_same(&self) -> Result<bool, Error> {
+        let present = migrate::present_epoch(self.db()).await?;
+        if present.is_some_and(|present| present != self.0.epoch) {
+            self.0.replaced.cancel();
+        }
         // None at all: a backup is just being restored, and it may yet be the same.
-        Ok(migrate::present_epoch(self.db()).await?.is_none_or(|present| present == self.0.epoch))
+        Ok(present.is_none_or(|present| present == self.0.epoch))
+    }
+
+    /// Cancelled once the database is known to be another one than this process began with.
+    pub fn replaced(&self) -> CancellationToken {
+        self.0.replaced.clone()
+    }
+
+    /// Refuses what was begun on a database that has another epoch by now, or none: what this process knows is of a
+    /// past that did not happen, and nothing of it may be written.
+    fn require_epoch(&self, present: Option<&str>) -> Result<(), Error> {
+        let present = present.map(migrate::parse_epoch).transpose()?;
+        if present == Some(self.0.epoch) {
+            return Ok(());
+        }
+        if present.is_some() {
+            self.0.replaced.cancel();
+        }
+        Err(Error::Unavailable(Arc::new(anyhow::anyhow!("the database has another epoch, or none"))))
     }
 
     /// `N` random bytes.

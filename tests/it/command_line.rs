@@ -22,21 +22,6 @@ on_both_stacks! {
         assert!(begin.elapsed() < Duration::from_secs(10), "the drain has a limit");
     }
 
-    async fn a_schema_goes_up_and_down(place: Place) {
-        let run = async |arguments: &[&str]| {
-            let output = ServerProcess::bare(&place).args(arguments).output().await.unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).unwrap()
-        };
-        assert!(run(&["migrate", "status"]).await.lines().all(|line| line.starts_with("pending")));
-        run(&["migrate", "up"]).await;
-        assert!(run(&["migrate", "status"]).await.lines().all(|line| line.starts_with("applied")));
-        run(&["migrate", "down", "--steps", "3"]).await;
-        assert!(run(&["migrate", "status"]).await.lines().all(|line| line.starts_with("pending")));
-        run(&["migrate", "up"]).await;
-        ServerProcess::start(&place).await.client().query("{ platforms { key } }").await.field();
-    }
-
     async fn what_it_cannot_open_is_one_clear_line(place: Place) {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();

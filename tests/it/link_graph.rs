@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use accounts_center::store::{Command, Outcome, StreamEvent};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Fault, Place, Proxy, ServerProcess, Stack, TestApp, eventually, on_both_stacks};
+use crate::support::{
+    Fault, Place, Proxy, ServerProcess, SocketMessage, Stack, TestApp, eventually, on_both_stacks,
+};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -129,6 +131,46 @@ on_both_stacks! {
                 // One that the database does not have is answered with what it has.
                 200 => assert_eq!(body["data"]["viewer"]["version"], 1, "{version:?}"),
                 _ => assert_eq!(body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT"),
+            }
+        }
+    }
+
+    /// The same in an operation's extensions, by HTTP and over a socket.
+    async fn an_operation_may_ask_for_a_minimum_version(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        for (extensions, good) in [
+            (json!({ "accountsCenter": { "minVersion": 1 } }), true),
+            (json!({ "accountsCenter": { "minVersion": 999_999_999_999_i64 } }), true),
+            (json!({ "accountsCenter": { "minVersion": null } }), true),
+            (json!({ "accountsCenter": {}, "another": 7 }), true),
+            (json!(null), true),
+            (json!({ "accountsCenter": { "minVersion": "1" } }), false),
+            (json!({ "accountsCenter": { "minVersion": -1 } }), false),
+            (json!({ "accountsCenter": { "minVersion": 1.5 } }), false),
+            (json!({ "accountsCenter": 1 }), false),
+        ] {
+            let operation = json!({ "query": HUB, "extensions": extensions });
+            let ask = http.post(format!("{}/graphql", app.url)).bearer_auth(ada.token.as_ref().unwrap());
+            let answer = ask.json(&operation).send().await.unwrap();
+            assert_eq!(answer.status(), if good { 200 } else { 400 }, "{extensions}");
+            let body: Value = answer.json().await.unwrap();
+            let mut socket = ada.socket().await;
+            socket.send(json!({ "type": "subscribe", "id": "1", "payload": operation })).await;
+            let SocketMessage::Json(told) = socket.next().await else { panic!("closed") };
+            let follow = json!({ "query": "subscription { linkStatusChanged { cursor } }", "extensions": extensions });
+            socket.send(json!({ "type": "subscribe", "id": "2", "payload": follow })).await;
+            if good {
+                assert_eq!(body["data"]["viewer"]["version"], 1, "{extensions}");
+                assert_eq!(told["payload"], body);
+                socket.next().await;
+                assert_eq!(socket.next_within(Duration::from_millis(200)).await, None, "it follows");
+            } else {
+                assert_eq!(body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{extensions}");
+                assert_eq!((&told["type"], &told["payload"]), (&json!("error"), &body["errors"]));
+                let SocketMessage::Json(told) = socket.next().await else { panic!("closed") };
+                assert_eq!((&told["type"], &told["id"]), (&json!("error"), &json!("2")));
             }
         }
     }
@@ -323,4 +365,42 @@ async fn a_client_that_moves_reads_its_own_writes() {
     let body: serde_json::Value = ask.send().await.unwrap().json().await.unwrap();
     assert_eq!(body["data"]["viewer"]["version"], version);
     assert_eq!(there.query(HUB).await.field()["version"], version, "and stays there");
+}
+
+/// The same over a socket, which has no headers to say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_moves_reads_its_own_writes_over_a_socket() {
+    let mut place = Place::new(Stack::Production).await;
+    // Neither hints nor the poll tell the other one, and it believes what it has.
+    place.set("ACCOUNTS__EVENTS__POLL_SECONDS", 3600);
+    place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", 3600);
+    let writer = TestApp::start(&place, 1).await;
+    let reader = TestApp::start(&place, 2).await;
+    let ada = writer.client().sign_in(&place, ADA).await;
+    let there = ada.client.at(&reader.url);
+    let stale = eventually("the reader believes what it has", async || {
+        reader.hears().await;
+        assert_eq!(there.query(HUB).await.field()["version"], 1);
+        let row = "UPDATE stream SET version = version + 1, graph_version = version + 1 WHERE id = $1";
+        let row = Statement::from_sql_and_values(DbBackend::Postgres, row, [uuid(&ada.account).into()]);
+        let back =
+            Statement::from_string(DbBackend::Postgres, "UPDATE stream SET version = 1, graph_version = 1");
+        let db = place.database().await;
+        db.execute_raw(row).await.unwrap();
+        if there.query(HUB).await.field()["version"] == 1 {
+            return Some(());
+        }
+        db.execute_raw(back).await.unwrap();
+        None
+    });
+    stale.await;
+    let mut tab = there.socket().await;
+    for (asked, version) in [(json!(null), 1), (json!(2), 2)] {
+        let extensions = json!({ "accountsCenter": { "minVersion": asked } });
+        let operation = json!({ "query": HUB, "extensions": extensions });
+        tab.send(json!({ "type": "subscribe", "id": "hub", "payload": operation })).await;
+        let SocketMessage::Json(told) = tab.next().await else { panic!("closed") };
+        assert_eq!(told["payload"]["data"]["viewer"]["version"], version, "{asked}");
+        tab.next().await;
+    }
 }

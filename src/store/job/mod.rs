@@ -15,6 +15,7 @@
 //! **A claim is a lease:** it raises `attempts` and sets `leased_until`. Whoever finishes does so only if `attempts`
 //! is still its own, so a worker that was taken for dead changes nothing any more.
 
+mod backlog;
 mod claim;
 mod dead;
 mod postgres;
@@ -30,6 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::Error;
 
+pub use backlog::{Backlog, BacklogWatch};
 pub use dead::{dead_jobs, replay, replay_all};
 pub(super) use queue::call;
 pub use runner::Runner;
@@ -49,6 +51,8 @@ pub enum JobError {
     GiveUp(String),
     /// This process stops; the job goes on elsewhere, at once.
     Interrupted,
+    /// Its payload is of another release: it waits for a worker of that one, and no try is used up.
+    Unreadable,
 }
 
 impl From<Error> for JobError {

@@ -50,7 +50,7 @@ impl Runner {
         let parse_and_run = move |payload| -> BoxFuture<'static, Result<(), JobError>> {
             match serde_json::from_value::<J>(payload) {
                 Ok(job) => Box::pin(handler(job)),
-                Err(_) => Box::pin(async { Err(JobError::Retry("its payload does not parse here".into())) }),
+                Err(_) => Box::pin(async { Err(JobError::Unreadable) }),
             }
         };
         self.handlers.insert(J::KIND, Arc::new(parse_and_run));

@@ -14,6 +14,9 @@ use crate::store::{Store, bounded};
 
 /// How many finished jobs are deleted together.
 const BATCH: usize = 64;
+/// How long a job waits whose payload could not be read, before it is looked at again: half as long as it has been due,
+/// within these bounds.
+const UNREADABLE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(5), TimeDelta::seconds(300));
 
 /// Deletes the tries `$2` of the jobs `$1`.
 const DELETE: &str = "
@@ -59,9 +62,9 @@ pub(super) async fn put_back(store: &Store, job: &job::Model, error: JobError) -
     let (reason, gives_up) = match error {
         // A try that was not made to its end is none.
         JobError::Interrupted => {
-            let untried = vec![(job::Column::Attempts, Expr::val(job.attempts - 1))];
-            return return_to_queue(store, job, now, untried).await;
+            return return_to_queue(store, job, now, vec![untried(job)]).await;
         }
+        JobError::Unreadable => return leave_alone(store, job, now).await,
         JobError::Retry(reason) => (reason, job.attempts >= MAX_ATTEMPTS),
         JobError::GiveUp(reason) => (reason, true),
     };
@@ -74,6 +77,30 @@ pub(super) async fn put_back(store: &Store, job: &job::Model, error: JobError) -
     }
     let run_at = now + pause(store, job.attempts);
     return_to_queue(store, job, run_at, vec![reason, (job::Column::RunAt, Expr::val(run_at))]).await
+}
+
+/// Leaves a job that cannot be read here to a worker of another release, as one of an unknown kind is left. It keeps
+/// its place and its tries. Nobody has its lease, which only says when it is looked at again.
+async fn leave_alone(store: &Store, job: &job::Model, now: DateTime<Utc>) -> Result<(), Error> {
+    let (least, most) = UNREADABLE;
+    let pause = ((now - job.run_at) / 2).clamp(least, most);
+    let until = now + pause + jitter(store, pause);
+    tracing::info!(
+        kind = job.kind,
+        "the payload of a job does not parse here; it is left to another release"
+    );
+    let reason = (job::Column::LastError, Expr::val("its payload does not parse; it waits for its release"));
+    let waits = (job::Column::LeasedUntil, Expr::val(until));
+    let tx = store.db().begin().await?;
+    if set(job, vec![untried(job), reason, waits]).exec(&tx).await?.rows_affected > 0 {
+        queue::call(&tx, &[job.stream_id], until).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// A try that was none.
+fn untried(job: &job::Model) -> (job::Column, Expr) {
+    (job::Column::Attempts, Expr::val(job.attempts - 1))
 }
 
 async fn return_to_queue(
@@ -92,8 +119,16 @@ async fn return_to_queue(
 /// Ends the lease of this try and sets `values`.
 fn update(job: &job::Model, values: Vec<(job::Column, Expr)>) -> sea_orm::UpdateMany<job::Entity> {
     let free = (job::Column::LeasedUntil, Expr::val(None::<DateTime<Utc>>));
+    set(job, values.into_iter().chain([free]))
+}
+
+/// Sets `values` for this try.
+fn set(
+    job: &job::Model,
+    values: impl IntoIterator<Item = (job::Column, Expr)>,
+) -> sea_orm::UpdateMany<job::Entity> {
     let update = job::Entity::update_many().filter(try_of(job.id, job.attempts));
-    values.into_iter().chain([free]).fold(update, |update, (column, value)| update.col_expr(column, value))
+    values.into_iter().fold(update, |update, (column, value)| update.col_expr(column, value))
 }
 
 fn try_of(id: Uuid, attempts: i32) -> Condition {
@@ -104,7 +139,12 @@ fn try_of(id: Uuid, attempts: i32) -> Condition {
 /// come back together.
 fn pause(store: &Store, attempts: i32) -> TimeDelta {
     let exponent = attempts.saturating_sub(1).clamp(0, 16);
-    let millis = (1000_i64 << exponent).min(300_000);
+    let pause = TimeDelta::milliseconds((1000_i64 << exponent).min(300_000));
+    pause + jitter(store, pause)
+}
+
+/// At random up to half of `time`.
+fn jitter(store: &Store, time: TimeDelta) -> TimeDelta {
     let [random] = store.0.ids.bytes::<1>();
-    TimeDelta::milliseconds(millis + millis * i64::from(random) / 512)
+    time * i32::from(random) / 512
 }

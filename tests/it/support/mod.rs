@@ -12,7 +12,7 @@ pub mod webhooks;
 mod websocket;
 
 pub use app::{START, TestApp};
-pub use graphql::{Client, Person, uuid_of};
+pub use graphql::{Answer, Client, Person, uuid_of};
 pub use process::ServerProcess;
 pub use proxy::{Fault, Proxy};
 pub use redis::{RedisProcess, plain};

@@ -47,6 +47,13 @@ impl ServerProcess {
         Self { url: String::new(), child }
     }
 
+    /// Starts a worker in `place` that answers probes at its URL.
+    pub async fn start_probed_worker(place: &Place) -> Self {
+        let mut child = Self::bare(place).arg("worker").stderr(Stdio::inherit()).spawn().unwrap();
+        let url = announced_url(&mut child).await;
+        Self { url, child }
+    }
+
     /// The command that would start a server in `place`.
     fn command(place: &Place, more: &[(&str, String)]) -> Command {
         let mut command = Self::bare(place);
