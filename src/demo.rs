@@ -52,8 +52,8 @@ pub async fn sign_in(app: &App, client: Client) -> Result<Option<AccessToken>, E
             let new = NewSession {
                 account: profile.account_id,
                 opened_by_profile: profile.id,
-                device: client.device,
-                ip_address: client.ip_address,
+                device: client.device.as_deref().map(str::to_owned),
+                ip_address: client.ip_address.map(|address| address.to_string()),
             };
             Ok(Outcome::Commit(session::open(command, new, &app.config.sessions).await?))
         })

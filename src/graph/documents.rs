@@ -33,6 +33,8 @@ struct Known {
     document: Arc<ExecutableDocument>,
     /// Its name, if its answers can be remembered.
     number: Option<u64>,
+    /// No operation of it has variables: that it was valid once says that it always is.
+    is_constant: bool,
 }
 
 #[derive(Clone)]
@@ -51,6 +53,8 @@ pub struct Prepared {
     pub unknown: Option<Unknown>,
     /// The name of the document in this process, if its answers can be remembered.
     pub number: Option<u64>,
+    /// Whether it need not be validated again, whatever its variables are.
+    pub is_validated: bool,
 }
 
 /// A document that is not known yet. It is kept only once it has proved to be valid: else anybody could fill the
@@ -77,7 +81,8 @@ impl Documents {
         if let Some(known) = self.known.get(request.query.as_str()) {
             check(&known.document, &mut request)?;
             let (document, number) = (known.document.clone(), known.number);
-            return Ok(Prepared { request, document, unknown: None, number });
+            let is_validated = known.is_constant;
+            return Ok(Prepared { request, document, unknown: None, number, is_validated });
         }
         let document = Arc::new(ExecutableDocument::clone(request.parsed_query().map_err(refuse)?));
         if let Some(name) = self.secrets.literal_in(&document) {
@@ -92,7 +97,7 @@ impl Documents {
         check(&document, &mut request)?;
         let unknown = (request.query.len() <= MAX_KEPT)
             .then(|| Unknown { text: request.query.as_str().into(), document: document.clone() });
-        Ok(Prepared { request, document, unknown, number: None })
+        Ok(Prepared { request, document, unknown, number: None, is_validated: false })
     }
 
     /// Why an operation must not come by GET, if it must not: it changes something, or its secret would stand in
@@ -111,7 +116,9 @@ impl Documents {
     pub fn keep(&self, unknown: Unknown) {
         let document = unknown.document;
         let number = self.marks.cover(&document).then(|| self.kept.fetch_add(1, Ordering::Relaxed));
-        self.known.insert(unknown.text, Arc::new(Known { document, number }));
+        let is_constant =
+            document.operations.iter().all(|(_, operation)| operation.node.variable_definitions.is_empty());
+        self.known.insert(unknown.text, Arc::new(Known { document, number, is_constant }));
     }
 }
 

@@ -21,7 +21,9 @@ pub mod user_error;
 use std::sync::Arc;
 
 use async_graphql::futures_util::stream::{self, BoxStream, StreamExt};
-use async_graphql::{MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder};
+use async_graphql::{
+    MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder, ValidationMode,
+};
 use axum::body::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -34,7 +36,8 @@ use crate::link_graph::graphql::LinkGraphSubscription;
 use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::{ProfileCard, ProfileMutation};
 use crate::session::Viewer;
-use crate::verification::graphql::{VerificationMutation, VerificationQuery};
+use crate::verification::Client;
+use crate::verification::graphql::{OneSubmission, VerificationMutation, VerificationQuery};
 
 use answers::{Answers, Question, Remembered};
 use consistency::Consistency;
@@ -70,10 +73,23 @@ pub type AccountsSchema = Schema<Query, Mutation, Subscription>;
 /// The graph as a subgraph for a federation router.
 pub type AccountsSubgraph = Schema<RouterQuery, Mutation, Subscription>;
 
-/// The graph that clients get.
-fn schema(app: Arc<App>) -> AccountsSchema {
-    let limits = app.config.graph.clone();
-    limited(builder(Query::default()), &limits).data(app).finish()
+/// The graph that clients get, in two ways of execution. To validate a small query costs a third of resolving it.
+#[derive(Clone)]
+struct Schemas {
+    /// For what it has not seen before.
+    validating: AccountsSchema,
+    /// For operations that are known to be valid. The limits count here too.
+    trusting: AccountsSchema,
+}
+
+impl Schemas {
+    fn new(app: &Arc<App>) -> Self {
+        let limits = &app.config.graph;
+        let schema = |mode| {
+            limited(builder(Query::default()), limits).validation_mode(mode).data(app.clone()).finish()
+        };
+        Self { validating: schema(ValidationMode::Strict), trusting: schema(ValidationMode::Fast) }
+    }
 }
 
 /// An operation under way.
@@ -92,9 +108,11 @@ impl Execution {
 }
 
 /// How an operation is asked, beside what it says.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Asked {
     pub viewer: Option<Viewer>,
+    /// The device that asks.
+    pub client: Client,
     /// The viewer's account is seen at this version or later.
     pub at_least: i64,
     /// By GET: what changes something, or bears a secret, is not executed.
@@ -118,7 +136,7 @@ impl Answered {
 /// The graph, and the documents that it has been asked: what a transport executes with. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
-    schema: AccountsSchema,
+    schemas: Schemas,
     documents: Arc<Documents>,
     answers: Option<Arc<Answers>>,
     app: Arc<App>,
@@ -128,7 +146,7 @@ impl Operations {
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
         let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
         let answers = Answers::new(app.config.graph.answer_bytes).map(Arc::new);
-        Ok(Self { schema: schema(app.clone()), documents, answers, app })
+        Ok(Self { schemas: Schemas::new(&app), documents, answers, app })
     }
 
     /// Answers a query or a mutation. `write` makes of a response what goes to the client; it may be remembered and
@@ -140,25 +158,26 @@ impl Operations {
         write: impl Fn(&Response, Outcome) -> Bytes,
     ) -> Answered {
         let refuse = |refusal, outcome| Answered::fresh(write(refusal, outcome), outcome);
-        let (prepared, at_least) = match self.prepare(request, asked) {
+        let by_get = asked.by_get;
+        let (prepared, asked) = match self.prepare(request, asked) {
             Ok(prepared) => prepared,
             Err(refusal) => return refuse(&refusal, Outcome::Refused),
         };
-        if let Some(error) = asked.by_get.then(|| self.documents.needs_post(&prepared)).flatten() {
+        if let Some(error) = by_get.then(|| self.documents.needs_post(&prepared)).flatten() {
             return refuse(&outcome::refuse(&error), Outcome::NotByGet);
         }
         let Some((answers, mut question)) = self.question(&prepared, asked.viewer) else {
-            let (response, outcome, _) = self.run(prepared, at_least).await;
+            let (response, outcome, _) = self.run(prepared, asked).await;
             return Answered::fresh(write(&response, outcome), outcome);
         };
         // Where the version is not to be had, executing the operation says why.
-        if let Ok(Some(graph)) = self.app.graphs.get(question.account, at_least).await {
+        if let Ok(Some(graph)) = self.app.graphs.get(question.account, asked.at_least).await {
             question.version = graph.version;
             if let Some(Remembered { body, tag }) = answers.get(&question) {
                 return Answered { body, outcome: Outcome::Executed, tag: Some(tag) };
             }
         }
-        let (response, outcome, version) = self.run(prepared, at_least).await;
+        let (response, outcome, version) = self.run(prepared, asked).await;
         let body = write(&response, outcome);
         let tag = match (outcome, version) {
             (Outcome::Executed, Some(version)) if response.errors.is_empty() => {
@@ -169,11 +188,11 @@ impl Operations {
         Answered { body, outcome, tag }
     }
 
-    /// What is asked for, and the version that it has to show at least.
-    fn prepare(&self, request: Request, asked: Asked) -> Result<(Prepared, i64), Box<Response>> {
+    /// What is asked for, and how, with what the operation itself says of that.
+    fn prepare(&self, request: Request, asked: Asked) -> Result<(Prepared, Asked), Box<Response>> {
         let at_least = consistency::asked_in(&request).map_err(|error| Box::new(outcome::refuse(&error)))?;
-        let prepared = self.documents.prepare(asked_by(asked.viewer, request))?;
-        Ok((prepared, at_least.max(asked.at_least)))
+        let prepared = self.documents.prepare(request)?;
+        Ok((prepared, Asked { at_least: at_least.max(asked.at_least), ..asked }))
     }
 
     /// What an answer depends on, if answers are remembered and this one can be; its version is not known yet.
@@ -196,17 +215,15 @@ impl Operations {
 
     /// Executes any operation of `viewer`. It goes on also while nobody asks for the answer: an operation that stands
     /// still could hold a lock or a connection.
-    pub fn execute_stream(&self, request: Request, viewer: Option<Viewer>) -> Execution {
-        let asked = Asked { viewer, at_least: 0, by_get: false };
-        let (prepared, at_least) = match self.prepare(request, asked) {
+    pub fn execute_stream(&self, request: Request, asked: Asked) -> Execution {
+        let (prepared, asked) = match self.prepare(request, asked) {
             Ok(prepared) => prepared,
             Err(refusal) => return Execution::refused(*refusal),
         };
         if let Some(subscription) = prepared.subscription() {
             return match root_field::flatten(&prepared.document, subscription) {
                 Ok(flat) => {
-                    let answers =
-                        subscription::open(self.clone(), prepared, flat, (viewer, at_least)).boxed();
+                    let answers = subscription::open(self.clone(), prepared, flat, asked).boxed();
                     Execution { is_subscription: true, answers }
                 }
                 Err(error) => Execution::refused(outcome::refuse(&error)),
@@ -214,7 +231,7 @@ impl Operations {
         }
         let operations = self.clone();
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
-            let (response, outcome, _) = operations.run(prepared, at_least).await;
+            let (response, outcome, _) = operations.run(prepared, asked).await;
             (response, outcome)
         }));
         let answers = stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) });
@@ -222,12 +239,14 @@ impl Operations {
     }
 
     /// The response, and the one version of the viewer's account that it shows.
-    async fn run(&self, mut prepared: Prepared, at_least: i64) -> (Response, Outcome, Option<i64>) {
+    async fn run(&self, mut prepared: Prepared, asked: Asked) -> (Response, Outcome, Option<i64>) {
         let unknown = prepared.unknown.take();
+        let schema = if prepared.is_validated { &self.schemas.trusting } else { &self.schemas.validating };
         let request = if unknown.is_some() { prepared.request } else { prepared.into_request() };
-        let (request, consistency) = Consistency::of(request, at_least);
+        let (request, consistency) = Consistency::of(asked_by(asked.viewer, request), asked.at_least);
         let loaders = Loaders::new(self.app.store.db().clone());
-        let mut response = self.schema.execute(request.data(loaders)).await;
+        let request = request.data(asked.client).data(OneSubmission::default()).data(loaders);
+        let mut response = schema.execute(request).await;
         consistency.tell(&mut response);
         let (response, outcome) = self.settle(response, unknown);
         (response, outcome, consistency.one_version())

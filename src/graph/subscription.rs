@@ -19,7 +19,7 @@ use super::documents::{Prepared, Unknown};
 use super::event_stream::Reader;
 use super::loaders::Loaders;
 use super::outcome::Outcome;
-use super::{Operations, asked_by, panicked};
+use super::{Asked, Operations, asked_by, panicked};
 use crate::account::event::Happened;
 use crate::error::Error;
 use crate::session::Viewer;
@@ -70,7 +70,7 @@ pub(super) fn open(
     operations: Operations,
     prepared: Prepared,
     flat: Option<ExecutableDocument>,
-    (viewer, at_least): (Option<Viewer>, i64),
+    asked: Asked,
 ) -> impl Stream<Item = Answer> + Send {
     let Prepared { request, document, unknown, .. } = prepared;
     let followed = Followed {
@@ -78,8 +78,8 @@ pub(super) fn open(
         document: flat.map_or_else(|| document.clone(), Arc::new),
         operation_name: request.operation_name,
         variables: request.variables,
-        viewer,
-        at_least,
+        viewer: asked.viewer,
+        at_least: asked.at_least,
     };
     // In tasks of their own, here and for each event: a socket that nobody reads is not polled, and what is under
     // way must not stand still with a connection.
@@ -165,13 +165,19 @@ impl Followed {
 
     /// Executes the subscription for one turn, which has one answer at most.
     async fn execute(&self, document: &ExecutableDocument, turn: Turn) -> Option<Response> {
+        let schemas = &self.operations.schemas;
+        // What is shown was valid when it was opened, and has the same variables since.
+        let schema = match turn {
+            Turn::Open(_) => &schemas.validating,
+            Turn::Show(_) => &schemas.trusting,
+        };
         let mut request = Request::new("").variables(self.variables.clone()).data(turn);
         request = request.data(Loaders::new(self.operations.app.store.db().clone()));
         request.operation_name.clone_from(&self.operation_name);
         request.set_parsed_query(document.clone());
         // What an event itself asks for is often more.
         let (request, _) = Consistency::of(request, self.at_least);
-        self.operations.schema.execute_stream(asked_by(self.viewer, request)).next().await
+        schema.execute_stream(asked_by(self.viewer, request)).next().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What only development mode has: a sign-in by one click, and the check that it stays on this machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::uri::Authority;
@@ -14,7 +15,7 @@ use crate::demo;
 /// Signs in to the demo account and hands the token to the explorer, in the part of the URL that is never
 /// sent to a server.
 pub(super) async fn sign_in(
-    State(wire): State<Wire>,
+    State(wire): State<Arc<Wire>>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {

@@ -1,5 +1,7 @@
 //! The explorer: a page to try the graph with, compiled in and without the internet.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -21,7 +23,7 @@ const FILES: [(&str, &str, &str); 7] = [
     ("/explorer.css", "text/css; charset=utf-8", include_str!("explorer/explorer.css")),
 ];
 
-pub(super) fn router() -> Router<Wire> {
+pub(super) fn router() -> Router<Arc<Wire>> {
     FILES.into_iter().fold(Router::new(), |router, (path, media_type, text)| {
         router.route(path, get(move || async move { file(media_type, text) }))
     })

@@ -5,6 +5,7 @@
 //! answer: what it gets is what anybody gets. So no header is asked for that would force a preflight.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use async_graphql::Request;
 use axum::extract::rejection::QueryRejection;
@@ -21,7 +22,6 @@ use super::{Wire, client, websocket};
 use crate::error::Error;
 use crate::graph::outcome::Outcome;
 use crate::graph::{Answered, Asked, Tag};
-use crate::verification::graphql::OneSubmission;
 
 /// A client asks anew each time, and nobody else keeps what is one person's.
 const KEPT: HeaderValue = HeaderValue::from_static("private, no-cache");
@@ -40,7 +40,7 @@ struct Parameters {
 
 /// Executes a query, or opens a WebSocket.
 pub(super) async fn get(
-    State(wire): State<Wire>,
+    State(wire): State<Arc<Wire>>,
     peer: ConnectInfo<SocketAddr>,
     uri: Uri,
     headers: HeaderMap,
@@ -66,7 +66,7 @@ async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &
         let error = bad_input(format!("The parameters are over {limit} bytes."));
         return refusal_as(media_type, StatusCode::URI_TOO_LONG, &error);
     }
-    let asked = match asked(wire, headers, media_type) {
+    let asked = match asked(wire, (headers, peer), media_type) {
         Ok(asked) => Asked { by_get: true, ..asked },
         Err(refusal) => return *refusal,
     };
@@ -74,7 +74,6 @@ async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &
         Ok(operation) => operation,
         Err(error) => return refusal_as(media_type, StatusCode::BAD_REQUEST, &error),
     };
-    let operation = operation.data(client(headers, peer)).data(OneSubmission::default());
     let Answered { body, outcome, tag } = wire.operations.answer(operation, asked, body).await;
     let mut response = match outcome {
         Outcome::Executed => {

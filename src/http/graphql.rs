@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{ParseRequestError, Response as GraphResponse, ServerError, Value};
-use async_graphql_axum::GraphQLRequest;
+use async_graphql::{Response as GraphResponse, ServerError, Value};
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, FromRequest, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -19,7 +19,6 @@ use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
 use crate::graph::{Answered, Asked};
 use crate::session::{TokenError, Viewer};
-use crate::verification::graphql::OneSubmission;
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -47,28 +46,28 @@ impl<'a> Answer<'a> {
 
 /// Executes one operation.
 pub(super) async fn post(
-    State(wire): State<Wire>,
+    State(wire): State<Arc<Wire>>,
     peer: ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let headers = request.headers().clone();
-    let Some(media_type) = negotiate(&headers) else {
+    let (parts, content) = request.into_parts();
+    let headers = &parts.headers;
+    let Some(media_type) = negotiate(headers) else {
         let error = bad_input(format!("Accept has neither {GRAPHQL_JSON} nor {JSON}."));
         return refusal(StatusCode::NOT_ACCEPTABLE, &error);
     };
-    if !is_json(&headers) {
+    if !is_json(headers) {
         let error = bad_input("Send the operation as `Content-Type: application/json`.");
         return refusal_as(media_type, StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
     }
-    let asked = match asked(&wire, &headers, media_type) {
+    let asked = match asked(&wire, (headers, peer), media_type) {
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
-    let operation = match read(&wire, request).await {
+    let operation = match read(content, wire.app.config.http.body_limit).await {
         Ok(operation) => operation,
         Err(error) => return unreadable(&wire, media_type, &error),
     };
-    let operation = operation.data(client(&headers, peer)).data(OneSubmission::default());
     let Answered { body, outcome, .. } = wire.operations.answer(operation, asked, body).await;
     answer(body, outcome, media_type)
 }
@@ -76,7 +75,7 @@ pub(super) async fn post(
 /// What the headers say of a request, or why it is refused.
 pub(super) fn asked(
     wire: &Wire,
-    headers: &HeaderMap,
+    (headers, peer): (&HeaderMap, ConnectInfo<SocketAddr>),
     media_type: &'static str,
 ) -> Result<Asked, Box<Response>> {
     let viewer = authenticate(wire, headers).map_err(|error| {
@@ -89,7 +88,7 @@ pub(super) fn asked(
         let error = bad_input("Accounts-Center-Min-Version is a version: the number that an answer told.");
         Box::new(refusal_as(media_type, StatusCode::BAD_REQUEST, &error))
     })?;
-    Ok(Asked { viewer, at_least, by_get: false })
+    Ok(Asked { viewer, client: client(headers, peer), at_least, by_get: false })
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
@@ -115,14 +114,14 @@ pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenEr
     wire.app.tokens.verify(token.trim())
 }
 
-async fn read(wire: &Wire, request: Request) -> Result<async_graphql::Request, Unread> {
-    let (parts, body) = request.into_parts();
-    let bytes = collect(body, wire.app.config.http.body_limit).await?;
-    let whole = Request::from_parts(parts, Body::from(bytes));
-    match GraphQLRequest::<Unreadable>::from_request(whole, &()).await {
-        Ok(operation) => Ok(operation.into_inner()),
-        Err(Unreadable(error)) => Err(Unread::NoOperation(error)),
-    }
+/// The operation in a body. Not by the extractor of async-graphql-axum, which takes uploads and batches as well: to
+/// refuse those it would read the body three times.
+async fn read(body: Body, limit: usize) -> Result<async_graphql::Request, Unread> {
+    let bytes = collect(body, limit).await?;
+    serde_json::from_slice(&bytes).map_err(|_| {
+        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        if first == Some(&b'[') { Unread::Batch } else { Unread::NoOperation }
+    })
 }
 
 /// Why a body could not be read, or has no operation to execute.
@@ -130,7 +129,9 @@ pub(super) enum Unread {
     TooLarge,
     /// The connection ended before the body did.
     Cut,
-    NoOperation(ParseRequestError),
+    /// More operations than one.
+    Batch,
+    NoOperation,
 }
 
 /// The whole body. One that is too large is read on for a while and forgotten: to answer and close while the
@@ -157,21 +158,6 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Unread>
     Ok(bytes)
 }
 
-/// Why a body is no operation.
-struct Unreadable(ParseRequestError);
-
-impl From<ParseRequestError> for Unreadable {
-    fn from(error: ParseRequestError) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for Unreadable {
-    fn into_response(self) -> Response {
-        refusal(StatusCode::BAD_REQUEST, &bad_input("The body is no GraphQL request."))
-    }
-}
-
 fn unreadable(wire: &Wire, media_type: &'static str, unread: &Unread) -> Response {
     let message = match unread {
         Unread::TooLarge => {
@@ -180,10 +166,8 @@ fn unreadable(wire: &Wire, media_type: &'static str, unread: &Unread) -> Respons
             return refusal_as(media_type, StatusCode::PAYLOAD_TOO_LARGE, &error);
         }
         Unread::Cut => "The body ended too early.",
-        Unread::NoOperation(ParseRequestError::UnsupportedBatch) => {
-            "Send one operation a request; batches are not supported."
-        }
-        Unread::NoOperation(_) => {
+        Unread::Batch => "Send one operation a request; batches are not supported.",
+        Unread::NoOperation => {
             "The body is not {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"} in JSON."
         }
     };

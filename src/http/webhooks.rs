@@ -1,5 +1,7 @@
 //! What platforms tell us (the platform contract in `README.md`): stored, then answered; a job does the rest.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -36,7 +38,7 @@ struct AboutProfile {
 
 /// Takes a webhook. 204 says that it is stored, or that there is nothing in it for us.
 pub(super) async fn receive(
-    State(wire): State<Wire>,
+    State(wire): State<Arc<Wire>>,
     Path(platform): Path<String>,
     request: Request,
 ) -> Response {

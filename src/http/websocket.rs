@@ -20,11 +20,10 @@ use tokio_stream::StreamMap;
 use super::Wire;
 use super::graphql::{Answer, bearer};
 use crate::error::{Code, Error};
-use crate::graph::Execution;
 use crate::graph::outcome::{self, Outcome};
+use crate::graph::{Asked, Execution};
 use crate::session::Viewer;
 use crate::verification::Client;
-use crate::verification::graphql::OneSubmission;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 /// Bytes of one answer over a socket.
@@ -126,7 +125,12 @@ enum ToClient<'a> {
 type Operation = Pin<Box<dyn Stream<Item = Option<(GraphResponse, Outcome)>> + Send>>;
 
 /// Opens a socket, if the browser's page may.
-pub(super) fn open(wire: Wire, client: Client, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+pub(super) fn open(
+    wire: Arc<Wire>,
+    client: Client,
+    headers: &HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     // A browser always says where its page is from; a page of somebody else must not use this person's rights.
     if let Some(origin) = headers.get(header::ORIGIN)
         && !wire.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
@@ -148,15 +152,27 @@ pub(super) fn open(wire: Wire, client: Client, headers: &HeaderMap, upgrade: Web
         .max_write_buffer_size(MAX_ANSWER)
         .max_message_size(limit)
         .max_frame_size(limit)
-        .on_upgrade(move |socket| {
-            // Counted, so that a stopping server waits until it has said farewell.
-            let sockets = wire.sockets.clone();
-            sockets.track_future(Connection::new(wire, client).run(socket))
+        .on_upgrade(async move |socket| {
+            // Counted, so that a stopping server waits until it has said farewell. In a task of its own: the one that
+            // upgraded keeps what it needed for that.
+            wire.sockets.clone().spawn(Connection::new(wire, client).run(socket));
         })
 }
 
+/// Says why a socket ends, and waits a moment for the other side.
+async fn farewell(mut socket: WebSocket, close: Close) {
+    let farewell = async {
+        socket.send(Message::Close(Some(close.frame()))).await?;
+        // Until the other side has closed as well: to end with unread input resets the connection, and the code may
+        // never be seen.
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<_, axum::Error>(())
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+}
+
 struct Connection {
-    wire: Wire,
+    wire: Arc<Wire>,
     client: Client,
     /// Absent before `connection_init`; then who it is, if anybody.
     caller: Option<Option<Viewer>>,
@@ -166,26 +182,22 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(wire: Wire, client: Client) -> Self {
+    fn new(wire: Arc<Wire>, client: Client) -> Self {
         Self { wire, client, caller: None, operations: StreamMap::new(), single: HashSet::new() }
     }
 
-    async fn run(mut self, mut socket: WebSocket) {
-        let end = match self.serve(&mut socket).await {
-            Ok(never) => match never {},
-            Err(end) => end,
-        };
-        // Before the farewell: what it held must not wait for a client that does not answer.
-        drop(self);
-        if let End::Close(close) = end {
-            let farewell = async {
-                socket.send(Message::Close(Some(close.frame()))).await?;
-                // Until the other side has closed as well: to end with unread input resets the connection, and
-                // the code may never be seen.
-                while let Some(Ok(_)) = socket.recv().await {}
-                Ok::<_, axum::Error>(())
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps what it is given twice")]
+    fn run(mut self, mut socket: WebSocket) -> impl Future<Output = ()> + Send {
+        async move {
+            let end = match self.serve(&mut socket).await {
+                Ok(never) => match never {},
+                Err(end) => end,
             };
-            let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+            // Before the farewell: what it held must not wait for a client that does not answer.
+            drop(self);
+            if let End::Close(close) = end {
+                Box::pin(farewell(socket, close)).await;
+            }
         }
     }
 
@@ -193,19 +205,21 @@ impl Connection {
         let settings = &self.wire.app.config.http;
         let stop = self.wire.stop.clone();
         let begin = Instant::now();
-        let init_deadline = begin + Duration::from_secs(settings.init_timeout_seconds);
+        let patience = Duration::from_secs(settings.init_timeout_seconds);
+        let mut uninitialised = Box::pin(tokio::time::sleep_until(begin + patience));
         let period = Duration::from_secs(settings.ping_seconds);
         let mut pings = tokio::time::interval_at(begin + period, period);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = begin;
+        // What is boxed here is as large as what it does, and a socket mostly does nothing.
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err(self.finish(socket).await),
+                () = stop.cancelled() => return Err(Box::pin(self.finish(socket)).await),
                 message = socket.recv() => {
                     heard = Instant::now();
                     match message {
-                        Some(Ok(Message::Text(text))) => self.hear(socket, &text).await?,
+                        Some(Ok(Message::Text(text))) => Box::pin(self.hear(socket, &text)).await?,
                         Some(Ok(Message::Binary(_))) => return Err(End::Close(Close::BadMessage)),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         Some(Err(error)) => return Err(End::of(&error)),
@@ -213,9 +227,9 @@ impl Connection {
                     }
                 }
                 Some((id, answer)) = self.operations.next(), if !self.operations.is_empty() => {
-                    self.tell(socket, &id, answer).await?;
+                    Box::pin(self.tell(socket, &id, answer)).await?;
                 }
-                () = tokio::time::sleep_until(init_deadline), if self.caller.is_none() => {
+                () = &mut uninitialised, if self.caller.is_none() => {
                     return Err(End::Close(Close::InitTimeout));
                 }
                 _ = pings.tick() => {
@@ -223,7 +237,7 @@ impl Connection {
                     if heard.elapsed() > period * 2 {
                         return Err(End::Gone);
                     }
-                    self.send(socket, Message::Ping(Default::default())).await?;
+                    Box::pin(self.send(socket, Message::Ping(Default::default()))).await?;
                 }
             }
         }
@@ -290,8 +304,8 @@ impl Connection {
             let message = format!("A socket has at most {MAX_OPERATIONS} operations; complete one first.");
             return Execution::refused(outcome::refuse(&Error::client(Code::BadUserInput, message)));
         }
-        let operation = operation.data(self.client.clone()).data(OneSubmission::default());
-        self.wire.operations.execute_stream(operation, viewer)
+        let asked = Asked { viewer, client: self.client.clone(), at_least: 0, by_get: false };
+        self.wire.operations.execute_stream(operation, asked)
     }
 
     async fn tell(
@@ -334,5 +348,24 @@ impl Connection {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Gone),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a server keeps of each of tens of thousands of idle sockets, beside the buffers of the connection.
+    #[test]
+    fn an_idle_socket_is_small() {
+        fn size<F: Future>(_: impl FnOnce(Connection, WebSocket) -> F) -> usize {
+            size_of::<F>()
+        }
+        let task = size(Connection::run);
+        assert!(
+            task <= 1100,
+            "the task of a socket has {task} bytes; the socket is {} of it",
+            size_of::<WebSocket>()
+        );
     }
 }

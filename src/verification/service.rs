@@ -1,5 +1,6 @@
 //! Finishing a verification, and looking at one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +18,11 @@ use crate::profile;
 use crate::session;
 use crate::store::{Command, Outcome};
 
-/// What a device tells of itself when it signs in.
+/// What a device tells of itself when it signs in. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
-    pub device: Option<String>,
-    pub ip_address: Option<String>,
+    pub device: Option<Arc<str>>,
+    pub ip_address: Option<IpAddr>,
 }
 
 /// What a proof brought about.

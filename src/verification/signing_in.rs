@@ -140,8 +140,8 @@ impl SigningIn<'_> {
         let new = NewSession {
             account,
             opened_by_profile: profile.id,
-            device: self.client.device.clone(),
-            ip_address: self.client.ip_address.clone(),
+            device: self.client.device.as_deref().map(str::to_owned),
+            ip_address: self.client.ip_address.map(|address| address.to_string()),
         };
         let session = session::open(command, new, &self.app.config.sessions).await?;
         proof::close(command, row, Ok(profile.id)).await?;
