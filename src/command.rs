@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,6 +17,10 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::gateway::plan::planners::Limits;
+use crate::gateway::subgraph::Settings;
+use crate::gateway::supergraph::Supergraph;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
 use crate::store::{self, MigrationState, Standing};
@@ -86,6 +91,34 @@ async fn run_until_stopped(
     }
     stop.await;
     anyhow::ensure!(!replaced, "the database has a new epoch; start this program again");
+    Ok(())
+}
+
+/// Serves only the federation engine, until it is asked to stop.
+pub async fn gateway(config: &Config, supergraph: &Path, listen: SocketAddr) -> anyhow::Result<()> {
+    telemetry::init(config)?;
+    let text = std::fs::read_to_string(supergraph)
+        .with_context(|| format!("cannot read the supergraph {}", supergraph.display()))?;
+    let parsed = Supergraph::parse(&text)
+        .with_context(|| format!("{} is no supergraph that can be served", supergraph.display()))?;
+    let limits = Limits { threads: 2, queue: 100, time: Duration::from_millis(250), kept: 10_000 };
+    let settings = Settings {
+        connect: Duration::from_secs(2),
+        whole: Duration::from_secs(10),
+        answer_bytes: 64 * 1024 * 1024,
+        show_names: true,
+    };
+    let gateway = Arc::new(Gateway::new(parsed, &limits, settings)?);
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    print(format_args!("Gateway listens on http://{}", listener.local_addr()?))?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, crate::gateway::http::router(gateway))
+        .with_graceful_shutdown(async move { stopping.cancelled().await });
+    let serving = tokio::spawn(serving.into_future());
+    shutdown::requested().await?;
+    stop.cancel();
+    serving.await??;
     Ok(())
 }
 

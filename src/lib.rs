@@ -12,6 +12,7 @@ pub mod command;
 pub mod config;
 mod demo;
 pub mod error;
+pub mod gateway;
 pub mod graph;
 pub mod housekeeping;
 pub mod http;
