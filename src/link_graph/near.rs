@@ -258,9 +258,13 @@ impl LinkGraphs {
     }
 
     fn hear(&self, hint: Hint) {
-        if let Some(slot) = self.0.near.get(&hint.stream) {
-            slot.hear(Heard { version: hint.version, graph_version: hint.graph_version });
-        }
+        let slot = match self.0.near.get(&hint.stream) {
+            Some(slot) => slot,
+            // Who follows the account will be told of it, and must not be shown what Redis may still have from before.
+            None if self.0.store.followed_to(hint.stream).is_some() => self.slot(hint.stream),
+            None => return,
+        };
+        slot.hear(Heard { version: hint.version, graph_version: hint.graph_version });
     }
 
     /// Lets the other replicas know of a commit here; of one that changed the graph, once they find the new one in
@@ -296,9 +300,14 @@ impl LinkGraphs {
     }
 
     fn slot(&self, account: Uuid) -> Arc<Slot> {
+        // One that had to make room was perhaps told of events that a reader here has handed on.
+        let fresh = || {
+            let followed_to = self.0.store.followed_to(account).unwrap_or_default();
+            Ok(Arc::new(Slot::from(Heard { version: followed_to, graph_version: followed_to })))
+        };
         self.0
             .near
-            .get_or_insert_with::<_, std::convert::Infallible>(&account, || Ok(Arc::default()))
+            .get_or_insert_with::<_, std::convert::Infallible>(&account, fresh)
             .unwrap_or_else(|never| match never {})
     }
 }

@@ -62,6 +62,13 @@ pub(super) enum Answer {
     Unknown,
 }
 
+impl From<Heard> for Slot {
+    /// A place for an account of which nothing is known but that.
+    fn from(heard: Heard) -> Self {
+        Self { state: Mutex::new(State { heard, ..State::default() }), ..Self::default() }
+    }
+}
+
 impl Slot {
     /// Takes note of a commit: raises the floor, and lifts a graph that the commit left as it was.
     pub fn hear(&self, heard: Heard) {

@@ -206,6 +206,11 @@ impl Store {
         self.0.watches.watch(stream)
     }
 
+    /// The latest version that is known of a stream, if it has a reader here.
+    pub fn followed_to(&self, stream: Uuid) -> Option<i64> {
+        self.0.watches.known(stream)
+    }
+
     /// How many streams have a reader here.
     pub fn followed(&self) -> usize {
         self.0.watches.streams().len()

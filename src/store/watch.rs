@@ -37,6 +37,11 @@ impl Watches {
         }
     }
 
+    /// What is known of a stream that somebody here follows.
+    pub fn known(&self, stream: Uuid) -> Option<i64> {
+        self.lock().get(&stream).map(|sender| *sender.borrow())
+    }
+
     pub fn streams(&self) -> Vec<Uuid> {
         self.lock().keys().copied().collect()
     }

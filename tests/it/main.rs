@@ -36,6 +36,7 @@ mod seeding;
 mod signing_in;
 mod step_up;
 mod subscriptions;
+mod told;
 mod tombstones;
 mod unconfigured;
 mod unlinking;
