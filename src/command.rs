@@ -6,21 +6,22 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::serve::ListenerExt;
 use chrono::SecondsFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::Gateway;
-use crate::gateway::plan::planners::Limits;
-use crate::gateway::subgraph::Settings;
-use crate::gateway::supergraph::Supergraph;
+use crate::gateway::supergraph::source::Source;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
 use crate::store::{self, MigrationState, Standing};
@@ -94,31 +95,38 @@ async fn run_until_stopped(
     Ok(())
 }
 
-/// Serves only the federation engine, until it is asked to stop.
-pub async fn gateway(config: &Config, supergraph: &Path, listen: SocketAddr) -> anyhow::Result<()> {
-    telemetry::init(config)?;
-    let text = std::fs::read_to_string(supergraph)
-        .with_context(|| format!("cannot read the supergraph {}", supergraph.display()))?;
-    let parsed = Supergraph::parse(&text)
-        .with_context(|| format!("{} is no supergraph that can be served", supergraph.display()))?;
-    let limits = Limits { threads: 2, queue: 100, time: Duration::from_millis(250), kept: 10_000 };
-    let settings = Settings {
-        connect: Duration::from_secs(2),
-        whole: Duration::from_secs(10),
-        answer_bytes: 64 * 1024 * 1024,
-        show_names: true,
-    };
-    let gateway = Arc::new(Gateway::new(parsed, &limits, settings)?);
+/// Serves only the federation engine, until it is asked to stop. `supergraph` is a file or a URL.
+pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketAddr) -> anyhow::Result<()> {
+    telemetry::init(&config)?;
+    config.gateway.check()?;
+    let mut source = Source::new(supergraph.as_deref().unwrap_or(&config.gateway.supergraph))?;
+    let text = source.changed().await?.unwrap_or_default();
+    let gateway = Gateway::new(&text, config.gateway, Ids::random())
+        .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let following = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow(source)));
     print(format_args!("Gateway listens on http://{}", listener.local_addr()?))?;
-    let stop = CancellationToken::new();
+    let (stop, is_stopping) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+    let router = crate::gateway::http::router(gateway, config.http.body_limit, is_stopping.clone());
     let stopping = stop.clone();
-    let serving = axum::serve(listener, crate::gateway::http::router(gateway))
-        .with_graceful_shutdown(async move { stopping.cancelled().await });
-    let serving = tokio::spawn(serving.into_future());
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
+    let mut serving = tokio::spawn(serving.into_future());
     shutdown::requested().await?;
+    print(format_args!("Stopping: requests under way may end."))?;
+    is_stopping.store(true, Ordering::Relaxed);
     stop.cancel();
-    serving.await??;
+    drop(following);
+    let drain = Duration::from_secs(config.http.drain_seconds);
+    if tokio::time::timeout(drain, &mut serving).await.is_err() {
+        tracing::warn!("requests were still under way at the end of http.drain_seconds");
+        serving.abort();
+    }
     Ok(())
 }
 

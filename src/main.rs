@@ -31,9 +31,9 @@ enum Command {
     Worker(Settings),
     /// Serve only the federation engine, over a ready-made supergraph; no database.
     Gateway {
-        /// The supergraph, as a composition tool writes it.
+        /// The supergraph, as a composition tool writes it: a file, or an http:// or https:// URL.
         #[arg(long)]
-        supergraph: PathBuf,
+        supergraph: Option<String>,
         /// Where to listen; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:4000")]
         listen: SocketAddr,
@@ -195,7 +195,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Worker(settings) => command::worker(settings.load()?.checked()?).await?,
         Command::Gateway { supergraph, listen, settings } => {
-            command::gateway(&settings.load()?, &supergraph, listen).await?;
+            command::gateway(settings.load()?, supergraph, listen).await?;
         }
         Command::Sandbox { listen, settings } => {
             command::sandbox(settings.load()?.checked()?, listen).await?;

@@ -45,10 +45,11 @@ enum Resolved<'a> {
 
 impl Introspection {
     pub fn new(document: Arc<Document<'static, Text>>) -> Self {
-        let named = document.definitions.iter().enumerate().filter_map(|(number, definition)| match definition {
-            Definition::TypeDefinition(definition) => Some((name_of(definition).to_owned(), number)),
-            _ => None,
-        });
+        let named =
+            document.definitions.iter().enumerate().filter_map(|(number, definition)| match definition {
+                Definition::TypeDefinition(definition) => Some((name_of(definition).to_owned(), number)),
+                _ => None,
+            });
         Self { types: named.collect(), document }
     }
 
@@ -231,7 +232,10 @@ impl<'a> Asking<'a> {
             }),
             "enumValues" => Resolved::Many(match definition {
                 Enum(values) => {
-                    let shown = values.values.iter().filter(|value| with_deprecated || !is_deprecated(&value.directives));
+                    let shown = values
+                        .values
+                        .iter()
+                        .filter(|value| with_deprecated || !is_deprecated(&value.directives));
                     Some(shown.map(Node::EnumValue).collect())
                 }
                 _ => None,
@@ -371,4 +375,3 @@ fn description_of(definition: &TypeDefinition<'static, Text>) -> Option<String> 
         TypeDefinition::InputObject(input) => input.description.clone(),
     }
 }
-

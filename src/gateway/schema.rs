@@ -35,11 +35,17 @@ pub struct TypeInfo {
 
 #[derive(Debug)]
 pub enum TypeKind {
-    Object { fields: Fields },
-    Interface { fields: Fields },
+    Object {
+        fields: Fields,
+    },
+    Interface {
+        fields: Fields,
+    },
     Union,
     /// The values, each as a string in JSON.
-    Enum { values: Vec<Box<str>> },
+    Enum {
+        values: Vec<Box<str>>,
+    },
     Scalar(Scalar),
     Input,
     /// In the supergraph only.
@@ -215,10 +221,7 @@ impl ApiSchema {
     }
 
     pub fn is_composite(&self, id: TypeId) -> bool {
-        matches!(
-            self.get(id).kind,
-            TypeKind::Object { .. } | TypeKind::Interface { .. } | TypeKind::Union
-        )
+        matches!(self.get(id).kind, TypeKind::Object { .. } | TypeKind::Interface { .. } | TypeKind::Union)
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use graphql_tools::parser::schema::{Definition, Document, InputValue, Type, TypeDefinition, Value as SchemaValue};
+use graphql_tools::parser::schema::{
+    Definition, Document, InputValue, Type, TypeDefinition, Value as SchemaValue,
+};
 use hive_router_query_planner::ast::operation::VariableDefinition;
 use hive_router_query_planner::ast::value::Value as Literal;
 use hive_router_query_planner::state::supergraph_state::TypeNode;
@@ -16,7 +18,10 @@ pub struct InputTypes(HashMap<String, InputType>);
 
 enum InputType {
     Enum(Vec<String>),
-    Object { fields: Vec<InputField>, is_one_of: bool },
+    Object {
+        fields: Vec<InputField>,
+        is_one_of: bool,
+    },
     /// A scalar of the schema's own: whatever it is, a subgraph has to judge it.
     Custom,
 }
@@ -123,7 +128,9 @@ impl InputTypes {
                     None => Err(Misfit::new("is no Int: a whole number of 32 bits")),
                 };
             }
-            ("Float", Value::Number(_)) | ("String" | "ID", Value::String(_)) | ("Boolean", Value::Bool(_)) => true,
+            ("Float", Value::Number(_))
+            | ("String" | "ID", Value::String(_))
+            | ("Boolean", Value::Bool(_)) => true,
             ("ID", Value::Number(number)) if number.is_i64() || number.is_u64() => {
                 return Ok(number.to_string().into());
             }
@@ -171,7 +178,9 @@ impl InputTypes {
         }
         match given.keys().next() {
             // The name comes from the client, so it tells nothing new.
-            Some(unknown) => Err(Misfit::new(format!("is no field of {name}")).within(&format!(".{unknown}"))),
+            Some(unknown) => {
+                Err(Misfit::new(format!("is no field of {name}")).within(&format!(".{unknown}")))
+            }
             None => Ok(fitted),
         }
     }

@@ -6,8 +6,8 @@
 
 use axum::body::Bytes;
 
-use crate::gateway::plan::layout::{PositionId, Slot};
 use crate::gateway::plan::layout::Layout;
+use crate::gateway::plan::layout::{PositionId, Slot};
 use crate::gateway::schema::TypeId;
 
 /// Where a piece of JSON stands.
@@ -137,7 +137,13 @@ impl Data {
     }
 
     /// Merges a value that may be shared into a slot: objects that are there already keep what else they have.
-    pub fn merge(&mut self, layout: &Layout, (into, slot): (Object, Slot), position: PositionId, value: Value) {
+    pub fn merge(
+        &mut self,
+        layout: &Layout,
+        (into, slot): (Object, Slot),
+        position: PositionId,
+        value: Value,
+    ) {
         let present = self.get(into, slot);
         let merged = self.merged(layout, layout.child(position, slot), present, value);
         self.set(into, slot, merged);

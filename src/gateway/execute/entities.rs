@@ -54,7 +54,8 @@ impl<'de> Visitor<'de> for ReadEntities<'_, '_> {
                     // Read once for each place: their objects have different slots.
                     let raw: LazyValue<'de> = entries.next_value()?;
                     for (number, place) in places.iter().enumerate() {
-                        let list = ReadList { reader: &mut *reader, shape: &place.shape, sent, place: number };
+                        let list =
+                            ReadList { reader: &mut *reader, shape: &place.shape, sent, place: number };
                         let mut again = sonic_rs::Deserializer::from_str(raw.as_raw_str());
                         list.deserialize(&mut again).map_err(serde::de::Error::custom)?;
                     }

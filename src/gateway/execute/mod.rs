@@ -62,15 +62,14 @@ pub async fn execute(
     let root = data.object(plan.layout.width(Layout::ROOT));
     let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
     let errors = Errors::default();
-    let mut execution =
-        Execution { supergraph, plan, variables, subgraphs, data, root, errors, missing };
+    let mut execution = Execution { supergraph, plan, variables, subgraphs, data, root, errors, missing };
     execution.run().await;
     execution.finish()
 }
 
 /// The parts of an answer.
 pub struct Executed {
-    /// `data` as JSON.
+    /// The beginning of the body: `{"data":…`, to be gone on with.
     pub data: Vec<u8>,
     pub errors: Vec<GraphqlError>,
 }
@@ -78,7 +77,8 @@ pub struct Executed {
 impl<'a> Execution<'a> {
     async fn run(&mut self) {
         let mut running = FuturesUnordered::new();
-        let mut ready: Vec<StepId> = (0..self.missing.len()).filter(|step| self.missing[*step] == 0).collect();
+        let mut ready: Vec<StepId> =
+            (0..self.missing.len()).filter(|step| self.missing[*step] == 0).collect();
         loop {
             while let Some(id) = ready.pop() {
                 match self.begin(id) {
@@ -248,7 +248,10 @@ impl<'a> Execution<'a> {
         match &step.target {
             Target::Root { at, shape } => tell(at, shape, true),
             Target::Entities(lists) => {
-                lists.iter().flat_map(|list| &list.places).for_each(|place| tell(&place.at, &place.shape, false));
+                lists
+                    .iter()
+                    .flat_map(|list| &list.places)
+                    .for_each(|place| tell(&place.at, &place.shape, false));
             }
         }
     }

@@ -40,7 +40,8 @@ impl<'a> Projector<'a> {
         variables: &'a Map<String, Json>,
         errors: &'a mut Errors,
     ) -> Self {
-        let out = Vec::with_capacity(data.volume());
+        let mut out = Vec::with_capacity(data.volume() + 256);
+        out.extend_from_slice(b"{\"data\":");
         Self { schema, introspection, layout, data, variables, errors, out, path: Vec::new() }
     }
 
@@ -144,7 +145,9 @@ impl<'a> Projector<'a> {
         }
         match self.data.get(object, Slot::TYPENAME) {
             Value::Type(ty) if ty == declared => Some(ty),
-            Value::Type(ty) => (self.schema.is_object(ty) && self.schema.satisfies(ty, declared)).then_some(ty),
+            Value::Type(ty) => {
+                (self.schema.is_object(ty) && self.schema.satisfies(ty, declared)).then_some(ty)
+            }
             // Asked for only where it matters.
             Value::Absent => Some(declared),
             _ => None,
@@ -199,7 +202,9 @@ impl<'a> Projector<'a> {
             Leaf::Scalar(Scalar::Custom) => true,
             Leaf::Scalar(Scalar::String) => first == b'"',
             Leaf::Scalar(Scalar::Id) => first == b'"' || is_number,
-            Leaf::Scalar(Scalar::Int) => is_number && !raw.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')),
+            Leaf::Scalar(Scalar::Int) => {
+                is_number && !raw.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+            }
             Leaf::Scalar(Scalar::Float) => is_number,
             Leaf::Scalar(Scalar::Boolean) => raw == b"true" || raw == b"false",
             Leaf::Enum(ty) => match &self.schema.get(ty).kind {

@@ -2,8 +2,8 @@
 //!
 //! What was not asked for is passed over; what has another form than was asked for becomes [`Value::Misfit`].
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sonic_rs::LazyValue;
 
 use super::data::{Data, Object, Value};

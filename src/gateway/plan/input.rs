@@ -74,7 +74,9 @@ fn collect(
     for item in selected {
         match item {
             SelectionItem::Field(field) if field.selection_identifier() == "__typename" => {}
-            SelectionItem::Field(field) => items.push(input_field(schema, layout, (position, field), rewrites)),
+            SelectionItem::Field(field) => {
+                items.push(input_field(schema, layout, (position, field), rewrites))
+            }
             SelectionItem::InlineFragment(fragment) => {
                 let mut within = Vec::new();
                 collect(schema, layout, (position, &fragment.selections.items), rewrites, &mut within);
@@ -118,4 +120,3 @@ fn input_field(
     });
     InputItem::Field { key: format!("\"{key}\":").into(), slots, below }
 }
-

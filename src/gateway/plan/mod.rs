@@ -35,6 +35,8 @@ pub struct Plan {
     pub after: Vec<Vec<StepId>>,
     pub layout: Layout,
     pub selection: Selection,
+    /// Whether it asks for the schema itself.
+    pub introspects: bool,
     /// As the planner made it, for people.
     pub tree: QueryPlan,
 }
@@ -67,8 +69,8 @@ pub fn make(
     overrides: PlannerOverrideContext,
     cancellation: &CancellationToken,
 ) -> Result<Plan, Refusal> {
-    let document =
-        safe_parse_operation(operation).map_err(|error| Refusal::new("GRAPHQL_PARSE_FAILED", error.to_string()))?;
+    let document = safe_parse_operation(operation)
+        .map_err(|error| Refusal::new("GRAPHQL_PARSE_FAILED", error.to_string()))?;
     let errors = validate(&supergraph.planner.consumer_schema.document, &document, &supergraph.rules);
     if !errors.is_empty() {
         let told = errors.into_iter().map(|error| {
@@ -78,8 +80,8 @@ pub fn make(
         });
         return Err(Refusal(told.collect()));
     }
-    let normalized =
-        normalize_operation(&supergraph.planner.supergraph, &document, name).map_err(|error| unnormalized(&error))?;
+    let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
+        .map_err(|error| unnormalized(&error))?;
     let operation = normalized.operation;
     let downstream = downstream(&operation.selection_set);
     let tree = if downstream.items.is_empty() {
@@ -95,7 +97,11 @@ pub fn make(
 /// What is left of a root selection for the subgraphs: not what the schema itself answers.
 fn downstream(set: &SelectionSet) -> SelectionSet {
     let items = set.items.iter().filter_map(|item| match item {
-        SelectionItem::Field(field) if matches!(field.name.as_str(), "__schema" | "__type" | "__typename") => None,
+        SelectionItem::Field(field)
+            if matches!(field.name.as_str(), "__schema" | "__type" | "__typename") =>
+        {
+            None
+        }
         SelectionItem::InlineFragment(fragment) => {
             let within = downstream(&fragment.selections);
             (!within.items.is_empty())
@@ -106,14 +112,19 @@ fn downstream(set: &SelectionSet) -> SelectionSet {
     SelectionSet { items: items.collect() }
 }
 
-fn prepare(supergraph: &Supergraph, operation: OperationDefinition, tree: QueryPlan) -> Result<Plan, Refusal> {
+fn prepare(
+    supergraph: &Supergraph,
+    operation: OperationDefinition,
+    tree: QueryPlan,
+) -> Result<Plan, Refusal> {
     let schema = &supergraph.schema;
     let (kind, root) = match operation.operation_kind {
         None | Some(OperationKind::Query) => (Kind::Query, schema.query),
         Some(OperationKind::Mutation) => (Kind::Mutation, schema.mutation),
         Some(OperationKind::Subscription) => (Kind::Subscription, schema.subscription),
     };
-    let root = root.ok_or_else(|| Refusal::new("QUERY_PLANNING_FAILED", "The schema has no such root type."))?;
+    let root =
+        root.ok_or_else(|| Refusal::new("QUERY_PLANNING_FAILED", "The schema has no such root type."))?;
     let mut stepping = Stepping { schema, layout: Layout::new(), steps: Vec::new() };
     if let Some(node) = &tree.node {
         stepping.add(node, &[], &[]);
@@ -127,13 +138,25 @@ fn prepare(supergraph: &Supergraph, operation: OperationDefinition, tree: QueryP
         match &mut step.target {
             Target::Root { shape, .. } => shape.settle(&layout),
             Target::Entities(lists) => {
-                lists.iter_mut().flat_map(|list| &mut list.places).for_each(|place| place.shape.settle(&layout));
+                lists
+                    .iter_mut()
+                    .flat_map(|list| &mut list.places)
+                    .for_each(|place| place.shape.settle(&layout));
             }
         }
     }
+    let introspects = introspects(&operation.selection_set);
     let selection = Selection::root(schema, root, operation.selection_set);
     let variables = operation.variable_definitions.unwrap_or_default();
-    Ok(Plan { kind, variables, steps, after, layout, selection, tree })
+    Ok(Plan { kind, variables, steps, after, layout, selection, introspects, tree })
+}
+
+fn introspects(set: &SelectionSet) -> bool {
+    set.items.iter().any(|item| match item {
+        SelectionItem::Field(field) => matches!(field.name.as_str(), "__schema" | "__type"),
+        SelectionItem::InlineFragment(fragment) => introspects(&fragment.selections),
+        SelectionItem::FragmentSpread(_) => false,
+    })
 }
 
 fn unnormalized(error: &NormalizationError) -> Refusal {
@@ -177,7 +200,9 @@ impl Refusal {
 
     /// Whether the same operation may fare better another time.
     pub fn is_passing(&self) -> bool {
-        self.0.iter().any(|error| error.extensions.get("code").is_some_and(|code| code == "SERVICE_UNAVAILABLE"))
+        self.0
+            .iter()
+            .any(|error| error.extensions.get("code").is_some_and(|code| code == "SERVICE_UNAVAILABLE"))
     }
 
     pub fn overloaded() -> Self {

@@ -5,27 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use hive_router_query_planner::graph::PlannerOverrideContext;
 use hive_router_query_planner::utils::cancellation::CancellationToken;
 use quick_cache::sync::Cache;
 use tokio::sync::oneshot;
 
 use super::{Plan, Refusal, make};
+use crate::gateway::metrics::Metrics;
+use crate::gateway::overrides::Overrides;
+use crate::gateway::settings::Plans;
 use crate::gateway::supergraph::Supergraph;
 
 /// Deeply nested operations need it: the planner recurses.
 const STACK: usize = 16 * 1024 * 1024;
-
-/// How plans are made.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    pub threads: usize,
-    /// Operations that may wait for a thread.
-    pub queue: usize,
-    pub time: Duration,
-    /// Plans and refusals that are kept.
-    pub kept: usize,
-}
 
 type Outcome = Result<Arc<Plan>, Arc<Refusal>>;
 
@@ -35,6 +26,7 @@ pub struct Question {
     pub supergraph: u64,
     pub operation: Arc<str>,
     pub name: Option<String>,
+    pub overrides: Overrides,
 }
 
 struct Task {
@@ -48,26 +40,34 @@ pub struct Planners {
     known: Cache<Question, Outcome>,
     tasks: mpsc::SyncSender<Task>,
     time: Duration,
+    metrics: Arc<Metrics>,
 }
 
 impl Planners {
-    pub fn new(limits: &Limits) -> std::io::Result<Self> {
-        let (tasks, queue) = mpsc::sync_channel(limits.queue);
+    /// # Errors
+    /// A thread that cannot be started.
+    pub fn new(settings: &Plans, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        let (tasks, queue) = mpsc::sync_channel(settings.queue);
         let queue = Arc::new(Mutex::new(queue));
-        for number in 0..limits.threads {
-            let (queue, time) = (queue.clone(), limits.time);
+        let time = Duration::from_millis(settings.milliseconds);
+        for number in 0..settings.threads {
+            let queue = queue.clone();
             let thread = std::thread::Builder::new().name(format!("planner-{number}")).stack_size(STACK);
             thread.spawn(move || work(&queue, time))?;
         }
-        Ok(Self { known: Cache::new(limits.kept), tasks, time: limits.time })
+        Ok(Self { known: Cache::new(settings.kept), tasks, time, metrics })
     }
 
     /// The plan of an operation. Who asks for the same at the same time waits for the same.
-    pub async fn plan(&self, supergraph: &Arc<Supergraph>, operation: &str, name: Option<&str>) -> Outcome {
-        let question =
-            Question { supergraph: supergraph.id, operation: operation.into(), name: name.map(str::to_owned) };
+    pub async fn plan(&self, supergraph: &Arc<Supergraph>, question: Question) -> Outcome {
+        if let Some(known) = self.known.get(&question) {
+            self.metrics.planned("known");
+            return known;
+        }
         let made = self.known.get_or_insert_async(&question, async {
-            match self.ask(supergraph.clone(), question.clone()).await {
+            let outcome = self.ask(supergraph.clone(), question.clone()).await;
+            self.metrics.planned(if outcome.is_ok() { "made" } else { "refused" });
+            match outcome {
                 // Another time it may not be so.
                 Err(refusal) if refusal.is_passing() => Err(refusal),
                 outcome => Ok(outcome),
@@ -101,7 +101,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Task>>, time: Duration) {
         let asked = (&*question.operation, question.name.as_deref());
         let planned = catch_unwind(AssertUnwindSafe(|| {
             let cancellation = CancellationToken::with_timeout(time);
-            make(&supergraph, asked, PlannerOverrideContext::default(), &cancellation)
+            make(&supergraph, asked, question.overrides.context(), &cancellation)
         }));
         let outcome = match planned {
             Ok(Ok(plan)) => Ok(Arc::new(plan)),

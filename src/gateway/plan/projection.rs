@@ -63,8 +63,14 @@ pub enum FieldKind {
     Typename,
     /// `__schema` and `__type`, answered from the schema itself.
     Introspection(FieldSelection),
-    Leaf { wrapping: Wrapping, leaf: Leaf },
-    Composite { wrapping: Wrapping, selection: Selection },
+    Leaf {
+        wrapping: Wrapping,
+        leaf: Leaf,
+    },
+    Composite {
+        wrapping: Wrapping,
+        selection: Selection,
+    },
 }
 
 /// The values of a scalar or an enum.

@@ -186,9 +186,8 @@ impl Making<'_> {
                 ShapeField { key: key.into(), slot, kind }
             })
             .collect();
-        let index = (fields.len() > MANY).then(|| {
-            fields.iter().enumerate().map(|(number, field)| (field.key.clone(), number)).collect()
-        });
+        let index = (fields.len() > MANY)
+            .then(|| fields.iter().enumerate().map(|(number, field)| (field.key.clone(), number)).collect());
         let retyped = rewrites.iter().filter_map(|rewrite| self.retyped(rewrite)).collect();
         Shape { position, fields, index, retyped, is_contended: false }
     }

@@ -39,7 +39,10 @@ pub struct Step {
 #[derive(Debug)]
 pub enum Target {
     /// Fields of the root type, for the objects at a path: mostly the root itself.
-    Root { at: Path, shape: Shape },
+    Root {
+        at: Path,
+        shape: Shape,
+    },
     Entities(Vec<Entities>),
 }
 

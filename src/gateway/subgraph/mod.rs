@@ -1,121 +1,127 @@
-//! Calling subgraphs over HTTP.
+//! Calling subgraphs.
 
-use std::time::Duration;
+pub mod client;
+pub mod failure;
+pub mod headers;
+pub mod share;
+pub mod trace;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::{HeaderValue, Method, Request, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use axum::http::{HeaderMap, Uri};
+use futures_util::FutureExt;
+use futures_util::future::Either;
 
-use super::execute::errors::GraphqlError;
+use super::metrics::Metrics;
 use super::plan::steps::Step;
-use super::supergraph::Supergraph;
+use super::settings::Gateway;
+use crate::ids::Ids;
+use client::SubgraphClient;
+use headers::Rules;
+use share::Flights;
+use trace::Trace;
 
-/// Why a subgraph has brought nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No connection, or one that ended too early.
-    Unreachable,
-    TimedOut,
-    /// A status that is no success, and no GraphQL beside it.
-    Status(u16),
-    /// No GraphQL.
-    Malformed,
-    TooLarge,
-    /// The supergraph names a subgraph that it does not have.
-    Unknown,
-}
+pub use failure::Failure;
 
-impl Failure {
-    /// What the client is told; `name` is the subgraph's, if it is told that.
-    pub fn error(&self, name: Option<&str>) -> GraphqlError {
-        let (code, what) = match self {
-            Self::Unreachable => ("SUBGRAPH_UNREACHABLE", "cannot be reached".to_owned()),
-            Self::TimedOut => ("SUBGRAPH_TIMEOUT", "did not answer in time".to_owned()),
-            Self::Status(status) => ("SUBGRAPH_HTTP_ERROR", format!("answered with status {status}")),
-            Self::Malformed => ("SUBGRAPH_MALFORMED_RESPONSE", "did not answer with GraphQL".to_owned()),
-            Self::TooLarge => ("SUBGRAPH_RESPONSE_TOO_LARGE", "answered with too much".to_owned()),
-            Self::Unknown => ("SUBGRAPH_UNKNOWN", "is not in the supergraph".to_owned()),
-        };
-        match name {
-            Some(name) => GraphqlError::new(code, format!("The subgraph `{name}` {what}.")).of_subgraph(name),
-            None => GraphqlError::new(code, format!("A subgraph {what}.")),
-        }
-    }
-}
-
-/// How subgraphs are called.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub connect: Duration,
-    pub whole: Duration,
-    pub answer_bytes: usize,
-    /// Whether clients are told which subgraph an error is of.
-    pub show_names: bool,
-}
-
-/// The connections to all subgraphs.
+/// All subgraphs of one supergraph.
 pub struct Calls {
-    client: Client<HttpConnector, Full<Bytes>>,
-    settings: Settings,
+    subgraphs: BTreeMap<String, Arc<Subgraph>>,
+    ids: Ids,
+    metrics: Arc<Metrics>,
+    show_names: bool,
+}
+
+struct Subgraph {
+    name: String,
+    client: SubgraphClient,
+    rules: Rules,
+    /// Calls under way that others may join; absent if each one is made by itself.
+    flights: Option<Flights<Call, Result<Bytes, Failure>>>,
+}
+
+/// All that an answer of a subgraph can depend on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Call {
+    body: Bytes,
+    headers: Vec<(String, Bytes)>,
 }
 
 impl Calls {
-    pub fn new(settings: Settings) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(settings.connect));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector);
-        Self { client, settings }
-    }
-
-    async fn post(&self, uri: Uri, body: Bytes) -> Result<Bytes, Failure> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static("application/graphql-response+json, application/json;q=0.9"),
-        );
-        let call = async {
-            let response = self.client.request(request).await.map_err(|_| Failure::Unreachable)?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), self.settings.answer_bytes);
-            let bytes = body.collect().await.map_err(|error| {
-                if error.is::<http_body_util::LengthLimitError>() { Failure::TooLarge } else { Failure::Unreachable }
-            })?;
-            let bytes = bytes.to_bytes();
-            let is_graphql = status.is_success() || bytes.first() == Some(&b'{');
-            if is_graphql { Ok(bytes) } else { Err(Failure::Status(status.as_u16())) }
-        };
-        tokio::time::timeout(self.settings.whole, call).await.unwrap_or(Err(Failure::TimedOut))
+    /// # Errors
+    /// A setting that cannot be followed.
+    pub fn new(
+        urls: &BTreeMap<String, Uri>,
+        settings: &Gateway,
+        (ids, metrics): (Ids, Arc<Metrics>),
+    ) -> anyhow::Result<Self> {
+        let subgraphs = urls.iter().map(|(name, url)| {
+            let own = settings.of(name);
+            let rules = Rules::new(&own)?;
+            let url = settings.url_of(name)?.unwrap_or_else(|| url.clone());
+            let flights = own.share.then(Flights::default);
+            let subgraph =
+                Subgraph { name: name.clone(), client: SubgraphClient::new(url, own), rules, flights };
+            Ok((name.clone(), Arc::new(subgraph)))
+        });
+        let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
+        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names })
     }
 }
 
 /// The subgraphs as one request of a client calls them.
 pub struct Subgraphs<'a> {
-    pub calls: &'a Calls,
-    pub supergraph: &'a Supergraph,
+    calls: &'a Calls,
+    /// The client's.
+    headers: &'a HeaderMap,
+    trace: Trace,
 }
 
 impl<'a> Subgraphs<'a> {
-    pub fn fetch(&self, step: &'a Step, body: Vec<u8>) -> impl Future<Output = Result<Bytes, Failure>> + Send + use<'a> {
-        let (calls, uri) = (self.calls, self.supergraph.subgraphs.get(&step.subgraph).cloned());
-        async move {
-            let uri = uri.ok_or(Failure::Unknown)?;
-            calls.post(uri, body.into()).await
-        }
+    pub fn new(calls: &'a Calls, headers: &'a HeaderMap) -> Self {
+        let trace = Trace::of(headers, u128::from_be_bytes(calls.ids.bytes()));
+        Self { calls, headers, trace }
+    }
+
+    /// Calls the subgraph of a step.
+    pub fn fetch(
+        &self,
+        step: &Step,
+        body: Vec<u8>,
+    ) -> impl Future<Output = Result<Bytes, Failure>> + Send + use<> {
+        let Some(subgraph) = self.calls.subgraphs.get(&step.subgraph).cloned() else {
+            return Either::Left(std::future::ready(Err(Failure::Unknown)));
+        };
+        let headers = subgraph.rules.apply(self.headers);
+        let mut sent = headers.clone();
+        self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
+        let (metrics, is_mutation, body) = (self.calls.metrics.clone(), step.is_mutation, Bytes::from(body));
+        Either::Right(async move {
+            let began = std::time::Instant::now();
+            let outcome = match subgraph.flights.clone().filter(|_| !is_mutation) {
+                Some(flights) => {
+                    let call = Call { body: body.clone(), headers: told_apart(&headers) };
+                    let own = subgraph.clone();
+                    let begin = || async move { own.client.call(body, &sent, true).await }.boxed();
+                    flights.join(call, begin).await
+                }
+                None => subgraph.client.call(body, &sent, !is_mutation).await,
+            };
+            metrics.called(&subgraph.name, &outcome, began.elapsed());
+            outcome
+        })
     }
 
     pub fn shown_name<'n>(&self, name: &'n str) -> Option<&'n str> {
-        self.calls.settings.show_names.then_some(name)
+        self.calls.show_names.then_some(name)
     }
 }
 
+/// Headers as what tells two calls apart: all of them, in their order.
+fn told_apart(headers: &HeaderMap) -> Vec<(String, Bytes)> {
+    let told = headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())));
+    told.collect()
+}

@@ -1,5 +1,7 @@
 //! A supergraph: the schema that clients see, and which subgraph has what of it.
 
+pub mod source;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +15,7 @@ use hive_router_query_planner::utils::parsing::safe_parse_schema;
 
 use super::introspection::Introspection;
 use super::schema::ApiSchema;
+use super::settings::parse_url;
 use super::variables::InputTypes;
 
 /// A supergraph that can be planned over.
@@ -64,7 +67,8 @@ impl Supergraph {
     }
 
     fn parse_trusting(text: &str) -> Result<Self, SupergraphError> {
-        let document = safe_parse_schema(text).map_err(|error| SupergraphError::Unparsable(error.to_string()))?;
+        let document =
+            safe_parse_schema(text).map_err(|error| SupergraphError::Unparsable(error.to_string()))?;
         let subgraphs = subgraphs(&document)?;
         if let Some(guard) = guard_in(&document) {
             return Err(SupergraphError::Unenforced(guard));
@@ -90,7 +94,9 @@ impl Supergraph {
 fn subgraphs(document: &Document<'static, String>) -> Result<BTreeMap<String, Uri>, SupergraphError> {
     use graphql_tools::parser::schema::Value;
     let graphs = document.definitions.iter().find_map(|definition| match definition {
-        Definition::TypeDefinition(TypeDefinition::Enum(graphs)) if graphs.name == "join__Graph" => Some(graphs),
+        Definition::TypeDefinition(TypeDefinition::Enum(graphs)) if graphs.name == "join__Graph" => {
+            Some(graphs)
+        }
         _ => None,
     });
     let graphs = graphs.ok_or(SupergraphError::NotComposed)?;
@@ -107,12 +113,9 @@ fn subgraphs(document: &Document<'static, String>) -> Result<BTreeMap<String, Ur
         let (Some(name), Some(url)) = (argument("name"), argument("url")) else {
             return Err(SupergraphError::NotComposed);
         };
-        let parsed = url.parse::<Uri>().ok().filter(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        // One that is never called over the network may have no URL.
-        let parsed = match parsed {
+        let parsed = match parse_url(&url) {
             Some(uri) => uri,
+            // One that the configuration gives a URL, or that is never called.
             None if url.is_empty() => Uri::from_static("http://invalid."),
             None => return Err(SupergraphError::BadUrl { name, url }),
         };
