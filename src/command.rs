@@ -25,7 +25,7 @@ use crate::gateway::supergraph::source::Source;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
 use crate::store::{self, MigrationState, Standing};
-use crate::{app, graph, http, sandbox, seed, shutdown, telemetry};
+use crate::{app, graph, http, sandbox, seed, shutdown, telemetry, tls};
 
 /// How long requests to a sandbox get to end when it stops.
 const SANDBOX_DRAIN: Duration = Duration::from_secs(5);
@@ -98,6 +98,7 @@ async fn run_until_stopped(
 /// Serves only the federation engine, until it is asked to stop. `supergraph` is a file or a URL.
 pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketAddr) -> anyhow::Result<()> {
     telemetry::init(&config)?;
+    tls::choose_library();
     config.gateway.check()?;
     let mut source = Source::new(supergraph.as_deref().unwrap_or(&config.gateway.supergraph))?;
     let text = source.changed().await?.unwrap_or_default();

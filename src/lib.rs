@@ -28,4 +28,5 @@ pub mod session;
 mod shutdown;
 pub mod store;
 mod telemetry;
+mod tls;
 pub mod verification;

@@ -70,9 +70,15 @@ pub struct Differences {
     pub circuit_calls: Option<usize>,
     pub circuit_percent: Option<u8>,
     pub circuit_seconds: Option<u64>,
+    #[serde(deserialize_with = "some_list")]
     pub forward_headers: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_list")]
     pub remove_headers: Option<Vec<String>>,
     pub set_headers: Option<IndexMap<String, String>>,
+}
+
+fn some_list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    list(deserializer).map(Some)
 }
 
 impl Subgraph {

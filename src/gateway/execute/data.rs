@@ -10,6 +10,9 @@ use crate::gateway::plan::layout::Layout;
 use crate::gateway::plan::layout::{PositionId, Slot};
 use crate::gateway::schema::TypeId;
 
+/// The number that stands for what is in no answer as it came.
+const OWN: u32 = u32::MAX;
+
 /// Where a piece of JSON stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -57,6 +60,8 @@ pub enum Value {
 #[derive(Default)]
 pub struct Data {
     buffers: Vec<Bytes>,
+    /// Pieces that the reader could not leave where they were: strings with escapes.
+    own: Vec<u8>,
     slots: Vec<Value>,
     items: Vec<Value>,
 }
@@ -68,19 +73,23 @@ impl Data {
         (self.buffers.len() - 1) as u32
     }
 
-    pub fn buffer(&self, number: u32) -> &Bytes {
-        &self.buffers[number as usize]
-    }
-
-    /// The piece of answer `buffer` that `piece` is, by its address.
-    pub fn span(&self, buffer: u32, piece: &str) -> Span {
-        let start = piece.as_ptr() as usize - self.buffer(buffer).as_ptr() as usize;
-        Span { buffer, start: start as u32, length: piece.len() as u32 }
+    /// Where `piece` of answer `buffer` stands; one that is a copy is kept.
+    pub fn span(&mut self, buffer: u32, piece: &str) -> Span {
+        let whole = &self.buffers[buffer as usize];
+        let start = (piece.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        let is_within = start.checked_add(piece.len()).is_some_and(|end| end <= whole.len());
+        if is_within {
+            return Span { buffer, start: start as u32, length: piece.len() as u32 };
+        }
+        let start = self.own.len() as u32;
+        self.own.extend_from_slice(piece.as_bytes());
+        Span { buffer: OWN, start, length: piece.len() as u32 }
     }
 
     pub fn bytes(&self, span: Span) -> &[u8] {
+        let whole = if span.buffer == OWN { &self.own } else { self.buffers[span.buffer as usize].as_ref() };
         let start = span.start as usize;
-        &self.buffer(span.buffer)[start..start + span.length as usize]
+        &whole[start..start + span.length as usize]
     }
 
     /// A new object with nothing in it.

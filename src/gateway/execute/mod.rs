@@ -16,12 +16,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value as Json};
 
-use data::{Data, Object, Value};
+use data::{Data, Object};
 use entities::ReadEntities;
 use errors::{GraphqlError, PathSegment, SubgraphError};
 use failures::Errors;
 use project::Projector;
-use read::{Answer, ReadObject, Reader};
+use read::{Had, ReadAnswer, ReadRoot, Reader};
 use represent::{Representations, Writer};
 use walk::{objects_at, places_of};
 
@@ -158,35 +158,32 @@ impl<'a> Execution<'a> {
 
     fn read(&mut self, step: &Step, sent: &[Representations], bytes: Bytes) -> Result<(), Failure> {
         let buffer = self.data.add(bytes.clone());
-        let answer: Answer<'_> = sonic_rs::from_slice(&bytes).map_err(|_| Failure::Malformed)?;
-        if answer.data.is_none() && answer.errors.is_none() {
+        let objects = match &step.target {
+            Target::Root { at, .. } => objects_at(&self.data, self.root, at),
+            Target::Entities(_) => Vec::new(),
+        };
+        let mut reader = Reader {
+            data: &mut self.data,
+            layout: &self.plan.layout,
+            schema: &self.supergraph.schema,
+            buffer,
+        };
+        let reader = &mut reader;
+        let mut json = sonic_rs::Deserializer::from_slice(&bytes);
+        let read = match &step.target {
+            Target::Root { shape, .. } => {
+                ReadAnswer(ReadRoot { reader, shape, objects }).deserialize(&mut json)
+            }
+            Target::Entities(lists) => {
+                ReadAnswer(ReadEntities { reader, lists, sent }).deserialize(&mut json)
+            }
+        };
+        let Had { data, errors } = read.map_err(|_| Failure::Malformed)?;
+        json.end().map_err(|_| Failure::Malformed)?;
+        if data.is_none() && errors.is_none() {
             return Err(Failure::Malformed);
         }
-        if let Some(data) = &answer.data {
-            let mut json = sonic_rs::Deserializer::from_str(data.as_raw_str());
-            let objects = match &step.target {
-                Target::Root { at, .. } => objects_at(&self.data, self.root, at),
-                Target::Entities(_) => Vec::new(),
-            };
-            let mut reader = Reader {
-                data: &mut self.data,
-                layout: &self.plan.layout,
-                schema: &self.supergraph.schema,
-                buffer,
-            };
-            let read = match &step.target {
-                Target::Root { shape, .. } => read_root(&mut reader, shape, &objects, &mut json),
-                Target::Entities(lists) => {
-                    ReadEntities { reader: &mut reader, lists, sent }.deserialize(&mut json)
-                }
-            };
-            read.map_err(|_| Failure::Malformed)?;
-        }
-        if let Some(errors) = &answer.errors {
-            let errors: Option<Vec<SubgraphError>> =
-                sonic_rs::from_str(errors.as_raw_str()).map_err(|_| Failure::Malformed)?;
-            self.take_errors(step, sent, errors.unwrap_or_default());
-        }
+        self.take_errors(step, sent, errors.unwrap_or_default());
         Ok(())
     }
 
@@ -267,26 +264,6 @@ impl<'a> Execution<'a> {
         let data = projector.out;
         Executed { data, errors: self.errors.into_list() }
     }
-}
-
-/// Reads fields of the root type into the objects that are to have them.
-fn read_root<'de>(
-    reader: &mut Reader<'_>,
-    shape: &Shape,
-    objects: &[Object],
-    json: &mut sonic_rs::Deserializer<sonic_rs::Read<'de>>,
-) -> Result<(), sonic_rs::Error> {
-    if let [object] = objects {
-        ReadObject { reader, shape, into: Some(*object) }.deserialize(json)?;
-        return Ok(());
-    }
-    let read = ReadObject { reader: &mut *reader, shape, into: None }.deserialize(json)?;
-    if let Value::Object(from) = read {
-        for into in objects {
-            reader.data.merge_objects(reader.layout, shape.position, *into, from);
-        }
-    }
-    Ok(())
 }
 
 /// Puts a comma before what comes next, unless it is the first behind `start`.

@@ -154,7 +154,7 @@ impl<'a> Projector<'a> {
         }
     }
 
-    fn leaf(&mut self, wrapping: &'a Wrapping, leaf: Leaf, raw: &'a [u8]) -> Result<(), Bubble> {
+    fn leaf(&mut self, wrapping: &Wrapping, leaf: Leaf, raw: &[u8]) -> Result<(), Bubble> {
         let start = self.out.len();
         let of = match wrapping {
             _ if raw == b"null" => return self.null(wrapping),
@@ -182,9 +182,8 @@ impl<'a> Projector<'a> {
             }
             // It was read once already, so it does parse.
             let Ok(item) = item else { break };
-            let Some(item) = part(raw, item.as_raw_str()) else { break };
             self.path.push(Step::Index(index));
-            written = self.leaf(of, leaf, item);
+            written = self.leaf(of, leaf, item.as_raw_str().as_bytes());
             self.path.pop();
             if written.is_err() {
                 break;
@@ -258,10 +257,4 @@ impl Step<'_> {
             Self::Index(index) => PathSegment::Index(index),
         }
     }
-}
-
-/// The part of `whole` that `piece` is.
-fn part<'a>(whole: &'a [u8], piece: &str) -> Option<&'a [u8]> {
-    let start = (piece.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    whole.get(start..start + piece.len())
 }

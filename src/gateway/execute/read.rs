@@ -2,11 +2,13 @@
 //!
 //! What was not asked for is passed over; what has another form than was asked for becomes [`Value::Misfit`].
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sonic_rs::LazyValue;
 
 use super::data::{Data, Object, Value};
+use super::errors::SubgraphError;
 use crate::gateway::plan::layout::{Layout, Slot};
 use crate::gateway::plan::shape::{FieldKind, Shape};
 use crate::gateway::schema::ApiSchema;
@@ -68,6 +70,32 @@ impl<'de> DeserializeSeed<'de> for ReadObject<'_, '_> {
             shape: self.shape,
             present: self.into.map_or(Value::Absent, Value::Object),
         })
+    }
+}
+
+/// Reads fields of the root type into the objects that are to have them.
+pub struct ReadRoot<'r, 'a> {
+    pub reader: &'r mut Reader<'a>,
+    pub shape: &'r Shape,
+    pub objects: Vec<Object>,
+}
+
+impl<'de> DeserializeSeed<'de> for ReadRoot<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Self { reader, shape, objects } = self;
+        if let [object] = objects.as_slice() {
+            ReadObject { reader, shape, into: Some(*object) }.deserialize(deserializer)?;
+            return Ok(());
+        }
+        let read = ReadObject { reader: &mut *reader, shape, into: None }.deserialize(deserializer)?;
+        if let Value::Object(from) = read {
+            for into in objects {
+                reader.data.merge_objects(reader.layout, shape.position, into, from);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -178,11 +206,47 @@ impl Visitor<'_> for FindField<'_> {
     }
 }
 
-/// What a subgraph's answer consists of. `data` and `extensions` are as they came.
-#[derive(Deserialize)]
-pub struct Answer<'a> {
-    #[serde(borrow, default)]
-    pub data: Option<LazyValue<'a>>,
-    #[serde(borrow, default)]
-    pub errors: Option<LazyValue<'a>>,
+/// Reads a subgraph's answer: `data` by `D`, and the errors.
+pub struct ReadAnswer<D>(pub D);
+
+/// What an answer had.
+pub struct Had<T> {
+    /// Absent without `data`.
+    pub data: Option<T>,
+    /// Absent without `errors`.
+    pub errors: Option<Vec<SubgraphError>>,
+}
+
+impl<'de, D: DeserializeSeed<'de>> DeserializeSeed<'de> for ReadAnswer<D> {
+    type Value = Had<D::Value>;
+
+    fn deserialize<R: Deserializer<'de>>(self, deserializer: R) -> Result<Self::Value, R::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, D: DeserializeSeed<'de>> Visitor<'de> for ReadAnswer<D> {
+    type Value = Had<D::Value>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an answer of GraphQL")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let (mut seed, mut data, mut errors) = (Some(self.0), None, None);
+        while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
+            match (&*key, seed.take()) {
+                ("data", Some(first)) => data = Some(entries.next_value_seed(first)?),
+                ("errors", unread) => {
+                    seed = unread;
+                    errors = entries.next_value::<Option<Vec<SubgraphError>>>()?;
+                }
+                (_, unread) => {
+                    seed = unread;
+                    entries.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Had { data, errors })
+    }
 }

@@ -7,6 +7,7 @@ pub mod projection;
 pub mod shape;
 pub mod steps;
 
+use graphql_tools::parser::query::{Definition, Document, OperationDefinition as OperationAst};
 use graphql_tools::validation::validate::validate;
 use hive_router_query_planner::ast::normalization::error::NormalizationError;
 use hive_router_query_planner::ast::normalization::normalize_operation;
@@ -71,6 +72,7 @@ pub fn make(
 ) -> Result<Plan, Refusal> {
     let document = safe_parse_operation(operation)
         .map_err(|error| Refusal::new("GRAPHQL_PARSE_FAILED", error.to_string()))?;
+    require_operation(&document, name)?;
     let errors = validate(&supergraph.planner.consumer_schema.document, &document, &supergraph.rules);
     if !errors.is_empty() {
         let told = errors.into_iter().map(|error| {
@@ -92,6 +94,29 @@ pub fn make(
         planned.map_err(|error| unplanned(&error))?
     };
     prepare(supergraph, operation, tree)
+}
+
+/// The planner takes the only operation of a document also by another name.
+fn require_operation(document: &Document<'static, String>, name: Option<&str>) -> Result<(), Refusal> {
+    let operations = document.definitions.iter().filter_map(|definition| match definition {
+        Definition::Operation(operation) => Some(match operation {
+            OperationAst::Query(query) => query.name.as_deref(),
+            OperationAst::Mutation(mutation) => mutation.name.as_deref(),
+            OperationAst::Subscription(subscription) => subscription.name.as_deref(),
+            OperationAst::SelectionSet(_) => None,
+        }),
+        Definition::Fragment(_) => None,
+    });
+    let names: Vec<Option<&str>> = operations.collect();
+    let message = match name {
+        Some(name) if !names.contains(&Some(name)) => format!("The document has no operation `{name}`."),
+        None if names.len() > 1 => {
+            "The document has several operations; say which one in `operationName`.".to_owned()
+        }
+        _ if names.is_empty() => "The document has no operation.".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Refusal::new("BAD_USER_INPUT", message))
 }
 
 /// What is left of a root selection for the subgraphs: not what the schema itself answers.
@@ -161,16 +186,6 @@ fn introspects(set: &SelectionSet) -> bool {
 
 fn unnormalized(error: &NormalizationError) -> Refusal {
     match error {
-        NormalizationError::SpecifiedOperationNotFound { operation_name } => {
-            Refusal::new("BAD_USER_INPUT", format!("The document has no operation `{operation_name}`."))
-        }
-        NormalizationError::OperationNotFound => {
-            Refusal::new("BAD_USER_INPUT", "The document has no operation.")
-        }
-        NormalizationError::MultipleMatchingOperationsFound => Refusal::new(
-            "BAD_USER_INPUT",
-            "The document has several operations; say which one in `operationName`.",
-        ),
         NormalizationError::TypeForOperationNotFound { kind } => {
             Refusal::new("GRAPHQL_VALIDATION_FAILED", format!("The schema has no {kind} type."))
         }
