@@ -136,7 +136,7 @@ impl<'a> Execution<'a> {
         separate(body, start);
         body.extend_from_slice(list.variable.as_bytes());
         body.push(b'[');
-        let mut representations = Representations::new();
+        let mut representations = Representations::default();
         for (number, place) in list.places.iter().enumerate() {
             let writer = Writer { data: &self.data, schema: &self.supergraph.schema, input: &place.input };
             for object in objects_at(&self.data, self.root, &place.at) {

@@ -10,6 +10,7 @@ use crate::gateway::plan::layout::Slot;
 use crate::gateway::schema::{ApiSchema, TypeId};
 
 /// A list of representations under way, and who gets what comes for each.
+#[derive(Default)]
 pub struct Representations {
     /// Where each one stands in the request.
     written: Vec<(usize, usize)>,
@@ -31,16 +32,6 @@ struct Target {
 }
 
 impl Representations {
-    pub fn new() -> Self {
-        Self {
-            written: Vec::new(),
-            known: HashTable::new(),
-            hasher: RandomState::new(),
-            last: Vec::new(),
-            targets: Vec::new(),
-        }
-    }
-
     pub fn is_empty(&self) -> bool {
         self.written.is_empty()
     }

@@ -29,11 +29,7 @@ pub fn objects_at(data: &Data, root: Object, path: &Path) -> Vec<Object> {
 
 fn gather(data: &Data, value: Value, seen: &mut Marks, objects: &mut Vec<Object>) {
     match value {
-        Value::Object(object) => {
-            if seen.mark(object.number()) {
-                objects.push(object);
-            }
-        }
+        Value::Object(object) if seen.mark(object.number()) => objects.push(object),
         Value::List(list) => data.items(list).iter().for_each(|item| gather(data, *item, seen, objects)),
         _ => {}
     }
@@ -81,10 +77,10 @@ impl<W: Fn(Object) -> bool> Walk<'_, W> {
                 }
             }
             (Value::Object(object), []) if (self.wanted)(object) => self.found.push(self.at.clone()),
-            (Value::Object(object), [PathSegment::Types(types), rest @ ..]) => {
-                if is_of(self.data, object, types) {
-                    self.go(rest, position, value);
-                }
+            (Value::Object(object), [PathSegment::Types(types), rest @ ..])
+                if is_of(self.data, object, types) =>
+            {
+                self.go(rest, position, value);
             }
             (Value::Object(object), [PathSegment::Slot(slot), rest @ ..]) => {
                 let Some(child) = self.layout.child(position, *slot) else { return };

@@ -75,7 +75,7 @@ fn collect(
         match item {
             SelectionItem::Field(field) if field.selection_identifier() == "__typename" => {}
             SelectionItem::Field(field) => {
-                items.push(input_field(schema, layout, (position, field), rewrites))
+                items.push(input_field(schema, layout, (position, field), rewrites));
             }
             SelectionItem::InlineFragment(fragment) => {
                 let mut within = Vec::new();

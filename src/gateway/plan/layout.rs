@@ -59,12 +59,15 @@ impl Position {
     }
 }
 
-impl Layout {
-    pub const ROOT: PositionId = PositionId(0);
-
-    pub fn new() -> Self {
+impl Default for Layout {
+    /// The root alone.
+    fn default() -> Self {
         Self { positions: vec![Position::new()] }
     }
+}
+
+impl Layout {
+    pub const ROOT: PositionId = PositionId(0);
 
     fn position(&self, id: PositionId) -> &Position {
         &self.positions[id.0 as usize]

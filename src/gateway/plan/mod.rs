@@ -150,7 +150,7 @@ fn prepare(
     };
     let root =
         root.ok_or_else(|| Refusal::new("QUERY_PLANNING_FAILED", "The schema has no such root type."))?;
-    let mut stepping = Stepping { schema, layout: Layout::new(), steps: Vec::new() };
+    let mut stepping = Stepping { schema, layout: Layout::default(), steps: Vec::new() };
     if let Some(node) = &tree.node {
         stepping.add(node, &[], &[]);
     }

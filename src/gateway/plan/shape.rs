@@ -135,11 +135,11 @@ impl<'a> Pending<'a> {
 }
 
 fn rewrites_at_top(rewrites: &[FetchRewrite]) -> Vec<Pending<'_>> {
-    let path = |rewrite| match rewrite {
-        &FetchRewrite::ValueSetter(ref setter) => setter.path.as_slice(),
-        FetchRewrite::KeyRenamer(renamer) => renamer.path.as_slice(),
-    };
-    rewrites.iter().map(|rewrite| Pending::new(path(rewrite), rewrite)).collect()
+    let pending = rewrites.iter().map(|rewrite| match rewrite {
+        FetchRewrite::ValueSetter(setter) => Pending::new(&setter.path, rewrite),
+        FetchRewrite::KeyRenamer(renamer) => Pending::new(&renamer.path, rewrite),
+    });
+    pending.collect()
 }
 
 /// Those rewrites that are for what is below `key`.

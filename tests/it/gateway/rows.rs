@@ -16,8 +16,6 @@ pub type Compute = fn(&Map<String, Value>, &Map<String, Value>) -> Value;
 #[derive(Clone, Default)]
 pub struct Rows {
     rows: Vec<Value>,
-    /// The types that an interface or a union stands for.
-    possible: HashMap<String, Vec<String>>,
     computed: HashMap<(String, String), Compute>,
     /// Fields that answer with an error.
     failing: Vec<(String, String)>,
@@ -37,11 +35,6 @@ impl Rows {
 
     pub fn failing(mut self, ty: &str, field: &str) -> Self {
         self.failing.push((ty.to_owned(), field.to_owned()));
-        self
-    }
-
-    pub fn abstracted(mut self, name: &str, types: &[&str]) -> Self {
-        self.possible.insert(name.to_owned(), types.iter().map(|ty| (*ty).to_owned()).collect());
         self
     }
 
@@ -71,10 +64,6 @@ impl Rows {
             whole.insert(key.clone(), value.clone());
         }
         whole
-    }
-
-    fn is(&self, ty: &str, condition: &str) -> bool {
-        ty == condition || self.possible.get(condition).is_some_and(|types| types.iter().any(|own| own == ty))
     }
 }
 
@@ -133,7 +122,7 @@ impl<'a> Asking<'a> {
                 }
                 Selection::InlineFragment(fragment) if self.is_shown(&fragment.directives) => {
                     let fits = match &fragment.type_condition {
-                        Some(TypeCondition::On(name)) => self.rows.is(ty, name),
+                        Some(TypeCondition::On(name)) => ty == name,
                         None => true,
                     };
                     if fits {
@@ -149,7 +138,7 @@ impl<'a> Asking<'a> {
                     });
                     let fragment = named.expect("the fragment is there");
                     let TypeCondition::On(name) = &fragment.type_condition;
-                    if self.rows.is(ty, name) {
+                    if ty == name {
                         self.collect(ty, &fragment.selection_set, fields);
                     }
                 }
