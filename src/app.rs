@@ -28,6 +28,7 @@ use crate::profile::{self, EndGrace, RefreshProfile};
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::Tokens;
 use crate::store::{self, Database, Obstacle, Runner, Store};
+use crate::tls;
 use crate::verification::{self, DeliverCode, EraseExpired};
 
 /// How long a process that stops tries to tell the other replicas what it committed last.
@@ -148,8 +149,7 @@ pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Res
 }
 
 async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {
-    // Two libraries bring one each, and a third then does not know which to take. Done twice is done.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tls::choose_library();
     let redis = RedisServers::from_config(&config.redis).context("configuration")?;
     // Other replicas on one PostgreSQL would not be heard, and what is cached here would be believed.
     ensure!(redis.is_some() || config.is_embedded(), "database.url is set, and redis.url is not");

@@ -5,21 +5,27 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::serve::ListenerExt;
 use chrono::SecondsFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::gateway::supergraph::source::Source;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
 use crate::store::{self, MigrationState, Standing};
-use crate::{app, graph, http, sandbox, seed, shutdown, telemetry};
+use crate::{app, graph, http, sandbox, seed, shutdown, telemetry, tls};
 
 /// How long requests to a sandbox get to end when it stops.
 const SANDBOX_DRAIN: Duration = Duration::from_secs(5);
@@ -86,6 +92,42 @@ async fn run_until_stopped(
     }
     stop.await;
     anyhow::ensure!(!replaced, "the database has a new epoch; start this program again");
+    Ok(())
+}
+
+/// Serves only the federation engine, until it is asked to stop. `supergraph` is a file or a URL.
+pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketAddr) -> anyhow::Result<()> {
+    telemetry::init(&config)?;
+    tls::choose_library();
+    config.gateway.check()?;
+    let mut source = Source::new(supergraph.as_deref().unwrap_or(&config.gateway.supergraph))?;
+    let text = source.changed().await?.unwrap_or_default();
+    let gateway = Gateway::new(&text, config.gateway, Ids::random())
+        .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let following = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow(source)));
+    print(format_args!("Gateway listens on http://{}", listener.local_addr()?))?;
+    let (stop, is_stopping) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+    let router = crate::gateway::http::router(gateway, config.http.body_limit, is_stopping.clone());
+    let stopping = stop.clone();
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
+    let mut serving = tokio::spawn(serving.into_future());
+    shutdown::requested().await?;
+    print(format_args!("Stopping: requests under way may end."))?;
+    is_stopping.store(true, Ordering::Relaxed);
+    stop.cancel();
+    drop(following);
+    let drain = Duration::from_secs(config.http.drain_seconds);
+    if tokio::time::timeout(drain, &mut serving).await.is_err() {
+        tracing::warn!("requests were still under way at the end of http.drain_seconds");
+        serving.abort();
+    }
     Ok(())
 }
 

@@ -35,6 +35,7 @@ pub struct Config {
     pub platforms: IndexMap<PlatformKey, Platform>,
     pub sandbox: Sandbox,
     pub demo: Demo,
+    pub gateway: crate::gateway::settings::Gateway,
     pub log: Log,
 }
 
@@ -199,7 +200,7 @@ fn address_or_none<'de, D: serde::Deserializer<'de>>(
 }
 
 /// From a file a list, from the environment its items with commas between them.
-fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(crate) fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum List {

@@ -29,6 +29,17 @@ enum Command {
     Serve(Serve),
     /// Do only background work, behind others that serve; needs PostgreSQL and Redis.
     Worker(Settings),
+    /// Serve only the federation engine, over a ready-made supergraph; no database.
+    Gateway {
+        /// The supergraph, as a composition tool writes it: a file, or an http:// or https:// URL.
+        #[arg(long)]
+        supergraph: Option<String>,
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:4000")]
+        listen: SocketAddr,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Serve only the sandbox platforms, as a process of their own.
     Sandbox {
         /// Where to listen; port 0 takes a free one.
@@ -183,6 +194,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             command::serve(config.checked()?, without.contains(&Part::Worker)).await?;
         }
         Command::Worker(settings) => command::worker(settings.load()?.checked()?).await?,
+        Command::Gateway { supergraph, listen, settings } => {
+            command::gateway(settings.load()?, supergraph, listen).await?;
+        }
         Command::Sandbox { listen, settings } => {
             command::sandbox(settings.load()?.checked()?, listen).await?;
         }

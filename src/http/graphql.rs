@@ -203,7 +203,7 @@ pub(super) fn answer(body: Bytes, outcome: Outcome, media_type: &'static str) ->
 
 /// The media type to answer with, by the weights of `Accept` (RFC 9110, section 12.5.1); `None` if the client takes
 /// neither. Of two that it likes as much it gets the one that was made for this.
-pub(super) fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
+pub(crate) fn negotiate(headers: &HeaderMap) -> Option<&'static str> {
     let accepts: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if accepts.is_empty() {

@@ -32,6 +32,7 @@ use crate::graph::Operations;
 use crate::sandbox::{self, Sandbox};
 use crate::verification::Client;
 
+pub(crate) use graphql::negotiate;
 pub use operating::serve_worker;
 
 /// What handlers work with.

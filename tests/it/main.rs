@@ -16,6 +16,7 @@ mod deploys;
 mod erasing;
 mod faults;
 mod fence;
+mod gateway;
 mod get;
 mod history;
 mod housekeeping;

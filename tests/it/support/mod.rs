@@ -16,7 +16,7 @@ pub use graphql::{Answer, Client, Person, uuid_of};
 pub use process::ServerProcess;
 pub use proxy::{Fault, Proxy};
 pub use redis::{RedisProcess, plain};
-pub use sandbox::SandboxProcess;
+pub use sandbox::{SandboxProcess, announced_url};
 pub use stack::{Place, Stack, needed};
 pub use websocket::{Socket, SocketMessage};
 

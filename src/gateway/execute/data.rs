@@ -1,0 +1,215 @@
+//! What the subgraphs have answered, merged: objects of numbered slots over the bytes that came.
+//!
+//! Nothing is copied out of an answer: a scalar is the place where its JSON stands. An object has one slot for each
+//! response key that any fetch of the plan may bring for its position, so that to merge is to write a slot. Objects may
+//! be shared: two places of the answer that show the same entity often hold the same object.
+
+use axum::body::Bytes;
+
+use crate::gateway::plan::layout::Layout;
+use crate::gateway::plan::layout::{PositionId, Slot};
+use crate::gateway::schema::TypeId;
+
+/// The number that stands for what is in no answer as it came.
+const OWN: u32 = u32::MAX;
+
+/// Where a piece of JSON stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    buffer: u32,
+    start: u32,
+    length: u32,
+}
+
+/// The first slot of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Object(u32);
+
+impl Object {
+    /// Below [`Data::extent`], and no other object's.
+    pub fn number(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Items that stand side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    first: u32,
+    length: u32,
+}
+
+/// What a slot or a list holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Value {
+    /// No subgraph has said anything.
+    #[default]
+    Absent,
+    Null,
+    /// A scalar, an enum value, or lists of them, as they came.
+    Leaf(Span),
+    /// The name of a type, as `__typename` has it.
+    Type(TypeId),
+    Object(Object),
+    List(List),
+    /// Something else than the schema says: a scalar for an object.
+    Misfit,
+}
+
+/// All objects and lists of one request.
+#[derive(Default)]
+pub struct Data {
+    buffers: Vec<Bytes>,
+    /// Pieces that the reader could not leave where they were: strings with escapes.
+    own: Vec<u8>,
+    slots: Vec<Value>,
+    items: Vec<Value>,
+}
+
+impl Data {
+    /// Takes an answer. Gives its number.
+    pub fn add(&mut self, answer: Bytes) -> u32 {
+        self.buffers.push(answer);
+        (self.buffers.len() - 1) as u32
+    }
+
+    /// Where `piece` of answer `buffer` stands; one that is a copy is kept.
+    pub fn span(&mut self, buffer: u32, piece: &str) -> Span {
+        let whole = &self.buffers[buffer as usize];
+        let start = (piece.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        let is_within = start.checked_add(piece.len()).is_some_and(|end| end <= whole.len());
+        if is_within {
+            return Span { buffer, start: start as u32, length: piece.len() as u32 };
+        }
+        let start = self.own.len() as u32;
+        self.own.extend_from_slice(piece.as_bytes());
+        Span { buffer: OWN, start, length: piece.len() as u32 }
+    }
+
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        let whole = if span.buffer == OWN { &self.own } else { self.buffers[span.buffer as usize].as_ref() };
+        let start = span.start as usize;
+        &whole[start..start + span.length as usize]
+    }
+
+    /// A new object with nothing in it.
+    pub fn object(&mut self, width: usize) -> Object {
+        let first = self.slots.len();
+        self.slots.resize(first + width, Value::Absent);
+        Object(first as u32)
+    }
+
+    pub fn get(&self, object: Object, slot: Slot) -> Value {
+        self.slots[object.0 as usize + slot.index()]
+    }
+
+    /// Writes a slot. A null does not take away what another fetch has brought.
+    pub fn set(&mut self, object: Object, slot: Slot, value: Value) {
+        let place = &mut self.slots[object.0 as usize + slot.index()];
+        if value != Value::Null || *place == Value::Absent {
+            *place = value;
+        }
+    }
+
+    /// Empties a slot. Gives what was in it.
+    pub fn take(&mut self, object: Object, slot: Slot) -> Value {
+        std::mem::take(&mut self.slots[object.0 as usize + slot.index()])
+    }
+
+    pub fn list(&mut self, items: impl Iterator<Item = Value>) -> List {
+        let first = self.items.len();
+        self.items.extend(items);
+        List { first: first as u32, length: (self.items.len() - first) as u32 }
+    }
+
+    pub fn items(&self, list: List) -> &[Value] {
+        let first = list.first as usize;
+        &self.items[first..first + list.length as usize]
+    }
+
+    pub fn item(&self, list: List, index: usize) -> Value {
+        self.items(list).get(index).copied().unwrap_or_default()
+    }
+
+    pub fn length(&self, list: List) -> usize {
+        list.length as usize
+    }
+
+    /// The bytes of all answers together.
+    pub fn volume(&self) -> usize {
+        self.buffers.iter().map(Bytes::len).sum()
+    }
+
+    /// How many slots there are, to mark objects by their number.
+    pub fn extent(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Merges a value that may be shared into a slot: objects that are there already keep what else they have.
+    pub fn merge(
+        &mut self,
+        layout: &Layout,
+        (into, slot): (Object, Slot),
+        position: PositionId,
+        value: Value,
+    ) {
+        let present = self.get(into, slot);
+        let merged = self.merged(layout, layout.child(position, slot), present, value);
+        self.set(into, slot, merged);
+    }
+
+    /// A value of `position` that has what is in `present` and in `value`. `present` is changed, `value` is not.
+    fn merged(
+        &mut self,
+        layout: &Layout,
+        position: Option<PositionId>,
+        present: Value,
+        value: Value,
+    ) -> Value {
+        let Some(position) = position else { return value };
+        match (present, value) {
+            (Value::Object(into), Value::Object(from)) => {
+                self.merge_objects(layout, position, into, from);
+                present
+            }
+            (_, Value::Object(from)) => {
+                let copy = self.object(layout.width(position));
+                self.merge_objects(layout, position, copy, from);
+                Value::Object(copy)
+            }
+            (Value::List(into), Value::List(from)) if into.length == from.length => {
+                for index in 0..self.length(from) {
+                    let (old, new) = (self.item(into, index), self.item(from, index));
+                    let merged = self.merged(layout, Some(position), old, new);
+                    if new != Value::Null || old == Value::Absent {
+                        self.items[into.first as usize + index] = merged;
+                    }
+                }
+                present
+            }
+            (_, Value::List(from)) => {
+                let items: Vec<Value> = (0..self.length(from))
+                    .map(|index| {
+                        let item = self.item(from, index);
+                        self.merged(layout, Some(position), Value::Absent, item)
+                    })
+                    .collect();
+                Value::List(self.list(items.into_iter()))
+            }
+            (_, value) => value,
+        }
+    }
+
+    /// Merges the slots of one object into another at the same position.
+    pub fn merge_objects(&mut self, layout: &Layout, position: PositionId, into: Object, from: Object) {
+        if into == from {
+            return;
+        }
+        for slot in layout.slots(position) {
+            let value = self.get(from, slot);
+            if value != Value::Absent {
+                self.merge(layout, (into, slot), position, value);
+            }
+        }
+    }
+}

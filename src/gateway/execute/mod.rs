@@ -1,0 +1,274 @@
+//! Executing a plan: one loop that starts each fetch as soon as what it waits for is there, and merges what comes.
+//!
+//! Nothing is locked across a fetch: the data belongs to the loop, and a fetch is nothing but its bytes.
+
+pub mod data;
+pub mod entities;
+pub mod errors;
+pub mod failures;
+pub mod project;
+pub mod read;
+pub mod represent;
+mod walk;
+
+use axum::body::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde::de::DeserializeSeed;
+use serde_json::{Map, Value as Json};
+
+use data::{Data, Object};
+use entities::ReadEntities;
+use errors::{GraphqlError, PathSegment, SubgraphError};
+use failures::Errors;
+use project::Projector;
+use read::{Had, ReadAnswer, ReadRoot, Reader};
+use represent::{Representations, Writer};
+use walk::{objects_at, places_of};
+
+use super::plan::Plan;
+use super::plan::layout::Layout;
+use super::plan::shape::Shape;
+use super::plan::steps::{Entities, Path, Step, StepId, Target};
+use super::subgraph::{Failure, Subgraphs};
+use super::supergraph::Supergraph;
+
+/// Errors of one answer of a subgraph that are told.
+const MOST_ERRORS: usize = 100;
+
+/// One operation under way.
+pub struct Execution<'a> {
+    supergraph: &'a Supergraph,
+    plan: &'a Plan,
+    variables: &'a Map<String, Json>,
+    subgraphs: &'a Subgraphs<'a>,
+    data: Data,
+    root: Object,
+    errors: Errors,
+    /// For each step how many of those before it are not done.
+    missing: Vec<usize>,
+}
+
+/// What a fetch comes back with, and what was sent by it.
+type Fetched = (StepId, Vec<Representations>, Result<Bytes, Failure>);
+
+/// Executes a plan. Gives the body of the answer.
+pub async fn execute(
+    supergraph: &Supergraph,
+    plan: &Plan,
+    variables: &Map<String, Json>,
+    subgraphs: &Subgraphs<'_>,
+) -> Executed {
+    let mut data = Data::default();
+    let root = data.object(plan.layout.width(Layout::ROOT));
+    let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
+    let errors = Errors::default();
+    let mut execution = Execution { supergraph, plan, variables, subgraphs, data, root, errors, missing };
+    execution.run().await;
+    execution.finish()
+}
+
+/// The parts of an answer.
+pub struct Executed {
+    /// The beginning of the body: `{"data":…`, to be gone on with.
+    pub data: Vec<u8>,
+    pub errors: Vec<GraphqlError>,
+}
+
+impl<'a> Execution<'a> {
+    async fn run(&mut self) {
+        let mut running = FuturesUnordered::new();
+        let mut ready: Vec<StepId> =
+            (0..self.missing.len()).filter(|step| self.missing[*step] == 0).collect();
+        loop {
+            while let Some(id) = ready.pop() {
+                match self.begin(id) {
+                    Some((body, sent)) => {
+                        let step = &self.plan.steps[id];
+                        let fetch = self.subgraphs.fetch(step, body);
+                        running.push(async move { (id, sent, fetch.await) });
+                    }
+                    None => self.done(id, &mut ready),
+                }
+            }
+            let Some((id, sent, answer)) = running.next().await else { break };
+            self.take((id, sent, answer));
+            self.done(id, &mut ready);
+        }
+    }
+
+    fn done(&mut self, id: StepId, ready: &mut Vec<StepId>) {
+        for &next in &self.plan.after[id] {
+            self.missing[next] -= 1;
+            if self.missing[next] == 0 {
+                ready.push(next);
+            }
+        }
+    }
+
+    /// The body of a step's request, and the representations in it; `None` if there is nothing to ask for.
+    fn begin(&self, id: StepId) -> Option<(Vec<u8>, Vec<Representations>)> {
+        let step = &self.plan.steps[id];
+        let is = |name: &String| self.variables.get(name) == Some(&Json::Bool(true));
+        if step.conditions.iter().any(|(name, wanted)| is(name) != *wanted) {
+            return None;
+        }
+        let mut body = step.head.to_vec();
+        let start = body.len();
+        let mut sent = Vec::new();
+        if let Target::Entities(lists) = &step.target {
+            sent.extend(lists.iter().map(|list| self.represent(list, start, &mut body)));
+            if sent.iter().all(Representations::is_empty) {
+                return None;
+            }
+        }
+        for name in &step.variables {
+            let Some(value) = self.variables.get(name) else { continue };
+            separate(&mut body, start);
+            // Names of variables have no characters to escape, and writing to memory does not fail.
+            body.extend_from_slice(format!("\"{name}\":").as_bytes());
+            let _ = serde_json::to_writer(&mut body, value);
+        }
+        body.extend_from_slice(b"}}");
+        Some((body, sent))
+    }
+
+    fn represent(&self, list: &Entities, start: usize, body: &mut Vec<u8>) -> Representations {
+        separate(body, start);
+        body.extend_from_slice(list.variable.as_bytes());
+        body.push(b'[');
+        let mut representations = Representations::default();
+        for (number, place) in list.places.iter().enumerate() {
+            let writer = Writer { data: &self.data, schema: &self.supergraph.schema, input: &place.input };
+            for object in objects_at(&self.data, self.root, &place.at) {
+                representations.add(&writer, (number, object), body);
+            }
+        }
+        body.push(b']');
+        representations
+    }
+
+    /// Merges what a step has brought.
+    fn take(&mut self, (id, sent, answer): Fetched) {
+        let step = &self.plan.steps[id];
+        let taken = answer.and_then(|bytes| self.read(step, &sent, bytes));
+        if let Err(failure) = taken {
+            self.fail(step, &failure);
+        }
+    }
+
+    fn read(&mut self, step: &Step, sent: &[Representations], bytes: Bytes) -> Result<(), Failure> {
+        let buffer = self.data.add(bytes.clone());
+        let objects = match &step.target {
+            Target::Root { at, .. } => objects_at(&self.data, self.root, at),
+            Target::Entities(_) => Vec::new(),
+        };
+        let mut reader = Reader {
+            data: &mut self.data,
+            layout: &self.plan.layout,
+            schema: &self.supergraph.schema,
+            buffer,
+        };
+        let reader = &mut reader;
+        let mut json = sonic_rs::Deserializer::from_slice(&bytes);
+        let read = match &step.target {
+            Target::Root { shape, .. } => {
+                ReadAnswer(ReadRoot { reader, shape, objects }).deserialize(&mut json)
+            }
+            Target::Entities(lists) => {
+                ReadAnswer(ReadEntities { reader, lists, sent }).deserialize(&mut json)
+            }
+        };
+        let Had { data, errors } = read.map_err(|_| Failure::Malformed)?;
+        json.end().map_err(|_| Failure::Malformed)?;
+        if data.is_none() && errors.is_none() {
+            return Err(Failure::Malformed);
+        }
+        self.take_errors(step, sent, errors.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Puts the errors of a subgraph to where they belong in the client's answer.
+    fn take_errors(&mut self, step: &Step, sent: &[Representations], errors: Vec<SubgraphError>) {
+        for error in errors.into_iter().take(MOST_ERRORS) {
+            let paths = error.path().map(|path| self.places(step, sent, path)).unwrap_or_default();
+            let error = error.into_error(self.subgraphs.shown_name(&step.subgraph));
+            if paths.is_empty() {
+                self.errors.push(error);
+                continue;
+            }
+            for path in paths {
+                self.errors.push(error.clone().at(path));
+            }
+        }
+    }
+
+    /// The paths of the client's answer that a path of a subgraph's answer stands for.
+    fn places(&self, step: &Step, sent: &[Representations], path: Vec<PathSegment>) -> Vec<Vec<PathSegment>> {
+        let view = (&self.data, &self.plan.layout);
+        let below = |places: Vec<Vec<PathSegment>>, rest: &[PathSegment]| {
+            places.into_iter().map(|place| [&place, rest].concat()).collect()
+        };
+        match &step.target {
+            Target::Root { at, .. } => below(places_of(view, self.root, at, |_| true), &path),
+            Target::Entities(lists) => {
+                let [PathSegment::Key(key), PathSegment::Index(number), rest @ ..] = path.as_slice() else {
+                    return Vec::new();
+                };
+                let Some(list) = lists.iter().position(|list| *list.key == **key) else { return Vec::new() };
+                let places = lists[list].places.iter().enumerate().flat_map(|(place, within)| {
+                    let targets: Vec<Object> = sent[list].targets(place, *number).collect();
+                    places_of(view, self.root, &within.at, |object| targets.contains(&object))
+                });
+                below(places.collect(), rest)
+            }
+        }
+    }
+
+    /// Says that a step has brought nothing, at the first place that misses something by it.
+    fn fail(&mut self, step: &Step, failure: &Failure) {
+        let view = (&self.data, &self.plan.layout);
+        let error = failure.error(self.subgraphs.shown_name(&step.subgraph));
+        let mut tell = |at: &Path, shape: &Shape, is_root: bool| {
+            let first = places_of(view, self.root, at, |_| true).into_iter().next().unwrap_or_default();
+            let fields = shape.fields.iter().filter(|_| is_root);
+            let mut told = false;
+            for field in fields {
+                let path = [first.as_slice(), &[PathSegment::Key(field.key.clone())]].concat();
+                let keys = at.keys.iter().cloned().chain([field.key.clone()]).collect();
+                self.errors.fail(error.clone().at(path), keys);
+                told = true;
+            }
+            if !told {
+                self.errors.fail(error.clone().at(first), at.keys.clone());
+            }
+        };
+        match &step.target {
+            Target::Root { at, shape } => tell(at, shape, true),
+            Target::Entities(lists) => {
+                lists
+                    .iter()
+                    .flat_map(|list| &list.places)
+                    .for_each(|place| tell(&place.at, &place.shape, false));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Executed {
+        let mut projector = Projector::new(
+            (&self.supergraph.schema, &self.supergraph.introspection),
+            (&self.plan.layout, &self.data),
+            self.variables,
+            &mut self.errors,
+        );
+        projector.root(&self.plan.selection, self.root);
+        let data = projector.out;
+        Executed { data, errors: self.errors.into_list() }
+    }
+}
+
+/// Puts a comma before what comes next, unless it is the first behind `start`.
+fn separate(body: &mut Vec<u8>, start: usize) {
+    if body.len() > start {
+        body.push(b',');
+    }
+}

@@ -1,0 +1,195 @@
+//! Representations of entities: written as they go out, each one once.
+
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+
+use super::data::{Data, Object, Value};
+use crate::gateway::plan::input::{Input, InputItem};
+use crate::gateway::plan::layout::Slot;
+use crate::gateway::schema::{ApiSchema, TypeId};
+
+/// A list of representations under way, and who gets what comes for each.
+#[derive(Default)]
+pub struct Representations {
+    /// Where each one stands in the request.
+    written: Vec<(usize, usize)>,
+    known: HashTable<u32>,
+    hasher: RandomState,
+    /// For each representation the last of its targets.
+    last: Vec<u32>,
+    targets: Vec<Target>,
+}
+
+/// An object that gets what comes for a representation.
+#[derive(Clone, Copy)]
+struct Target {
+    /// The number of its place among those of the list.
+    place: usize,
+    object: Object,
+    /// The target before it that has the same representation.
+    before: Option<u32>,
+}
+
+impl Representations {
+    pub fn is_empty(&self) -> bool {
+        self.written.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.written.len()
+    }
+
+    /// Adds the representation of an object to the list that stands at the end of `body`, unless it is there already or
+    /// the object has nothing to represent it by.
+    pub fn add(&mut self, writer: &Writer<'_>, (place, object): (usize, Object), body: &mut Vec<u8>) {
+        let rollback = body.len();
+        if !self.written.is_empty() {
+            body.push(b',');
+        }
+        let start = body.len();
+        if !writer.entity(writer.input, object, body) {
+            body.truncate(rollback);
+            return;
+        }
+        let hash = self.hasher.hash_one(&body[start..]);
+        let same = self.known.find(hash, |&number| {
+            let (from, to) = self.written[number as usize];
+            body[from..to] == body[start..]
+        });
+        let target = self.targets.len() as u32;
+        match same.copied() {
+            Some(number) => {
+                body.truncate(rollback);
+                let before = Some(std::mem::replace(&mut self.last[number as usize], target));
+                self.targets.push(Target { place, object, before });
+            }
+            None => {
+                let number = self.written.len() as u32;
+                self.written.push((start, body.len()));
+                self.last.push(target);
+                self.targets.push(Target { place, object, before: None });
+                let rehash = |&number: &u32| {
+                    let (from, to) = self.written[number as usize];
+                    self.hasher.hash_one(&body[from..to])
+                };
+                self.known.insert_unique(hash, number, rehash);
+            }
+        }
+    }
+
+    /// The objects of a place that representation `number` stands for.
+    pub fn targets(&self, place: usize, number: usize) -> impl Iterator<Item = Object> {
+        let mut next = self.last.get(number).copied();
+        let all = std::iter::from_fn(move || {
+            let target = self.targets[next? as usize];
+            next = target.before;
+            Some(target)
+        });
+        all.filter(move |target| target.place == place).map(|target| target.object)
+    }
+}
+
+/// Writes the parts of objects that are asked for.
+pub struct Writer<'a> {
+    pub data: &'a Data,
+    pub schema: &'a ApiSchema,
+    pub input: &'a Input,
+}
+
+impl Writer<'_> {
+    /// False if there is nothing to write.
+    fn entity(&self, input: &Input, object: Object, body: &mut Vec<u8>) -> bool {
+        let ty = self.type_of(input, object);
+        body.push(b'{');
+        let mut count = 0;
+        self.items(&input.items, (object, ty), body, &mut count);
+        if count == 0 && !(input.is_typename_alone && ty.is_some()) {
+            return false;
+        }
+        if let Some(ty) = ty {
+            if count > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(b"\"__typename\":");
+            body.extend_from_slice(self.schema.get(ty).quoted.as_bytes());
+        }
+        body.push(b'}');
+        true
+    }
+
+    fn type_of(&self, input: &Input, object: Object) -> Option<TypeId> {
+        let Value::Type(ty) = self.data.get(object, Slot::TYPENAME) else { return None };
+        let mut retyped = input.retyped.iter();
+        let retyped = retyped.find(|(types, _)| types.as_ref().is_none_or(|types| types.contains(&ty)));
+        Some(retyped.map_or(ty, |(_, to)| *to))
+    }
+
+    fn items(
+        &self,
+        items: &[InputItem],
+        (object, ty): (Object, Option<TypeId>),
+        body: &mut Vec<u8>,
+        count: &mut usize,
+    ) {
+        for item in items {
+            match item {
+                InputItem::Fragment { types, items } => {
+                    let own = self.data.get(object, Slot::TYPENAME);
+                    let applies = match own {
+                        Value::Type(own) => types.contains(&own) || ty.is_some_and(|ty| types.contains(&ty)),
+                        _ => true,
+                    };
+                    if applies {
+                        self.items(items, (object, ty), body, count);
+                    }
+                }
+                InputItem::Field { key, slots, below } => {
+                    let mut values = slots.iter().map(|slot| self.data.get(object, *slot));
+                    let Some(value) = values.find(|value| *value != Value::Absent) else { continue };
+                    let rollback = body.len();
+                    if *count > 0 {
+                        body.push(b',');
+                    }
+                    body.extend_from_slice(key.as_bytes());
+                    if value == Value::Null {
+                        body.extend_from_slice(b"null");
+                    } else if !self.value(value, below.as_ref(), body) {
+                        body.truncate(rollback);
+                        continue;
+                    }
+                    *count += 1;
+                }
+            }
+        }
+    }
+
+    /// False if there is nothing to write.
+    fn value(&self, value: Value, below: Option<&Input>, body: &mut Vec<u8>) -> bool {
+        match (value, below) {
+            (Value::Leaf(span), _) => body.extend_from_slice(self.data.bytes(span)),
+            (Value::Type(ty), _) => body.extend_from_slice(self.schema.get(ty).quoted.as_bytes()),
+            (Value::Object(object), Some(below)) => {
+                let rollback = body.len();
+                if !self.entity(below, object, body) {
+                    body.truncate(rollback);
+                    return false;
+                }
+            }
+            (Value::List(list), below) => {
+                body.push(b'[');
+                for (index, item) in self.data.items(list).iter().enumerate() {
+                    if index > 0 {
+                        body.push(b',');
+                    }
+                    if !self.value(*item, below, body) {
+                        body.extend_from_slice(b"null");
+                    }
+                }
+                body.push(b']');
+            }
+            (Value::Absent | Value::Null | Value::Misfit | Value::Object(_), _) => return false,
+        }
+        true
+    }
+}

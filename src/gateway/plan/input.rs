@@ -1,0 +1,122 @@
+//! What a fetch of entities needs of the objects that it completes: a representation of each.
+
+use hive_router_query_planner::ast::selection_item::SelectionItem;
+use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
+use hive_router_query_planner::planner::plan_nodes::{FetchNodePathSegment, FetchRewrite};
+
+use super::layout::{Layout, PositionId, Slot};
+use super::shape::types_named;
+use crate::gateway::schema::{ApiSchema, TypeId};
+
+/// The part of an object that goes into a representation.
+#[derive(Debug, Default)]
+pub struct Input {
+    pub items: Vec<InputItem>,
+    /// What the subgraph calls the object's type (`@interfaceObject`).
+    pub retyped: Vec<(Option<Vec<TypeId>>, TypeId)>,
+    /// Nothing but `__typename` is a key as well.
+    pub is_typename_alone: bool,
+}
+
+#[derive(Debug)]
+pub enum InputItem {
+    Field {
+        /// `"key":`, as it is written.
+        key: Box<str>,
+        /// Where the value may stand, the first place that has one counts.
+        slots: Vec<Slot>,
+        /// For objects, what of them.
+        below: Option<Input>,
+    },
+    /// For objects of these types only.
+    Fragment { types: Vec<TypeId>, items: Vec<InputItem> },
+}
+
+impl Input {
+    /// Of objects at `position`.
+    pub fn new(
+        schema: &ApiSchema,
+        layout: &mut Layout,
+        (position, requires): (PositionId, &SelectionSet),
+        rewrites: &[FetchRewrite],
+    ) -> Self {
+        let mut items = Vec::new();
+        collect(schema, layout, (position, &requires.items), rewrites, &mut items);
+        let retyped = rewrites.iter().filter_map(|rewrite| {
+            let FetchRewrite::ValueSetter(setter) = rewrite else { return None };
+            let to = schema.id(&setter.set_value_to)?;
+            match setter.path.as_slice() {
+                [FetchNodePathSegment::TypenameEquals(names), FetchNodePathSegment::Key(key)] => {
+                    (key == "__typename").then(|| (Some(types_named(schema, names)), to))
+                }
+                [FetchNodePathSegment::Key(key)] => (key == "__typename").then_some((None, to)),
+                _ => None,
+            }
+        });
+        let is_typename_alone = matches!(requires.items.as_slice(),
+            [SelectionItem::Field(field)] if field.name == "__typename")
+            || requires.items.iter().all(|item| {
+                matches!(item, SelectionItem::InlineFragment(fragment)
+                    if matches!(fragment.selections.items.as_slice(),
+                        [SelectionItem::Field(field)] if field.name == "__typename"))
+            });
+        Self { retyped: retyped.collect(), items, is_typename_alone }
+    }
+}
+
+fn collect(
+    schema: &ApiSchema,
+    layout: &mut Layout,
+    (position, selected): (PositionId, &[SelectionItem]),
+    rewrites: &[FetchRewrite],
+    items: &mut Vec<InputItem>,
+) {
+    for item in selected {
+        match item {
+            SelectionItem::Field(field) if field.selection_identifier() == "__typename" => {}
+            SelectionItem::Field(field) => {
+                items.push(input_field(schema, layout, (position, field), rewrites));
+            }
+            SelectionItem::InlineFragment(fragment) => {
+                let mut within = Vec::new();
+                collect(schema, layout, (position, &fragment.selections.items), rewrites, &mut within);
+                let types = schema.id(&fragment.type_condition).map(|condition| {
+                    // An object of an interface's name is one of each of its types, and the other way round.
+                    let mut types = schema.possible(condition).to_vec();
+                    types.push(condition);
+                    types.extend(schema.abstract_of(condition));
+                    types
+                });
+                items.push(InputItem::Fragment { types: types.unwrap_or_default(), items: within });
+            }
+            SelectionItem::FragmentSpread(_) => {}
+        }
+    }
+}
+
+fn input_field(
+    schema: &ApiSchema,
+    layout: &mut Layout,
+    (position, field): (PositionId, &FieldSelection),
+    rewrites: &[FetchRewrite],
+) -> InputItem {
+    let key = field.selection_identifier();
+    let renamed = rewrites.iter().filter_map(|rewrite| match rewrite {
+        FetchRewrite::KeyRenamer(renamer) if renamer.rename_key_to == key => match renamer.path.as_slice() {
+            [.., FetchNodePathSegment::Key(from)] => Some(from.as_str()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let names: Vec<&str> = renamed.chain([field.name.as_str(), key]).collect();
+    let mut slots: Vec<Slot> = names.into_iter().filter_map(|name| layout.find(position, name)).collect();
+    if slots.is_empty() {
+        slots.push(layout.slot(position, key));
+    }
+    let below = (!field.selections.items.is_empty()).then(|| {
+        let child = slots.iter().find_map(|slot| layout.child(position, *slot));
+        let child = child.unwrap_or_else(|| layout.descend(position, slots[0]));
+        Input::new(schema, layout, (child, &field.selections), &[])
+    });
+    InputItem::Field { key: format!("\"{key}\":").into(), slots, below }
+}

@@ -1,0 +1,194 @@
+//! What the client gets, prepared: for each object of the answer its fields in the order of the operation, with the
+//! slots that they come from.
+//!
+//! It follows the normalised operation and the API schema. What an object of some type shows is worked out when the
+//! first one of that type comes, because an interface may have hundreds of types that never do.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use hive_router_query_planner::ast::selection_item::SelectionItem;
+use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
+
+use super::layout::{Layout, PositionId, Slot};
+use crate::gateway::schema::{ApiSchema, Scalar, TypeId, TypeKind, Wrapping};
+
+/// An object of the answer: what is selected of it, whatever its type is.
+#[derive(Debug)]
+pub struct Selection {
+    /// The type that the schema says.
+    pub declared: TypeId,
+    position: Option<PositionId>,
+    /// What is selected, each under its condition.
+    sets: Vec<(SelectionSet, Condition)>,
+    /// What is shown of the declared type and of those that it stands for, in the order of [`ApiSchema::possible`].
+    shown: Vec<OnceLock<Vec<Field>>>,
+}
+
+/// A field of an object of one type.
+#[derive(Debug)]
+pub struct Field {
+    /// `"key":`, as it is written.
+    pub key: Box<str>,
+    /// Where the value stands; `None` if no fetch brings it.
+    pub slot: Option<Slot>,
+    /// Shown only if one of these holds.
+    pub conditions: Vec<Condition>,
+    pub kind: FieldKind,
+}
+
+/// `@skip` and `@include`: variables that have to be false and true.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    pub skip: Vec<String>,
+    pub include: Vec<String>,
+}
+
+impl Condition {
+    pub fn is_empty(&self) -> bool {
+        self.skip.is_empty() && self.include.is_empty()
+    }
+
+    fn and(&self, skip: Option<&String>, include: Option<&String>) -> Self {
+        let mut both = self.clone();
+        both.skip.extend(skip.cloned());
+        both.include.extend(include.cloned());
+        both
+    }
+}
+
+#[derive(Debug)]
+pub enum FieldKind {
+    /// `__typename`.
+    Typename,
+    /// `__schema` and `__type`, answered from the schema itself.
+    Introspection(FieldSelection),
+    Leaf {
+        wrapping: Wrapping,
+        leaf: Leaf,
+    },
+    Composite {
+        wrapping: Wrapping,
+        selection: Selection,
+    },
+}
+
+/// The values of a scalar or an enum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    Scalar(Scalar),
+    Enum(TypeId),
+}
+
+impl Selection {
+    pub fn root(schema: &ApiSchema, declared: TypeId, set: SelectionSet) -> Self {
+        Self::new(schema, declared, Some(Layout::ROOT), vec![(set, Condition::default())])
+    }
+
+    fn new(
+        schema: &ApiSchema,
+        declared: TypeId,
+        position: Option<PositionId>,
+        sets: Vec<(SelectionSet, Condition)>,
+    ) -> Self {
+        let count = schema.possible(declared).len() + 1;
+        Self { declared, position, sets, shown: (0..count).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// What is shown of an object of type `ty`, which is the declared type or one that it stands for.
+    pub fn of(&self, schema: &ApiSchema, layout: &Layout, ty: TypeId) -> &[Field] {
+        let number = match ty == self.declared {
+            true => 0,
+            false => match schema.possible(self.declared).binary_search(&ty) {
+                Ok(number) => number + 1,
+                Err(_) => return &[],
+            },
+        };
+        self.shown[number].get_or_init(|| self.fields(schema, layout, ty))
+    }
+
+    fn fields(&self, schema: &ApiSchema, layout: &Layout, ty: TypeId) -> Vec<Field> {
+        let mut collected = Collected::default();
+        for (set, condition) in &self.sets {
+            collected.collect(schema, ty, set, condition);
+        }
+        let fields = collected.fields.into_iter();
+        fields.filter_map(|(key, selected)| self.field(schema, layout, (ty, &key), selected)).collect()
+    }
+
+    fn field(
+        &self,
+        schema: &ApiSchema,
+        layout: &Layout,
+        (ty, key): (TypeId, &str),
+        selected: Vec<(FieldSelection, Condition)>,
+    ) -> Option<Field> {
+        let slot = self.position.and_then(|position| layout.find(position, key));
+        let name = selected.first()?.0.name.clone();
+        let mut conditions: Vec<Condition> =
+            selected.iter().map(|(_, condition)| condition.clone()).collect();
+        if conditions.iter().any(Condition::is_empty) {
+            conditions.clear();
+        }
+        let written = format!("{}:", serde_json::to_string(key).ok()?).into();
+        let kind = match name.as_str() {
+            "__typename" => FieldKind::Typename,
+            "__schema" | "__type" => FieldKind::Introspection(selected.into_iter().next()?.0),
+            name => {
+                let field = schema.field(ty, name)?;
+                let (wrapping, named) = (field.wrapping.clone(), field.named);
+                match &schema.get(named).kind {
+                    TypeKind::Scalar(scalar) => FieldKind::Leaf { wrapping, leaf: Leaf::Scalar(*scalar) },
+                    TypeKind::Enum { .. } => FieldKind::Leaf { wrapping, leaf: Leaf::Enum(named) },
+                    TypeKind::Input | TypeKind::Hidden => return None,
+                    TypeKind::Object { .. } | TypeKind::Interface { .. } | TypeKind::Union => {
+                        let below = slot.and_then(|slot| layout.child(self.position?, slot));
+                        let is_one = selected.len() == 1;
+                        let sets = selected.into_iter().map(|(field, condition)| {
+                            // What one field is shown by holds for all below it.
+                            (field.selections, if is_one { Condition::default() } else { condition })
+                        });
+                        let selection = Self::new(schema, named, below, sets.collect());
+                        FieldKind::Composite { wrapping, selection }
+                    }
+                }
+            }
+        };
+        Some(Field { key: written, slot, conditions, kind })
+    }
+}
+
+/// Fields by their response keys, in the order in which they come.
+#[derive(Default)]
+struct Collected {
+    fields: Vec<(String, Vec<(FieldSelection, Condition)>)>,
+    places: HashMap<String, usize>,
+}
+
+impl Collected {
+    fn collect(&mut self, schema: &ApiSchema, ty: TypeId, set: &SelectionSet, condition: &Condition) {
+        for item in &set.items {
+            match item {
+                SelectionItem::Field(field) if field.omit_from_response => {}
+                SelectionItem::Field(field) => {
+                    let condition = condition.and(field.skip_if.as_ref(), field.include_if.as_ref());
+                    let key = field.selection_identifier();
+                    let place = *self.places.entry(key.to_owned()).or_insert_with(|| {
+                        self.fields.push((key.to_owned(), Vec::new()));
+                        self.fields.len() - 1
+                    });
+                    self.fields[place].1.push((field.clone(), condition));
+                }
+                SelectionItem::InlineFragment(fragment) => {
+                    let fits = schema.id(&fragment.type_condition).is_some_and(|on| schema.satisfies(ty, on));
+                    if fits {
+                        let condition =
+                            condition.and(fragment.skip_if.as_ref(), fragment.include_if.as_ref());
+                        self.collect(schema, ty, &fragment.selections, &condition);
+                    }
+                }
+                SelectionItem::FragmentSpread(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The gateway's part of the configuration; `config.default.toml` describes each setting.
+
+use std::time::Duration;
+
+use axum::http::Uri;
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+use crate::config::list;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    pub supergraph: String,
+    pub poll_seconds: u64,
+    pub introspection: bool,
+    pub query_plans: bool,
+    pub show_subgraph_names: bool,
+    pub share_queries: bool,
+    pub override_label_header: String,
+    pub plans: Plans,
+    /// What holds for every subgraph that says nothing else.
+    pub subgraph: Subgraph,
+    pub subgraphs: IndexMap<String, Differences>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plans {
+    pub threads: usize,
+    pub queue: usize,
+    pub milliseconds: u64,
+    pub kept: usize,
+}
+
+/// How a subgraph is called.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Subgraph {
+    pub connect_milliseconds: u64,
+    pub answer_milliseconds: u64,
+    pub answer_bytes: usize,
+    pub retries: u32,
+    pub share: bool,
+    pub http2: bool,
+    pub compress: bool,
+    pub circuit_calls: usize,
+    pub circuit_percent: u8,
+    pub circuit_seconds: u64,
+    #[serde(deserialize_with = "list")]
+    pub forward_headers: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub remove_headers: Vec<String>,
+    pub set_headers: IndexMap<String, String>,
+}
+
+/// What is different for one subgraph.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Differences {
+    /// Where it is, if that is not where the supergraph says.
+    pub url: Option<String>,
+    pub connect_milliseconds: Option<u64>,
+    pub answer_milliseconds: Option<u64>,
+    pub answer_bytes: Option<usize>,
+    pub retries: Option<u32>,
+    pub share: Option<bool>,
+    pub http2: Option<bool>,
+    pub compress: Option<bool>,
+    pub circuit_calls: Option<usize>,
+    pub circuit_percent: Option<u8>,
+    pub circuit_seconds: Option<u64>,
+    #[serde(deserialize_with = "some_list")]
+    pub forward_headers: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_list")]
+    pub remove_headers: Option<Vec<String>>,
+    pub set_headers: Option<IndexMap<String, String>>,
+}
+
+fn some_list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    list(deserializer).map(Some)
+}
+
+impl Subgraph {
+    fn with(&self, other: &Differences) -> Self {
+        Self {
+            connect_milliseconds: other.connect_milliseconds.unwrap_or(self.connect_milliseconds),
+            answer_milliseconds: other.answer_milliseconds.unwrap_or(self.answer_milliseconds),
+            answer_bytes: other.answer_bytes.unwrap_or(self.answer_bytes),
+            retries: other.retries.unwrap_or(self.retries),
+            share: other.share.unwrap_or(self.share),
+            http2: other.http2.unwrap_or(self.http2),
+            compress: other.compress.unwrap_or(self.compress),
+            circuit_calls: other.circuit_calls.unwrap_or(self.circuit_calls),
+            circuit_percent: other.circuit_percent.unwrap_or(self.circuit_percent),
+            circuit_seconds: other.circuit_seconds.unwrap_or(self.circuit_seconds),
+            forward_headers: other.forward_headers.clone().unwrap_or_else(|| self.forward_headers.clone()),
+            remove_headers: other.remove_headers.clone().unwrap_or_else(|| self.remove_headers.clone()),
+            set_headers: other.set_headers.clone().unwrap_or_else(|| self.set_headers.clone()),
+        }
+    }
+
+    pub fn connect(&self) -> Duration {
+        Duration::from_millis(self.connect_milliseconds)
+    }
+
+    pub fn answer(&self) -> Duration {
+        Duration::from_millis(self.answer_milliseconds)
+    }
+}
+
+impl Gateway {
+    /// The settings of one subgraph.
+    pub fn of(&self, name: &str) -> Subgraph {
+        self.subgraphs.get(name).map_or_else(|| self.subgraph.clone(), |other| self.subgraph.with(other))
+    }
+
+    /// Where a subgraph is, if that is not where the supergraph says.
+    ///
+    /// # Errors
+    /// A URL that is none.
+    pub fn url_of(&self, name: &str) -> anyhow::Result<Option<Uri>> {
+        let Some(url) = self.subgraphs.get(name).and_then(|other| other.url.as_deref()) else {
+            return Ok(None);
+        };
+        match parse_url(url) {
+            Some(uri) => Ok(Some(uri)),
+            None => {
+                anyhow::bail!("gateway.subgraphs.{name}.url is {url:?}, which is no http:// or https:// URL")
+            }
+        }
+    }
+
+    /// Checks what can be checked without a supergraph.
+    pub fn check(&self) -> anyhow::Result<()> {
+        use anyhow::ensure;
+        let plans = &self.plans;
+        ensure!(plans.threads > 0, "gateway.plans.threads is 0: nothing could be planned");
+        ensure!(plans.queue > 0, "gateway.plans.queue is 0: nothing could be planned");
+        ensure!(plans.milliseconds > 0, "gateway.plans.milliseconds is 0: nothing could be planned");
+        ensure!(self.poll_seconds > 0, "gateway.poll_seconds is 0; give the seconds between two looks");
+        for name in self.subgraphs.keys().map(Some).chain([None]) {
+            let (settings, path) = match name {
+                Some(name) => (self.of(name), format!("gateway.subgraphs.{name}")),
+                None => (self.subgraph.clone(), "gateway.subgraph".to_owned()),
+            };
+            ensure!(
+                settings.answer_milliseconds > 0,
+                "{path}.answer_milliseconds is 0: every call would fail"
+            );
+            ensure!(
+                settings.connect_milliseconds > 0,
+                "{path}.connect_milliseconds is 0: every call would fail"
+            );
+            ensure!(settings.answer_bytes > 0, "{path}.answer_bytes is 0: every call would fail");
+            ensure!(settings.circuit_percent <= 100, "{path}.circuit_percent is over 100");
+            super::subgraph::headers::Rules::new(&settings)
+                .map_err(|error| anyhow::anyhow!("{path}.{error}"))?;
+            if let Some(name) = name {
+                self.url_of(name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A URL that can be called over HTTP.
+pub fn parse_url(url: &str) -> Option<Uri> {
+    url.parse::<Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}

@@ -1,0 +1,142 @@
+//! One subgraph over HTTP: pooled connections, limits of time and size, tries, and a circuit breaker.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use recloser::{AsyncRecloser, Recloser};
+use tower::{Service, ServiceExt};
+use tower_http::decompression::Decompression;
+
+use super::failure::Failure;
+use crate::gateway::settings::Subgraph;
+
+const ACCEPTS: HeaderValue =
+    HeaderValue::from_static("application/graphql-response+json, application/json;q=0.9");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// A connection that was idle for so long is closed.
+const IDLE: Duration = Duration::from_secs(30);
+/// Between two tries; each pause is drawn from up to twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Calls one subgraph.
+pub struct SubgraphClient {
+    uri: Uri,
+    http: Http,
+    settings: Subgraph,
+    /// Absent if the circuit is never opened.
+    circuit: Option<AsyncRecloser>,
+}
+
+impl SubgraphClient {
+    pub fn new(uri: Uri, settings: Subgraph) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(settings.connect()));
+        let secured = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http();
+        let connector = match settings.http2 {
+            true => secured.enable_http2().wrap_connector(tcp),
+            false => secured.enable_all_versions().wrap_connector(tcp),
+        };
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .http2_only(settings.http2)
+            .build(connector);
+        let circuit = (settings.circuit_percent > 0).then(|| {
+            let threshold = f32::from(settings.circuit_percent) / 100.0;
+            let recloser = Recloser::custom()
+                .error_rate(threshold)
+                .closed_len(settings.circuit_calls.max(1))
+                .half_open_len((settings.circuit_calls / 10).max(1))
+                .open_wait(Duration::from_secs(settings.circuit_seconds))
+                .build();
+            AsyncRecloser::from(recloser)
+        });
+        Self { uri, http, settings, circuit }
+    }
+
+    /// Sends an operation, which is tried again if it `may_repeat` and a failure passes.
+    pub async fn call(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Bytes, Failure> {
+        let tried = async {
+            match tokio::time::timeout(self.settings.answer(), self.attempt(body, headers, may_repeat)).await
+            {
+                Ok(outcome) => outcome,
+                Err(_) => Err(Failure::TimedOut),
+            }
+        };
+        let Some(circuit) = &self.circuit else { return tried.await };
+        let is_fault = |failure: &Failure| failure.is_fault();
+        circuit.call_with(is_fault, tried).await.map_err(|error| match error {
+            recloser::Error::Inner(failure) => failure,
+            recloser::Error::Rejected => Failure::CircuitOpen,
+        })
+    }
+
+    async fn attempt(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Bytes, Failure> {
+        let tries = if may_repeat { self.settings.retries as usize } else { 0 };
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(tries)
+            .with_jitter()
+            .build();
+        loop {
+            let outcome = self.send(body.clone(), headers).await;
+            let (Err(failure), true) = (&outcome, may_repeat) else { return outcome };
+            let Some(pause) = failure.is_passing().then(|| pauses.next()).flatten() else { return outcome };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn send(&self, body: Bytes, headers: &HeaderMap) -> Result<Bytes, Failure> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let own = request.headers_mut();
+        own.clone_from(headers);
+        own.insert(header::CONTENT_TYPE, JSON);
+        own.insert(header::ACCEPT, ACCEPTS);
+        if self.settings.compress {
+            let mut http = Decompression::new(self.http.clone());
+            let response = http.ready().await.map_err(|_| Failure::Unreachable)?.call(request).await;
+            let response = response.map_err(|_| Failure::Unreachable)?;
+            return self.collect(response.status().as_u16(), response.into_body()).await;
+        }
+        let response = self.http.request(request).await.map_err(|_| Failure::Unreachable)?;
+        self.collect(response.status().as_u16(), response.into_body()).await
+    }
+
+    /// The whole body, if it may be GraphQL. A subgraph may say what is wrong with an operation beside a status.
+    async fn collect<B>(&self, status: u16, body: B) -> Result<Bytes, Failure>
+    where
+        B: axum::body::HttpBody,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let body = Limited::new(body, self.settings.answer_bytes).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { Failure::TooLarge } else { Failure::Unreachable }
+        });
+        let is_success = (200..300).contains(&status);
+        match body {
+            Ok(body) => {
+                let bytes = body.to_bytes();
+                let may_be_graphql =
+                    is_success || ((400..500).contains(&status) && bytes.first() == Some(&b'{'));
+                if may_be_graphql { Ok(bytes) } else { Err(Failure::Status(status)) }
+            }
+            Err(_) if !is_success => Err(Failure::Status(status)),
+            Err(failure) => Err(failure),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Why a subgraph has brought nothing.
+
+use crate::gateway::execute::errors::GraphqlError;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection, or one that ended too early.
+    Unreachable,
+    TimedOut,
+    /// A status that is no success, and no GraphQL beside it.
+    Status(u16),
+    /// No GraphQL.
+    Malformed,
+    TooLarge,
+    /// Too many calls have failed of late; for a moment it is not called.
+    CircuitOpen,
+    /// The plan names a subgraph that the supergraph does not have.
+    Unknown,
+}
+
+impl Failure {
+    /// What it is called in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timeout",
+            Self::Status(_) => "status",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::CircuitOpen => "circuit_open",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether another try may help, for what may be tried twice.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Status(502..=504))
+    }
+
+    /// Whether it says that the subgraph is not well.
+    pub fn is_fault(self) -> bool {
+        match self {
+            Self::Status(status) => status >= 500,
+            Self::Unreachable | Self::TimedOut | Self::Malformed | Self::TooLarge => true,
+            Self::CircuitOpen | Self::Unknown => false,
+        }
+    }
+
+    /// What the client is told; `name` is the subgraph's, if it is told that.
+    pub fn error(self, name: Option<&str>) -> GraphqlError {
+        let (code, what) = match self {
+            Self::Unreachable => ("SUBGRAPH_UNREACHABLE", "cannot be reached".to_owned()),
+            Self::TimedOut => ("SUBGRAPH_TIMEOUT", "did not answer in time".to_owned()),
+            Self::Status(status) => ("SUBGRAPH_HTTP_ERROR", format!("answered with status {status}")),
+            Self::Malformed => ("SUBGRAPH_MALFORMED_RESPONSE", "did not answer with GraphQL".to_owned()),
+            Self::TooLarge => ("SUBGRAPH_RESPONSE_TOO_LARGE", "answered with too much".to_owned()),
+            Self::CircuitOpen => {
+                ("SUBGRAPH_CIRCUIT_OPEN", "has failed too often and is left alone for a moment".to_owned())
+            }
+            Self::Unknown => ("SUBGRAPH_UNKNOWN", "is not in the supergraph".to_owned()),
+        };
+        match name {
+            Some(name) => GraphqlError::new(code, format!("The subgraph `{name}` {what}.")).of_subgraph(name),
+            None => GraphqlError::new(code, format!("A subgraph {what}.")),
+        }
+    }
+}

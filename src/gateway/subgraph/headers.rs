@@ -1,0 +1,177 @@
+//! Which headers a subgraph gets.
+//!
+//! Of a client's headers none but those that a rule names. Credentials are never meant by a pattern: who forwards them
+//! says so by their own names.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::gateway::settings::Subgraph;
+
+/// Those that belong to one connection or one body (RFC 9110, sections 7.6.1 and 8), and those that we write.
+const NEVER: [HeaderName; 15] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::EXPECT,
+    HeaderName::from_static("keep-alive"),
+];
+const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+
+/// The rules of one subgraph.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    forward: Vec<Pattern>,
+    remove: Vec<Pattern>,
+    set: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A header's name, or how it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    Name(HeaderName),
+    Beginning(String),
+}
+
+/// A setting that cannot be followed: its path and what is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {what}")]
+pub struct BadRule {
+    setting: &'static str,
+    what: String,
+}
+
+impl Pattern {
+    fn parse(setting: &'static str, text: &str) -> Result<Self, BadRule> {
+        let bad = |what: String| BadRule { setting, what };
+        match text.strip_suffix('*') {
+            Some(beginning) if beginning.contains('*') => {
+                Err(bad(format!("{text:?} has several `*`; one may stand at the end")))
+            }
+            Some(beginning) => Ok(Self::Beginning(beginning.to_ascii_lowercase())),
+            None => match text.parse::<HeaderName>() {
+                Ok(name) if NEVER.contains(&name) => {
+                    Err(bad(format!("{text:?} belongs to one connection and is not forwarded")))
+                }
+                Ok(name) => Ok(Self::Name(name)),
+                Err(_) => Err(bad(format!("{text:?} is no header's name"))),
+            },
+        }
+    }
+
+    fn means(&self, name: &HeaderName) -> bool {
+        match self {
+            Self::Name(own) => own == name,
+            Self::Beginning(beginning) => name.as_str().starts_with(beginning) && !CREDENTIALS.contains(name),
+        }
+    }
+}
+
+impl Rules {
+    /// # Errors
+    /// A rule that cannot be followed.
+    pub fn new(settings: &Subgraph) -> Result<Self, BadRule> {
+        let patterns = |setting, texts: &[String]| -> Result<Vec<Pattern>, BadRule> {
+            texts.iter().map(|text| Pattern::parse(setting, text)).collect()
+        };
+        let set = settings.set_headers.iter().map(|(name, value)| {
+            let bad = |what: String| BadRule { setting: "set_headers", what };
+            let name: HeaderName = name.parse().map_err(|_| bad(format!("{name:?} is no header's name")))?;
+            if NEVER.contains(&name) {
+                return Err(bad(format!("`{name}` is ours to write")));
+            }
+            // It may be a secret, so it is not quoted.
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| bad(format!("the value of `{name}` has characters that no header may have")))?;
+            Ok((name, value))
+        });
+        Ok(Self {
+            forward: patterns("forward_headers", &settings.forward_headers)?,
+            remove: patterns("remove_headers", &settings.remove_headers)?,
+            set: set.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What of a client's headers goes on, and what is added: forwarded, then removed, then set.
+    pub fn apply(&self, from: &HeaderMap) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if !self.forward.is_empty() {
+            for (name, value) in from {
+                let is_meant = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.means(name));
+                if is_meant(&self.forward) && !is_meant(&self.remove) && !NEVER.contains(name) {
+                    headers.append(name.clone(), value.clone());
+                }
+            }
+        }
+        for (name, value) in &self.set {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn rules(forward: &[&str], remove: &[&str], set: &[(&str, &str)]) -> Result<Rules, BadRule> {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let settings = Config::from_pairs([]).unwrap().gateway.subgraph;
+        Rules::new(&Subgraph {
+            forward_headers: owned(forward),
+            remove_headers: owned(remove),
+            set_headers: set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..settings
+        })
+    }
+
+    fn names(rules: &Rules) -> Vec<String> {
+        let mut from = HeaderMap::new();
+        for name in ["authorization", "cookie", "x-acme-a", "x-acme-b", "x-other", "connection", "host"] {
+            from.insert(HeaderName::from_static(name), HeaderValue::from_static("client"));
+        }
+        let headers = rules.apply(&from);
+        let mut names: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn a_subgraph_gets_what_a_rule_names_and_nothing_else() {
+        assert!(names(&rules(&[], &[], &[]).unwrap()).is_empty());
+        assert_eq!(names(&rules(&["X-Acme-*"], &["x-acme-b"], &[]).unwrap()), ["x-acme-a=client"]);
+        let set = rules(&["x-other"], &[], &[("X-Other", "ours"), ("x-new", "1")]).unwrap();
+        assert_eq!(names(&set), ["x-new=1", "x-other=ours"]);
+    }
+
+    #[test]
+    fn no_pattern_means_credentials() {
+        assert_eq!(
+            names(&rules(&["*"], &[], &[]).unwrap()),
+            ["x-acme-a=client", "x-acme-b=client", "x-other=client"]
+        );
+        assert_eq!(names(&rules(&["authorization"], &[], &[]).unwrap()), ["authorization=client"]);
+    }
+
+    #[test]
+    fn a_bad_rule_is_named() {
+        for (forward, set) in
+            [("a b", ("x", "1")), ("a*b*", ("x", "1")), ("host", ("x", "1")), ("x", ("host", "1"))]
+        {
+            assert!(rules(&[forward], &[], &[set]).is_err(), "{forward} {set:?}");
+        }
+        let error = rules(&[], &[], &[("x-key", "se\ncret")]).unwrap_err().to_string();
+        assert!(!error.contains("cret") && error.contains("x-key"), "{error}");
+    }
+}

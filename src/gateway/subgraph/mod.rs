@@ -1,0 +1,127 @@
+//! Calling subgraphs.
+
+pub mod client;
+pub mod failure;
+pub mod headers;
+pub mod share;
+pub mod trace;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Uri};
+use futures_util::FutureExt;
+use futures_util::future::Either;
+
+use super::metrics::Metrics;
+use super::plan::steps::Step;
+use super::settings::Gateway;
+use crate::ids::Ids;
+use client::SubgraphClient;
+use headers::Rules;
+use share::Flights;
+use trace::Trace;
+
+pub use failure::Failure;
+
+/// All subgraphs of one supergraph.
+pub struct Calls {
+    subgraphs: BTreeMap<String, Arc<Subgraph>>,
+    ids: Ids,
+    metrics: Arc<Metrics>,
+    show_names: bool,
+}
+
+struct Subgraph {
+    name: String,
+    client: SubgraphClient,
+    rules: Rules,
+    /// Calls under way that others may join; absent if each one is made by itself.
+    flights: Option<Flights<Call, Result<Bytes, Failure>>>,
+}
+
+/// All that an answer of a subgraph can depend on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Call {
+    body: Bytes,
+    headers: Vec<(String, Bytes)>,
+}
+
+impl Calls {
+    /// # Errors
+    /// A setting that cannot be followed.
+    pub fn new(
+        urls: &BTreeMap<String, Uri>,
+        settings: &Gateway,
+        (ids, metrics): (Ids, Arc<Metrics>),
+    ) -> anyhow::Result<Self> {
+        let subgraphs = urls.iter().map(|(name, url)| {
+            let own = settings.of(name);
+            let rules = Rules::new(&own)?;
+            let url = settings.url_of(name)?.unwrap_or_else(|| url.clone());
+            let flights = own.share.then(Flights::default);
+            let subgraph =
+                Subgraph { name: name.clone(), client: SubgraphClient::new(url, own), rules, flights };
+            Ok((name.clone(), Arc::new(subgraph)))
+        });
+        let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
+        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names })
+    }
+}
+
+/// The subgraphs as one request of a client calls them.
+pub struct Subgraphs<'a> {
+    calls: &'a Calls,
+    /// The client's.
+    headers: &'a HeaderMap,
+    trace: Trace,
+}
+
+impl<'a> Subgraphs<'a> {
+    pub fn new(calls: &'a Calls, headers: &'a HeaderMap) -> Self {
+        let trace = Trace::of(headers, u128::from_be_bytes(calls.ids.bytes()));
+        Self { calls, headers, trace }
+    }
+
+    /// Calls the subgraph of a step.
+    pub fn fetch(
+        &self,
+        step: &Step,
+        body: Vec<u8>,
+    ) -> impl Future<Output = Result<Bytes, Failure>> + Send + use<> {
+        let Some(subgraph) = self.calls.subgraphs.get(&step.subgraph).cloned() else {
+            return Either::Left(std::future::ready(Err(Failure::Unknown)));
+        };
+        let headers = subgraph.rules.apply(self.headers);
+        let mut sent = headers.clone();
+        self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
+        let (metrics, is_mutation, body) = (self.calls.metrics.clone(), step.is_mutation, Bytes::from(body));
+        Either::Right(async move {
+            let began = std::time::Instant::now();
+            let outcome = match subgraph.flights.clone().filter(|_| !is_mutation) {
+                Some(flights) => {
+                    let call = Call { body: body.clone(), headers: told_apart(&headers) };
+                    let own = subgraph.clone();
+                    let begin = || async move { own.client.call(body, &sent, true).await }.boxed();
+                    flights.join(call, begin).await
+                }
+                None => subgraph.client.call(body, &sent, !is_mutation).await,
+            };
+            metrics.called(&subgraph.name, &outcome, began.elapsed());
+            outcome
+        })
+    }
+
+    pub fn shown_name<'n>(&self, name: &'n str) -> Option<&'n str> {
+        self.calls.show_names.then_some(name)
+    }
+}
+
+/// Headers as what tells two calls apart: all of them, in their order.
+fn told_apart(headers: &HeaderMap) -> Vec<(String, Bytes)> {
+    let told = headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())));
+    told.collect()
+}

@@ -1,0 +1,147 @@
+//! A supergraph: the schema that clients see, and which subgraph has what of it.
+
+pub mod source;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use axum::http::Uri;
+use graphql_tools::parser::schema::{Definition, Document, TypeDefinition};
+use graphql_tools::validation::rules::default_rules_validation_plan;
+use graphql_tools::validation::validate::ValidationPlan;
+use hive_router_query_planner::planner::{Planner, QueryPlannerOptions};
+use hive_router_query_planner::utils::parsing::safe_parse_schema;
+
+use super::introspection::Introspection;
+use super::schema::ApiSchema;
+use super::settings::parse_url;
+use super::variables::InputTypes;
+
+/// A supergraph that can be planned over.
+pub struct Supergraph {
+    /// The same for the same text.
+    pub id: u64,
+    pub planner: Planner,
+    pub rules: ValidationPlan,
+    pub schema: ApiSchema,
+    pub introspection: Introspection,
+    pub inputs: InputTypes,
+    /// Where each subgraph is, by its name.
+    pub subgraphs: BTreeMap<String, Uri>,
+}
+
+/// Why a text is no supergraph that could be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SupergraphError {
+    #[error("it does not parse: {0}")]
+    Unparsable(String),
+    #[error(
+        "it has no join specification (`@link(url: \"https://specs.apollo.dev/join/…\")` or `enum join__Graph`): \
+         this is no supergraph; compose one of the subgraphs first"
+    )]
+    NotComposed,
+    #[error("two of its subgraphs are called `{0}`; give one of them another name")]
+    SameName(String),
+    #[error("the URL of subgraph `{name}` is {url:?}, which is no http:// or https:// URL")]
+    BadUrl { name: String, url: String },
+    #[error("it bears `@{0}`, which this gateway does not enforce: it would be served open")]
+    Unenforced(String),
+    #[error("it cannot be planned over: {0}")]
+    Unplannable(String),
+}
+
+/// Directives that say who may see what.
+const GUARDS: [&str; 3] = ["authenticated", "requiresScopes", "policy"];
+
+impl Supergraph {
+    /// Reads a supergraph as any composition tool writes it.
+    pub fn parse(text: &str) -> Result<Self, SupergraphError> {
+        // The planner unwraps what it takes for granted.
+        let parsed = catch_unwind(AssertUnwindSafe(|| Self::parse_trusting(text)));
+        parsed.unwrap_or_else(|panic| {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(SupergraphError::Unplannable(words.unwrap_or("the planner panicked").to_owned()))
+        })
+    }
+
+    fn parse_trusting(text: &str) -> Result<Self, SupergraphError> {
+        let document =
+            safe_parse_schema(text).map_err(|error| SupergraphError::Unparsable(error.to_string()))?;
+        let subgraphs = subgraphs(&document)?;
+        if let Some(guard) = guard_in(&document) {
+            return Err(SupergraphError::Unenforced(guard));
+        }
+        let planner = Planner::new_from_supergraph(&document, QueryPlannerOptions::default())
+            .map_err(|error| SupergraphError::Unplannable(error.to_string()))?;
+        let api = planner.consumer_schema.document.clone();
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Ok(Self {
+            id: hasher.finish(),
+            schema: ApiSchema::new(&api, &planner.supergraph),
+            inputs: InputTypes::new(&api),
+            introspection: Introspection::new(api),
+            rules: default_rules_validation_plan(),
+            subgraphs,
+            planner,
+        })
+    }
+}
+
+/// The subgraphs, of `enum join__Graph { A @join__graph(name: "a", url: "…") }`.
+fn subgraphs(document: &Document<'static, String>) -> Result<BTreeMap<String, Uri>, SupergraphError> {
+    use graphql_tools::parser::schema::Value;
+    let graphs = document.definitions.iter().find_map(|definition| match definition {
+        Definition::TypeDefinition(TypeDefinition::Enum(graphs)) if graphs.name == "join__Graph" => {
+            Some(graphs)
+        }
+        _ => None,
+    });
+    let graphs = graphs.ok_or(SupergraphError::NotComposed)?;
+    let mut subgraphs = BTreeMap::new();
+    for graph in &graphs.values {
+        let directive = graph.directives.iter().find(|directive| directive.name == "join__graph");
+        let argument = |wanted: &str| {
+            let arguments = directive.map(|directive| directive.arguments.as_slice()).unwrap_or_default();
+            arguments.iter().find_map(|(name, value)| match value {
+                Value::String(text) if name == wanted => Some(text.clone()),
+                _ => None,
+            })
+        };
+        let (Some(name), Some(url)) = (argument("name"), argument("url")) else {
+            return Err(SupergraphError::NotComposed);
+        };
+        let parsed = match parse_url(&url) {
+            Some(uri) => uri,
+            // One that the configuration gives a URL, or that is never called.
+            None if url.is_empty() => Uri::from_static("http://invalid."),
+            None => return Err(SupergraphError::BadUrl { name, url }),
+        };
+        if subgraphs.insert(name.clone(), parsed).is_some() {
+            return Err(SupergraphError::SameName(name));
+        }
+    }
+    Ok(subgraphs)
+}
+
+/// The first directive on a type or a field that says who may see it.
+fn guard_in(document: &Document<'static, String>) -> Option<String> {
+    let is_guard = |name: &str| {
+        let own = name.rsplit("__").next().unwrap_or(name);
+        GUARDS.iter().find(|guard| **guard == own).map(|guard| (*guard).to_owned())
+    };
+    document.definitions.iter().find_map(|definition| {
+        let Definition::TypeDefinition(definition) = definition else { return None };
+        let (own, fields) = match definition {
+            TypeDefinition::Object(object) => (&object.directives, object.fields.as_slice()),
+            TypeDefinition::Interface(interface) => (&interface.directives, interface.fields.as_slice()),
+            TypeDefinition::Scalar(scalar) => (&scalar.directives, [].as_slice()),
+            TypeDefinition::Enum(values) => (&values.directives, [].as_slice()),
+            _ => return None,
+        };
+        let all = own.iter().chain(fields.iter().flat_map(|field| &field.directives));
+        all.map(|directive| directive.name.as_str()).find_map(is_guard)
+    })
+}

@@ -1,0 +1,173 @@
+//! S40: subgraphs that are ill. What they do not bring is null with an error, and the rest arrives.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::shop::Shop;
+use super::subgraph::Health;
+
+const QUERY: &str = "{ me { name } latest { id author { name } product { inStock } } }";
+
+/// S40: each illness has a code, the path says where, and the time is bounded.
+#[tokio::test]
+async fn s40_what_an_ill_subgraph_does_not_bring_is_null() {
+    let shop = Shop::new().await;
+    let settings = [
+        ("SUBGRAPH__ANSWER_MILLISECONDS", "300"),
+        ("SUBGRAPH__ANSWER_BYTES", "4000"),
+        ("SUBGRAPH__CIRCUIT_PERCENT", "0"),
+    ];
+    let gateway = shop.gateway(&settings).await;
+    for (health, code) in [
+        (Health::Status(500), "SUBGRAPH_HTTP_ERROR"),
+        (Health::Status(503), "SUBGRAPH_HTTP_ERROR"),
+        (Health::Status(404), "SUBGRAPH_HTTP_ERROR"),
+        (Health::Slow(Duration::from_secs(60)), "SUBGRAPH_TIMEOUT"),
+        (Health::Garbage("<html>"), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (Health::Garbage("{}"), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (Health::Garbage("[1]"), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (Health::Garbage("{\"data\": {\"_entities\": 7}}"), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (Health::Garbage("{\"data\": {\"_entities\": ["), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (Health::Cut, "SUBGRAPH_UNREACHABLE"),
+        (Health::Huge(10_000), "SUBGRAPH_RESPONSE_TOO_LARGE"),
+    ] {
+        shop.inventory.set(health.clone());
+        let begin = Instant::now();
+        let answer = gateway.query(QUERY).await;
+        // Generous: the limit is 0.3 s.
+        assert!(begin.elapsed() < Duration::from_secs(10), "{health:?}");
+        assert_eq!(answer["data"]["me"]["name"], "Ada", "{health:?}: {answer:#}");
+        assert_eq!(answer["data"]["latest"][2]["author"]["name"], "Grace");
+        assert_eq!(answer["data"]["latest"][0]["product"], json!({ "inStock": null }));
+        let errors = answer["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), 1, "{health:?}: {errors:#?}");
+        assert_eq!(errors[0]["extensions"], json!({ "code": code, "service": "inventory" }), "{health:?}");
+        assert_eq!(errors[0]["path"], json!(["latest", 0, "product"]));
+    }
+    shop.inventory.set(Health::Well);
+    assert!(gateway.query(QUERY).await.get("errors").is_none(), "it is well again");
+}
+
+/// Misfits of all kinds are null where they stand, and nothing panics.
+#[tokio::test]
+async fn what_has_another_form_than_was_asked_for_is_null() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[("SUBGRAPH__CIRCUIT_PERCENT", "0")]).await;
+    for (answer, nick) in [
+        ("{\"data\":{\"me\":{\"nick\":7}}}", json!({ "nick": null })),
+        ("{\"data\":{\"me\":{\"nick\":[]}}}", json!({ "nick": null })),
+        ("{\"data\":{\"me\":[]}}", Value::Null),
+        ("{\"data\":{\"me\":\"x\"}}", Value::Null),
+        ("{\"data\":{\"me\":{\"nick\":\"a\\u00e4\\ud83d\\ude00\",\"more\":{}}}}", json!({ "nick": "aä😀" })),
+        ("{\"data\":{}}", Value::Null),
+        ("{\"data\":null}", Value::Null),
+        ("{\"data\":{\"me\":{\"nick\":\"1\",\"nick\":\"2\"}}}", json!({ "nick": "2" })),
+        ("{\"data\":{\"me\":{\"nick\":\"1\"}},\"errors\":[{\"message\":\"m\"}]}", json!({ "nick": "1" })),
+        ("{\"data\":{\"me\":{\"nick\":\"1\"}},\"errors\":[7,{}]}", json!({ "nick": "1" })),
+    ] {
+        shop.users.set(Health::Garbage(answer));
+        let got = gateway.query("{ me { nick } }").await;
+        assert_eq!(got["data"]["me"], nick, "{answer}: {got}");
+    }
+}
+
+/// A query is tried again where that may help; what changes something is sent once.
+#[tokio::test]
+async fn queries_are_tried_again_and_mutations_are_not() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[]).await;
+    shop.users.set(Health::For(2, Box::new(Health::Status(503))));
+    assert_eq!(gateway.query("{ me { name } }").await["data"]["me"]["name"], "Ada");
+    assert_eq!(shop.users.calls().len(), 3);
+    shop.users.set(Health::For(1, Box::new(Health::Cut)));
+    assert_eq!(gateway.query("{ me { name } }").await["data"]["me"]["name"], "Ada");
+    shop.users.calls();
+    shop.users.set(Health::Status(500));
+    gateway.query("{ me { name } }").await;
+    assert_eq!(shop.users.calls().len(), 1, "500 does not pass");
+    for illness in [Health::Status(503), Health::Cut] {
+        shop.reviews.set(illness);
+        let answer = gateway.query("mutation { clearReviews }").await;
+        assert_eq!(answer["data"], Value::Null);
+        assert_eq!(shop.reviews.calls().len(), 1);
+    }
+}
+
+/// A subgraph that fails again and again is left alone for a moment, and then asked again.
+#[tokio::test]
+async fn a_circuit_opens_and_closes() {
+    let shop = Shop::new().await;
+    let settings =
+        [("SUBGRAPH__CIRCUIT_CALLS", "4"), ("SUBGRAPH__CIRCUIT_SECONDS", "1"), ("SUBGRAPH__RETRIES", "0")];
+    let gateway = shop.gateway(&settings).await;
+    shop.users.set(Health::Status(500));
+    let mut codes = Vec::new();
+    for _ in 0..12 {
+        let answer = gateway.query("{ me { name } latest { id } }").await;
+        assert_eq!(answer["data"]["latest"][0]["id"], "r1");
+        codes.push(answer["errors"][0]["extensions"]["code"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(codes.last().unwrap(), "SUBGRAPH_CIRCUIT_OPEN", "{codes:?}");
+    assert!(shop.users.calls().len() < 12);
+    shop.users.set(Health::Well);
+    crate::support::eventually("the circuit is closed", async || {
+        let answer = gateway.query("{ me { name } }").await;
+        answer.get("errors").is_none().then_some(())
+    })
+    .await;
+}
+
+/// What is the same in every byte, headers included, is asked for once while it is under way. S45: what differs in rights
+/// is not the same.
+#[tokio::test]
+async fn s45_calls_are_shared_by_those_with_the_same_rights_alone() {
+    let shop = Shop::new().await;
+    let settings = [("SUBGRAPH__FORWARD_HEADERS", "authorization")];
+    let gateway = shop.gateway(&settings).await;
+    let request = json!({ "query": "{ me { name } }" });
+    // The plan is made first, so that the calls are at the same time.
+    gateway.send(&request, &[]).await;
+    shop.users.calls();
+    shop.users.set(Health::Slow(Duration::from_millis(500)));
+    let one = || gateway.send(&request, &[("authorization", "Bearer one")]);
+    let other = || gateway.send(&request, &[("authorization", "Bearer other")]);
+    let answers = join_all([one(), one(), one()]).await;
+    let others = futures_util::future::join(join_all([one(), one()]), join_all([other(), other()])).await;
+    assert!(
+        answers.iter().chain(&others.0).chain(&others.1).all(|answer| answer["data"]["me"]["name"] == "Ada")
+    );
+    let mut bearers: Vec<String> = shop
+        .users
+        .calls()
+        .iter()
+        .map(|call| call.headers["authorization"].to_str().unwrap().to_owned())
+        .collect();
+    bearers.sort_unstable();
+    assert_eq!(bearers, ["Bearer one", "Bearer one", "Bearer other"]);
+    let alone = shop.gateway(&[("SUBGRAPH__SHARE", "false")]).await;
+    alone.send(&request, &[]).await;
+    shop.users.calls();
+    join_all((0..3).map(|_| alone.send(&request, &[]))).await;
+    assert_eq!(shop.users.calls().len(), 3);
+}
+
+/// Whole client queries are shared where that is switched on, and mutations never.
+#[tokio::test]
+async fn client_queries_are_shared_and_mutations_are_not() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[("SHARE_QUERIES", "true"), ("SUBGRAPH__SHARE", "false")]).await;
+    let (query, mutation) =
+        (json!({ "query": "{ latest { id } }" }), json!({ "query": "mutation { clearReviews }" }));
+    gateway.send(&query, &[]).await;
+    gateway.send(&mutation, &[]).await;
+    shop.reviews.calls();
+    shop.reviews.set(Health::Slow(Duration::from_millis(500)));
+    let queries = join_all((0..4).map(|_| gateway.send(&query, &[("authorization", "Bearer one")])));
+    let others = join_all((0..4).map(|_| gateway.send(&query, &[("authorization", "Bearer other")])));
+    futures_util::future::join(queries, others).await;
+    assert_eq!(shop.reviews.calls().len(), 2);
+    join_all((0..3).map(|_| gateway.send(&mutation, &[]))).await;
+    assert_eq!(shop.reviews.calls().len(), 3);
+}

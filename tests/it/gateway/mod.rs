@@ -1,0 +1,8 @@
+//! The federation gateway as a process, over subgraphs on real HTTP.
+
+mod answers;
+mod faults;
+mod rows;
+mod shop;
+mod subgraph;
+mod supergraphs;

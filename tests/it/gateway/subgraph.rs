@@ -1,0 +1,119 @@
+//! A subgraph of the tests: a server over real HTTP that answers from rows, counts its calls, and can be as ill as a test
+//! needs.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::rows::Rows;
+
+/// What a subgraph does with a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Well,
+    /// Answers with this status and no GraphQL.
+    Status(u16),
+    /// Answers after so long.
+    Slow(Duration),
+    /// Answers with what is no GraphQL.
+    Garbage(&'static str),
+    /// Closes the connection in the middle of the answer.
+    Cut,
+    /// Answers with so many bytes.
+    Huge(usize),
+    /// Is ill in this way for so many calls, then well.
+    For(usize, Box<Health>),
+}
+
+/// A call as it came.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub query: String,
+    pub variables: Value,
+    pub headers: HeaderMap,
+}
+
+pub struct Subgraph {
+    pub url: String,
+    state: Arc<Shared>,
+    _serving: AbortOnDropHandle<()>,
+}
+
+struct Shared {
+    rows: Mutex<Rows>,
+    health: Mutex<Health>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Subgraph {
+    /// Serves rows at a free port.
+    pub async fn start(rows: Rows) -> Self {
+        let state = Arc::new(Shared {
+            rows: Mutex::new(rows),
+            health: Mutex::new(Health::Well),
+            calls: Mutex::default(),
+        });
+        let router = Router::new().route("/", post(answer)).with_state(state.clone());
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let serving = AbortOnDropHandle::new(tokio::spawn(async move {
+            axum::serve(listener, router).await.unwrap();
+        }));
+        Self { url, state, _serving: serving }
+    }
+
+    pub fn set(&self, health: Health) {
+        *self.state.health.lock().unwrap() = health;
+    }
+
+    /// The calls since this was asked the last time.
+    pub fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state.calls.lock().unwrap())
+    }
+}
+
+async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let (query, variables) = (request["query"].as_str().unwrap().to_owned(), request["variables"].clone());
+    state.calls.lock().unwrap().push(Call { query: query.clone(), variables: variables.clone(), headers });
+    let health = {
+        let mut health = state.health.lock().unwrap();
+        match &mut *health {
+            Health::For(0, _) => Health::Well,
+            Health::For(left, ill) => {
+                *left -= 1;
+                (**ill).clone()
+            }
+            other => other.clone(),
+        }
+    };
+    let json = |text: String| ([(header::CONTENT_TYPE, "application/json")], text).into_response();
+    match health {
+        Health::Well | Health::For(..) => {}
+        Health::Slow(time) => tokio::time::sleep(time).await,
+        Health::Status(status) => {
+            return (StatusCode::from_u16(status).unwrap(), "out of order").into_response();
+        }
+        Health::Garbage(text) => return json(text.to_owned()),
+        Health::Huge(bytes) => {
+            return json(format!("{{\"data\":{{\"x\":\"{}\"}}}}", "x".repeat(bytes)));
+        }
+        Health::Cut => {
+            let pieces: [Result<&str, std::io::Error>; 2] =
+                [Ok("{\"data\":{"), Err(std::io::Error::other("cut"))];
+            return Response::new(Body::from_stream(futures_util::stream::iter(pieces)));
+        }
+    }
+    let answer = state.rows.lock().unwrap().answer(&query, &variables);
+    json(json!(answer).to_string())
+}
