@@ -11,10 +11,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::execute::errors::GraphqlError;
 use super::{Answer, Asked, Gateway, Outcome, Request, refused};
-use crate::http::negotiate;
+use crate::http::{answer_to_panic, negotiate};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -32,7 +33,7 @@ pub fn router(gateway: Gateway, limit: usize, stopping: Arc<AtomicBool>) -> Rout
         .route("/live", get(|| async {}))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
-        .layer(DefaultBodyLimit::max(limit))
+        .layer((CatchPanicLayer::custom(answer_to_panic), DefaultBodyLimit::max(limit)))
         .with_state(Wire { gateway, stopping })
 }
 

@@ -167,7 +167,7 @@ fn log_response(quiet: bool) -> impl Fn(&Response, Duration, &tracing::Span) + C
     }
 }
 
-fn answer_to_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
+pub(crate) fn answer_to_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     let cause = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     let error = crate::error::Error::internal(anyhow::anyhow!("panic: {cause}"));
