@@ -174,7 +174,8 @@ struct Weight;
 impl Weighter<Question, Remembered> for Weight {
     fn weight(&self, question: &Question, answer: &Remembered) -> u64 {
         let of_the_answer = size_of::<Remembered>() + answer.tag.0.len() + answer.body.len();
-        (size_of::<Question>() + question.variables.len() + of_the_answer) as u64
+        let of_the_operation = question.operation.as_ref().map_or(0, String::len);
+        (size_of::<Question>() + of_the_operation + question.variables.len() + of_the_answer) as u64
     }
 }
 

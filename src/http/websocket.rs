@@ -171,6 +171,11 @@ async fn farewell(mut socket: WebSocket, close: Close) {
     let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
 }
 
+fn too_many() -> Error {
+    let message = format!("A socket has at most {MAX_OPERATIONS} operations; complete one first.");
+    Error::client(Code::BadUserInput, message)
+}
+
 struct Connection {
     wire: Arc<Wire>,
     client: Client,
@@ -216,6 +221,10 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(Box::pin(self.finish(socket)).await),
+                // Before what comes: pings are no initialisation.
+                () = &mut uninitialised, if self.caller.is_none() => {
+                    return Err(End::Close(Close::InitTimeout));
+                }
                 message = socket.recv() => {
                     heard = Instant::now();
                     match message {
@@ -228,9 +237,6 @@ impl Connection {
                 }
                 Some((id, answer)) = self.operations.next(), if !self.operations.is_empty() => {
                     Box::pin(self.tell(socket, &id, answer)).await?;
-                }
-                () = &mut uninitialised, if self.caller.is_none() => {
-                    return Err(End::Close(Close::InitTimeout));
                 }
                 _ = pings.tick() => {
                     // A ping that nobody answered in a whole period: the other side is gone.
@@ -278,6 +284,11 @@ impl Connection {
                 if self.operations.contains_key(&id) {
                     return Err(End::Close(Close::DuplicateOperation));
                 }
+                if self.operations.len() >= MAX_OPERATIONS {
+                    // Said at once and not kept: who sends on and on has to take the answers, too.
+                    let refusal = outcome::refuse(&too_many());
+                    return self.say(socket, &ToClient::Error { id: &id, payload: &refusal.errors }).await;
+                }
                 let execution = self.execute(viewer, *payload);
                 if !execution.is_subscription {
                     self.single.insert(id.clone());
@@ -300,10 +311,6 @@ impl Connection {
     }
 
     fn execute(&self, viewer: Option<Viewer>, operation: async_graphql::Request) -> Execution {
-        if self.operations.len() >= MAX_OPERATIONS {
-            let message = format!("A socket has at most {MAX_OPERATIONS} operations; complete one first.");
-            return Execution::refused(outcome::refuse(&Error::client(Code::BadUserInput, message)));
-        }
         let asked = Asked { viewer, client: self.client.clone(), at_least: 0, by_get: false };
         self.wire.operations.execute_stream(operation, asked)
     }

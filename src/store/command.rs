@@ -137,7 +137,6 @@ impl Store {
             // Whether it was committed is not known if the answer was lost: what is cached is not believed.
             for hint in hints {
                 self.tell(News::Doubted(hint.stream));
-                self.0.watches.advance(hint.stream, hint.version);
                 tokio::spawn(self.clone().clear_up(hint.stream));
             }
             return Err(error);

@@ -80,6 +80,14 @@ on_both_stacks! {
         let SocketMessage::Json(refused) = socket.next().await else { panic!("closed") };
         assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("100")));
         assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        // Nothing is kept of what was refused, so its id is free at once.
+        for _ in 0..20 {
+            socket.subscribe("100", "subscription { linkStatusChanged { cursor } }", json!({})).await;
+        }
+        for _ in 0..20 {
+            let SocketMessage::Json(refused) = socket.next().await else { panic!("closed") };
+            assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("100")));
+        }
         // What the hundred still have to say does not matter.
         socket.send_raw(Message::text("x".repeat(70_000))).await;
         assert_eq!(closed(&mut socket).await, 1009);
