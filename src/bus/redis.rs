@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use redis::AsyncCommands;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -222,26 +223,32 @@ pub async fn listen(channel: Channel, store: Store, stop: CancellationToken) {
 }
 
 async fn hear(channel: &Channel, store: &Store) -> redis::RedisResult<()> {
-    let silent = |_| redis::RedisError::from((redis::ErrorKind::Io, "no answer in time"));
+    let silent = |()| redis::RedisError::from((redis::ErrorKind::Io, "no answer in time"));
     let subscribe = async {
         let mut subscription = channel.servers.pubsub().await?;
         subscription.subscribe(channel.name.as_str()).await?;
         Ok::<_, redis::RedisError>(subscription)
     };
     // What does not answer, because it is half-open or speaks something else, is not waited for.
-    let mut subscription = tokio::time::timeout(CONNECT, subscribe).await.map_err(silent)??;
+    let mut subscription = tokio::time::timeout(CONNECT, subscribe).await.map_err(|_| silent(()))??;
     let mut messages = subscription.on_message();
+    let mut deaf_at = Instant::now() + DEAF;
     loop {
-        let message = tokio::time::timeout(DEAF, messages.next()).await.map_err(silent)?;
+        let message = tokio::time::timeout_at(deaf_at, messages.next()).await.map_err(|_| silent(()))?;
         let Some(message) = message else { return Ok(()) };
         let payload = message.get_payload_bytes();
         if payload == channel.ping {
+            deaf_at = Instant::now() + DEAF;
             if store.bus_health().heard() {
                 tracing::debug!("the bus is here");
                 poll(store);
             }
         } else if let Some(hint) = Hint::from_bytes(payload) {
             store.hear_remote(hint);
+        }
+        // Others may be heard all the time.
+        if Instant::now() > deaf_at {
+            return Err(silent(()));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Parsed operations: half of the cost of a small query is its parsing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
-use async_graphql::{Request, Response, ServerError, Value};
+use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -137,6 +138,14 @@ impl Prepared {
         }
     }
 
+    /// Those of `variables` that the operation declares.
+    pub fn declared<'a>(&self, variables: &'a Variables) -> BTreeMap<&'a Name, &'a Value> {
+        let operation = operation(&self.document, self.request.operation_name.as_deref());
+        let declared = operation.map_or(&[][..], |operation| &operation.variable_definitions);
+        let is_declared = |name: &Name| declared.iter().any(|variable| variable.node.name.node == *name);
+        variables.iter().filter(|(name, _)| is_declared(name)).collect()
+    }
+
     /// The request with its parsed document in it: the library executes a copy.
     pub fn into_request(mut self) -> Request {
         if self.unknown.is_none() {
@@ -190,4 +199,22 @@ fn check(document: &ExecutableDocument, request: &mut Request) -> Result<(), Box
 fn refuse(mut error: ServerError) -> Box<Response> {
     error.extensions.get_or_insert_default().set("code", Value::from(Code::ParseFailed.as_str()));
     Box::new(Response::from_errors(vec![error]))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::value;
+
+    use super::*;
+
+    #[test]
+    fn only_variables_that_the_operation_declares_count() {
+        let documents = Documents::new(1024, "type Query { a(b: Int): Int }").unwrap();
+        let query = "query One($b: Int) { a(b: $b) } query Other($c: Int) { a(b: $c) }";
+        let given = Variables::from_value(value!({ "b": 1, "c": 2, "waste": "x" }));
+        let request = Request::new(query).operation_name("One").variables(given.clone());
+        let Ok(prepared) = documents.prepare(request) else { panic!("it is valid") };
+        let declared: Vec<_> = prepared.declared(&given).into_keys().map(Name::as_str).collect();
+        assert_eq!(declared, ["b"]);
+    }
 }

@@ -199,10 +199,9 @@ impl Operations {
     fn question(&self, prepared: &Prepared, viewer: Option<Viewer>) -> Option<(&Answers, Question)> {
         let (answers, viewer) = (self.answers.as_deref()?, viewer?);
         let request = &prepared.request;
-        let variables = match request.variables.is_empty() {
-            true => String::new(),
-            false => serde_json::to_string(&request.variables).ok()?,
-        };
+        // What the document does not declare has no bearing on the answer, and would fill the memory.
+        let given = prepared.declared(&request.variables);
+        let variables = if given.is_empty() { String::new() } else { serde_json::to_string(&given).ok()? };
         let question = Question {
             document: prepared.number?,
             operation: request.operation_name.clone(),

@@ -24,6 +24,8 @@ use crate::store::{News, Store, Versions, bounded, failpoint};
 const MAX_LOADS: usize = 5;
 /// Redis is asked for an entry no longer than this: the database has it, too.
 const IMPATIENT: Duration = Duration::from_millis(300);
+/// How long connecting to it may take, while readers go to the database.
+const REACH: Duration = Duration::from_secs(10);
 /// How long a load waits for others to end: what takes longer is a database that does not answer.
 const TURN: Duration = Duration::from_secs(3);
 
@@ -49,7 +51,7 @@ struct Inner {
 struct Shared {
     servers: RedisServers,
     keys: Keyspace,
-    connection: tokio::sync::Mutex<Option<Commands>>,
+    connection: Arc<tokio::sync::Mutex<Option<Commands>>>,
 }
 
 /// How often each layer gave the answer, since this process began.
@@ -82,7 +84,7 @@ impl LinkGraphs {
         let keys = Keyspace::new(&config.redis.prefix, "graph", epoch, layout::VERSION);
         let graphs = Self(Arc::new(Inner {
             near: Arc::new(Cache::new(config.graph.near_entries)),
-            redis: redis.map(|servers| Shared { servers, keys, connection: tokio::sync::Mutex::default() }),
+            redis: redis.map(|servers| Shared { servers, keys, connection: Arc::default() }),
             versions: DataLoader::new(
                 Versions(store.clone()),
                 TokioSpawner::current(),
@@ -325,10 +327,16 @@ impl Shared {
     }
 
     async fn connection(&self) -> Option<Commands> {
-        let mut connection = self.connection.lock().await;
-        if connection.is_none() {
-            *connection = self.servers.commands().await.ok();
+        // Connecting may take longer than a reader waits, as past a node that is gone: it goes on for the next one.
+        if let Ok(mut connection) = self.connection.clone().try_lock_owned() {
+            if connection.is_some() {
+                return connection.clone();
+            }
+            let servers = self.servers.clone();
+            tokio::spawn(async move {
+                *connection = tokio::time::timeout(REACH, servers.commands()).await.ok().and_then(Result::ok);
+            });
         }
-        connection.clone()
+        self.connection.lock().await.clone()
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Reading {
 pub(super) enum Answer {
     /// It is this; `None` if there is no such account.
     Known(Option<Arc<LinkGraph>>),
-    /// It is this unless a hint was lost: ask for the version first.
+    /// It is this unless a hint was lost or is late: ask for the version first.
     Doubtful(Arc<LinkGraph>),
     Unknown,
 }
@@ -102,8 +102,10 @@ impl Slot {
         match &entry.graph {
             None if is_trusted => Answer::Known(None),
             None => Answer::Unknown,
-            Some(graph) if !state.admits(graph, at_least) => Answer::Unknown,
-            Some(graph) if is_trusted => Answer::Known(Some(graph.clone())),
+            Some(graph) if !state.admits(graph, 0) => Answer::Unknown,
+            Some(graph) if is_trusted && graph.version >= at_least => Answer::Known(Some(graph.clone())),
+            // Also where more is wanted than was heard of: whoever asks for what there never was costs a look at
+            // the version, not a load each time.
             Some(graph) => Answer::Doubtful(graph.clone()),
         }
     }

@@ -133,7 +133,7 @@ impl Store {
     async fn finish(&self, command: Command) -> Result<(), Error> {
         let has_jobs = !command.jobs.is_empty();
         let hints = command.hints(self.0.epoch);
-        if let Err(error) = command.write().await {
+        if let Err(error) = bounded(command.write()).await {
             // Whether it was committed is not known if the answer was lost: what is cached is not believed.
             for hint in hints {
                 self.tell(News::Doubted(hint.stream));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection, PgConnection};
 use sea_orm::{
     ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
@@ -17,6 +18,11 @@ use crate::error::Error;
 
 /// Readers of an SQLite file.
 const SQLITE_READERS: u32 = 4;
+
+/// A connection that was used so short a time ago is lent again without a look.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long a connection may take to show that somebody is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Where rows are read and written.
 #[derive(Clone)]
@@ -90,6 +96,17 @@ impl Database {
                     ("statement_timeout", statement_timeout),
                     ("idle_in_transaction_session_timeout", "15s"),
                 ])
+            })
+            // What has just been used is good: it was looked at when it came back.
+            .test_before_acquire(false)
+            .map_sqlx_postgres_pool_opts(|pool| {
+                pool.before_acquire(|connection, state| {
+                    Box::pin(async move {
+                        let is_fresh = state.idle_for < FRESH;
+                        if is_fresh { Ok(true) } else { alive(connection).await }
+                    })
+                })
+                .after_release(|connection, _| Box::pin(alive(connection)))
             });
         let pool = sea_orm::Database::connect(options)
             .await
@@ -139,5 +156,15 @@ impl Database {
     /// How many statements have been run so far; tests assert how many an operation takes.
     pub fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether somebody answers at the other end. sqlx asks, too, but waits for ever: behind a network that swallows
+/// packets every connection would be lost to the pool that way.
+async fn alive(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    match tokio::time::timeout(SIGN_OF_LIFE, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        // An error, because only after one the connection is dropped without a farewell.
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }

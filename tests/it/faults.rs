@@ -134,6 +134,47 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
     assert_eq!(tab.link_event().await["graphVersion"], 3);
 }
 
+/// S39: a network that swallows what goes over the connections that are open, and says nothing, costs the pool none of
+/// its places: who waits for them gets a code in time, and new connections take theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s39_connections_that_fall_silent_are_replaced() {
+    let mut place = Place::new(Stack::Production).await;
+    let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
+    let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
+    place.set("ACCOUNTS__DATABASE__URL", through);
+    place.set("ACCOUNTS__DATABASE__MAX_CONNECTIONS", 2);
+    let app = place.app().await;
+    let ada = app.client().sign_in(&place, ADA).await.client;
+    let rename = async |name: String| {
+        let mutation = "mutation($input: UpdateAccountInput!) {
+            updateAccount(input: $input) { account { displayName } userErrors { code } } }";
+        ada.run(mutation, json!({ "input": { "displayName": name } })).await
+    };
+    // Both connections are in the midst of something.
+    postgres.set(Fault::Delay(Duration::from_millis(300)));
+    let under_way = async {
+        tokio::join!(rename("One".to_owned()), rename("Two".to_owned()), rename("Three".to_owned()))
+    };
+    let lose = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        postgres.lose_those_open();
+    };
+    let ((one, two, three), ()) =
+        tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(under_way, lose) })
+            .await
+            .expect("a hang");
+    for answer in [one, two, three] {
+        assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
+    }
+    let healed = async {
+        while rename("Ada".to_owned()).await.body["data"]["updateAccount"]["account"]["displayName"] != "Ada"
+        {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), healed).await.expect("the pool has lost its places");
+}
+
 /// How far somebody has come.
 #[derive(Clone, Debug, Default)]
 struct Progress {

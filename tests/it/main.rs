@@ -25,6 +25,7 @@ mod jobs;
 mod link_graph;
 mod linking;
 mod migrations;
+mod min_version;
 mod node_client;
 mod operating;
 mod path;

@@ -104,6 +104,32 @@ async fn by_a_socket_in_this_machine_and_by_valkeys_scheme() {
     two.share_a_cache().await;
 }
 
+/// A sentinel that takes a connection and says nothing costs more time than a reader has; the next one has Redis.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_sentinels_of_which_one_is_silent() {
+    let mut place = Place::new(Stack::Production).await;
+    let master = RedisProcess::start(|_, port| {
+        [plain(port), words(&["--requirepass", PASSWORD, "--masterauth", PASSWORD])].concat()
+    })
+    .await;
+    let sentinel = RedisProcess::start(|folder, port| sentinel(folder, port, &master.port.to_string())).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    place.set(URL, format!("redis://:{PASSWORD}@any"));
+    place.set("ACCOUNTS__REDIS__SENTINEL_MASTER", "accounts");
+    let first = format!("redis://{}", silent.local_addr().unwrap());
+    place.set("ACCOUNTS__REDIS__SENTINELS", format!("{first}, redis://127.0.0.1:{}", sentinel.port));
+    let app = TestApp::start(&place, 1).await;
+    app.hears().await;
+    let ada = app.client().sign_in(&place, ADA).await.client;
+    eventually("graphs come from Redis", async || {
+        app.app().graphs.forget();
+        ada.query("{ viewer { version profiles { handle } } }").await.field();
+        let [_, _, redis, _] = app.app().graphs.counts().by_layer().map(|(_, count)| count);
+        (redis > 0).then_some(())
+    })
+    .await;
+}
+
 /// The master dies, a replica takes its place, and both hear each other again without being told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_sentinels_and_through_a_failover() {

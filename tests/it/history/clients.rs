@@ -291,7 +291,6 @@ impl Client {
 fn refused(error: &TopError) -> Result<Got, Broken> {
     match error.extensions.code.as_str() {
         "SERVICE_UNAVAILABLE" => Ok(Got::Lost(Lost::Unavailable)),
-        "INTERNAL" => Ok(Got::Lost(Lost::Internal)),
         code => broken("answers are as the schema says", format!("{code}: {}", error.message)),
     }
 }

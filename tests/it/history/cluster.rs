@@ -61,6 +61,9 @@ impl Cluster {
         place.set("ACCOUNTS__HTTP__DRAIN_SECONDS", 1);
         place.set("ACCOUNTS__GRAPH__NEAR_SECONDS", plan.near_seconds);
         place.set("ACCOUNTS__LOG__FILTER", "warn");
+        if !plan.remembers_answers {
+            place.set("ACCOUNTS__GRAPH__ANSWER_BYTES", 0);
+        }
         let mut redis = None;
         if plan.stack == Stack::Production {
             let own = OwnRedis::start(&place.folder.path().join("redis")).await;

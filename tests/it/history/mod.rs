@@ -79,13 +79,13 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_history_is_clean_on_the_embedded_stack() {
-    let report = run(Plan::small(1, Stack::Embedded)).await;
+    let report = run(Plan::small(1, Stack::Embedded, false)).await;
     assert!(report.is_clean(), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_history_is_clean_on_the_production_stack() {
-    let report = run(Plan::small(2, Stack::Production)).await;
+    let report = run(Plan::small(2, Stack::Production, true)).await;
     assert!(report.is_clean(), "{report}");
 }
 

@@ -50,6 +50,8 @@ pub struct Plan {
     hints: [u32; 3],
     /// Percent of fills that are slow, and by how many milliseconds.
     slow_fills: (u32, u32),
+    /// Whether whole answers are remembered.
+    pub remembers_answers: bool,
     /// What switches a defence off, if one is.
     plant: Vec<&'static str>,
 }
@@ -61,8 +63,9 @@ impl Plan {
     }
 
     /// A run for CI, of 15 to 20 seconds with its end.
-    pub fn small(seed: u64, stack: Stack) -> Self {
+    pub fn small(seed: u64, stack: Stack, remembers_answers: bool) -> Self {
         Self {
+            remembers_answers,
             accounts: 8,
             subscribers: 14,
             operations: 12_000,
@@ -84,6 +87,7 @@ impl Plan {
         let restores = one_of([0, 0, 0, 1]) == 1;
         // Some runs are stormy; in others there is time to see what is late although all is calm.
         let calm = Duration::from_millis(one_of([1_000, 2_000, 3_000, 13_000]).into());
+        let remembers_answers = one_of([0, 1, 0, 1]) == 1;
         Self {
             seed,
             stack,
@@ -97,6 +101,7 @@ impl Plan {
             near_seconds,
             hints,
             slow_fills,
+            remembers_answers,
             plant: Vec::new(),
         }
     }
@@ -116,7 +121,11 @@ impl Plan {
     pub fn describe(&self) -> String {
         let restores = if self.restores { "a backup is restored" } else { "no restore" };
         let (near, failpoints) = (self.near_seconds, self.failpoints());
-        format!("calm up to {:?}, near entries live {near} s, {restores}; {failpoints}", self.calm.1)
+        let answers = if self.remembers_answers { "remembered" } else { "made anew" };
+        let calm = self.calm.1;
+        format!(
+            "calm up to {calm:?}, near entries live {near} s, answers {answers}, {restores}; {failpoints}"
+        )
     }
 
     /// What the replicas get as `FAILPOINTS`: hints that are lost, doubled and late, slow fillers, and the defence

@@ -320,7 +320,7 @@ impl Subscriber {
 
 fn expect_unavailable(errors: &Value) -> Result<(), Broken> {
     match errors[0]["extensions"]["code"].as_str() {
-        Some("SERVICE_UNAVAILABLE" | "INTERNAL") => Ok(()),
+        Some("SERVICE_UNAVAILABLE") => Ok(()),
         _ => broken("answers are as the schema says", format!("a subscriber got {errors}")),
     }
 }

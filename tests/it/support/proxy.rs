@@ -1,6 +1,7 @@
 //! A proxy between a server and its PostgreSQL or Redis, which can be told to misbehave.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +25,9 @@ pub enum Fault {
 
 pub struct Proxy {
     pub address: SocketAddr,
-    fault: watch::Sender<Fault>,
+    fault: Arc<Mutex<watch::Sender<Fault>>>,
+    /// What still holds connections that are lost.
+    lost: Mutex<Vec<watch::Sender<Fault>>>,
     accepting: JoinHandle<()>,
 }
 
@@ -35,16 +38,18 @@ impl Proxy {
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (fault, faults) = watch::channel(Fault::None);
+        let fault = Arc::new(Mutex::new(watch::channel(Fault::None).0));
+        let present = fault.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let faults = present.lock().unwrap().subscribe();
                 if *faults.borrow() == Fault::Cut {
                     continue;
                 }
-                tokio::spawn(carry(client, target.clone(), faults.clone()));
+                tokio::spawn(carry(client, target.clone(), faults));
             }
         });
-        Self { address, fault, accepting }
+        Self { address, fault, lost: Mutex::default(), accepting }
     }
 
     /// `url` with the proxy in the place of its host and port.
@@ -56,14 +61,21 @@ impl Proxy {
     }
 
     pub fn set(&self, fault: Fault) {
-        self.fault.send_replace(fault);
+        self.fault.lock().unwrap().send_replace(fault);
+    }
+
+    /// Swallows for ever what goes over the connections that are open; new ones are good.
+    pub fn lose_those_open(&self) {
+        let lost = std::mem::replace(&mut *self.fault.lock().unwrap(), watch::channel(Fault::None).0);
+        lost.send_replace(Fault::Drop);
+        self.lost.lock().unwrap().push(lost);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.fault.send_replace(Fault::Cut);
+        self.set(Fault::Cut);
     }
 }
 
