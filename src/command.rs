@@ -21,6 +21,11 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::gateway::execute::errors::GraphqlError;
+use crate::gateway::overrides::Overrides;
+use crate::gateway::plan::planners::{Planners, Question};
+use crate::gateway::settings::Plans;
+use crate::gateway::supergraph::Supergraph;
 use crate::gateway::supergraph::source::Source;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
@@ -312,6 +317,40 @@ pub async fn check_schema(against: &Path) -> anyhow::Result<ExitCode> {
         changes.len() - breaking - dangerous
     ))?;
     Ok(if breaking == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints how `operation`, which is a document, a file that holds one, or `-`, is answered over `supergraph`.
+pub async fn print_plan(
+    supergraph: &Path,
+    operation: &str,
+    name: Option<String>,
+    settings: &Plans,
+) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(supergraph)
+        .with_context(|| format!("cannot read the supergraph {}", supergraph.display()))?;
+    let supergraph =
+        Supergraph::parse(&text).with_context(|| format!("{} cannot be served", supergraph.display()))?;
+    let operation = match operation {
+        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?,
+        // No operation is without one, and hardly a file has one in its name.
+        document if document.contains('{') => document.to_owned(),
+        file => std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {file}, which is no operation either"))?,
+    };
+    let planners = Planners::new(settings, Arc::default())?;
+    let question = Question {
+        supergraph: supergraph.id,
+        operation: operation.into(),
+        name,
+        overrides: Overrides::default(),
+    };
+    match planners.plan(&Arc::new(supergraph), question).await {
+        Ok(plan) => print(format_args!("{}", plan.tree.to_string().trim_end().trim_end_matches(','))),
+        Err(refusal) => {
+            let told: Vec<String> = refusal.0.iter().map(GraphqlError::told).collect();
+            anyhow::bail!("the operation has no plan: {}", told.join("; "))
+        }
+    }
 }
 
 /// Prints a line. That whoever reads it has gone, as `head` does, is no error.

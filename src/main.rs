@@ -73,7 +73,7 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Print the graph's schema, or check it against another one.
+    /// Print the graph's schema, check it against another one, or print a plan over a supergraph.
     Schema {
         #[command(subcommand)]
         action: Schema,
@@ -163,6 +163,17 @@ enum Schema {
         #[arg(long, value_name = "FILE")]
         against: PathBuf,
     },
+    /// Print how a gateway would answer an operation over its subgraphs.
+    Plan {
+        /// The supergraph, as a composition tool writes it.
+        #[arg(long, value_name = "FILE")]
+        supergraph: PathBuf,
+        /// The operation itself, a file that holds it, or `-` for standard input.
+        operation: String,
+        /// Which one, of several in the document.
+        #[arg(long, value_name = "NAME")]
+        operation_name: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -225,6 +236,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema { action: Schema::Print { subgraph } } => command::print_schema(subgraph).await?,
         Command::Schema { action: Schema::Check { against } } => {
             return command::check_schema(&against).await;
+        }
+        Command::Schema { action: Schema::Plan { supergraph, operation, operation_name } } => {
+            let settings = accounts_center::config::Config::load(None)?.gateway.plans;
+            command::print_plan(&supergraph, &operation, operation_name, &settings).await?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -37,6 +37,14 @@ impl GraphqlError {
         Self { message: message.into(), locations: Vec::new(), path: None, extensions }
     }
 
+    /// In a line, for people at a terminal.
+    pub fn told(&self) -> String {
+        let code = self.extensions.get("code").and_then(Value::as_str).unwrap_or_default();
+        let places = self.locations.iter().map(|at| format!("{}:{} ", at.line, at.column));
+        let message: Vec<&str> = self.message.split_whitespace().collect();
+        format!("{}{} ({code})", places.collect::<String>(), message.join(" "))
+    }
+
     pub fn at(self, path: Vec<PathSegment>) -> Self {
         Self { path: Some(path), ..self }
     }

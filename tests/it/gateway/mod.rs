@@ -2,6 +2,7 @@
 
 mod answers;
 mod faults;
+mod plan_command;
 mod rows;
 mod shop;
 mod subgraph;
