@@ -186,8 +186,7 @@ impl Worker {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
-        // What was committed last concerns the replicas that stay.
-        let _ = tokio::time::timeout(FAREWELL, self.app.graphs.flush()).await;
+        leave(&self.app).await;
         self.stopped.cancel();
         self.probes.wait().await;
     }
@@ -204,9 +203,16 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
-        // What was committed last concerns the replicas that stay.
-        let _ = tokio::time::timeout(FAREWELL, self.app.graphs.flush()).await;
+        leave(&self.app).await;
     }
+}
+
+/// The last that a process does with what it has opened.
+async fn leave(app: &App) {
+    // What was committed last concerns the replicas that stay.
+    let _ = tokio::time::timeout(FAREWELL, app.graphs.flush()).await;
+    // A database that does not answer keeps nobody here.
+    let _ = tokio::time::timeout(FAREWELL, app.store.db().close()).await;
 }
 
 /// `setting` is what chooses another address.

@@ -148,6 +148,16 @@ impl Database {
         self.write.get_database_backend()
     }
 
+    /// Says goodbye: waits until what is lent has come back, and closes all connections. On SQLite the log is written
+    /// into the file then, and that file alone is the whole database.
+    pub async fn close(&self) {
+        for connection in [&self.read, &self.write] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(%error, "a connection of the database could not be closed");
+            }
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
         Ok(self.read.ping().await?)

@@ -74,7 +74,7 @@ impl Place {
     pub async fn back_up(&self) {
         match self.stack {
             Stack::Embedded => {
-                copy_files(&self.folder.path().join("data"), &self.folder.path().join("backup"));
+                copy_file(&self.folder.path().join("data"), &self.folder.path().join("backup"));
             }
             Stack::Production => copy_database(&self.database_name(), &self.backup_name()).await,
         }
@@ -84,7 +84,7 @@ impl Place {
     pub async fn restore(&self) {
         match self.stack {
             Stack::Embedded => {
-                copy_files(&self.folder.path().join("backup"), &self.folder.path().join("data"));
+                copy_file(&self.folder.path().join("backup"), &self.folder.path().join("data"));
             }
             Stack::Production => copy_database(&self.backup_name(), &self.database_name()).await,
         }
@@ -111,15 +111,12 @@ impl Place {
     }
 }
 
-/// The file with its log, and nothing else that was there.
-fn copy_files(from: &Path, to: &Path) {
+/// The file, which is the whole database once its server has stopped: whoever stops writes the log into it.
+fn copy_file(from: &Path, to: &Path) {
+    assert!(!from.join("accounts.sqlite-wal").exists(), "{} is in use", from.display());
     std::fs::create_dir_all(to).unwrap();
-    for name in ["accounts.sqlite", "accounts.sqlite-wal", "accounts.sqlite-shm"] {
-        let _ = std::fs::remove_file(to.join(name));
-        if from.join(name).exists() && !name.ends_with("-shm") {
-            std::fs::copy(from.join(name), to.join(name)).unwrap();
-        }
-    }
+    let _ = std::fs::remove_file(to.join("accounts.sqlite"));
+    std::fs::copy(from.join("accounts.sqlite"), to.join("accounts.sqlite")).unwrap();
 }
 
 async fn copy_database(from: &str, to: &str) {
