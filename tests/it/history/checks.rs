@@ -92,8 +92,8 @@ pub struct State {
     pub renames: HashMap<String, Rename>,
     log: VecDeque<Entry>,
     acknowledged: VecDeque<(Instant, i64)>,
-    /// The highest version that was acknowledged, and by which replica in which life.
-    last: (i64, (usize, u32)),
+    /// The highest version that a rename was acknowledged at, and by which replica in which life.
+    renamed: (i64, (usize, u32)),
 }
 
 impl Account {
@@ -105,7 +105,7 @@ impl Account {
             renames: HashMap::new(),
             log: VecDeque::new(),
             acknowledged: VecDeque::new(),
-            last: (0, (0, 0)),
+            renamed: (0, (0, 0)),
         };
         Self { number, id, token, bearer, profiles, state: Mutex::new(state) }
     }
@@ -121,7 +121,7 @@ impl Account {
         state.contents.clear();
         state.renames.clear();
         state.acknowledged.clear();
-        state.last = (0, (0, 0));
+        state.renamed = (0, (0, 0));
         state.contents.insert(sight.version, Content::default());
         let content = state.contents.get_mut(&sight.version).expect("it was just put there");
         content.take(sight).expect("nothing contradicts it");
@@ -161,12 +161,9 @@ impl Account {
         self.state().log.iter().cloned().collect()
     }
 
-    /// A write was answered at `version` by a replica in one of its lives.
-    pub fn acknowledge(&self, version: i64, by: (usize, u32)) {
+    /// A write was answered at `version`.
+    pub fn acknowledge(&self, version: i64) {
         let mut state = self.state();
-        if version > state.last.0 {
-            state.last = (version, by);
-        }
         if state.acknowledged.len() == ACKNOWLEDGED {
             state.acknowledged.pop_front();
         }
@@ -174,10 +171,19 @@ impl Account {
         state.acknowledged.push_back((Instant::now(), highest.max(version)));
     }
 
-    /// Who acknowledged `version`, if it was the last one.
-    pub fn last_acknowledged_by(&self, version: i64) -> Option<(usize, u32)> {
-        let (last, by) = self.state().last;
-        (last == version).then_some(by)
+    /// A rename was answered at `version` by a replica in one of its lives. No two names are the same, so it is that
+    /// replica which committed the version; other writes may have found things as they want them.
+    pub fn renamed(&self, version: i64, by: (usize, u32)) {
+        let mut state = self.state();
+        if version > state.renamed.0 {
+            state.renamed = (version, by);
+        }
+    }
+
+    /// Who committed `version`, if that is known.
+    pub fn committed_by(&self, version: i64) -> Option<(usize, u32)> {
+        let (renamed, by) = self.state().renamed;
+        (renamed == version).then_some(by)
     }
 
     /// The highest version that was acknowledged at `moment` or before.

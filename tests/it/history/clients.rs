@@ -255,9 +255,10 @@ impl Client {
         let account = &world.accounts[self.account];
         match got {
             Got::Version(version) if !matches!(did, Did::Read | Did::ReadWhole) => {
-                account.acknowledge(*version, (address.replica, address.life));
+                account.acknowledge(*version);
                 match did {
                     Did::Rename(name) => {
+                        account.renamed(*version, (address.replica, address.life));
                         settle(account, name, |after| Rename::Acknowledged { after, by: *version });
                     }
                     Did::Unlink(profile) | Did::Keep(profile) => {

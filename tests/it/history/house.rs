@@ -75,7 +75,7 @@ pub async fn change_connections(world: Arc<World>, phase: CancellationToken, num
         let sent = world.began.elapsed();
         let got = grant(&app, account, (source, target), experience, on).await;
         if let Got::Version(version) = got {
-            account.acknowledge(version, AT);
+            account.acknowledge(version);
         }
         let did = Did::Grant(format!("{experience:?} {source} to {target}: {on}"));
         world.tally.count("operations", did.kind());

@@ -15,7 +15,6 @@ use super::World;
 use super::checks::{Account, Broken, broken};
 use super::cluster::Replica;
 use super::followed::Follows;
-use super::house::AT;
 use super::replay::{Truth, judge, read_events, read_truth};
 use super::wire::{self, Answer, Line, Lost};
 use crate::support::Stack;
@@ -145,10 +144,10 @@ async fn become_fresh(world: &World, db: &DatabaseConnection, account: &Account)
         loop {
             let truth = read_truth(db, account).await;
             // Whoever died may have taken the hint along, and what was not acknowledged may be its last word.
-            let by = account.last_acknowledged_by(truth.version);
+            let by = account.committed_by(truth.version);
             let lives = |by| {
                 let mut addresses = world.cluster.replicas.iter().filter_map(Replica::address);
-                by == AT || addresses.any(|address| (address.replica, address.life) == by)
+                addresses.any(|address| (address.replica, address.life) == by)
             };
             let Some(address) = replica.address() else { return broken(AGREE, "a replica is not there") };
             if world.plan.lets_replicas_be_old() || !by.is_some_and(lives) {
@@ -161,7 +160,7 @@ async fn become_fresh(world: &World, db: &DatabaseConnection, account: &Account)
             }
             if began.elapsed() > LATE {
                 let how = format!(
-                    "replica {} still shows {version}; {} was acknowledged by {by:?} over 10 s ago",
+                    "replica {} still shows {version}; {} was committed by {by:?} over 10 s ago",
                     replica.number, truth.version
                 );
                 return broken("a replica hears of what is committed", how);
