@@ -107,13 +107,19 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
     config.gateway.check()?;
     let mut source = Source::new(supergraph.as_deref().unwrap_or(&config.gateway.supergraph))?;
     let text = source.changed().await?.unwrap_or_default();
+    let is_quiet = config.is_development();
     let gateway = Gateway::new(&text, config.gateway, Ids::random())
         .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let following = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow(source)));
     print(format_args!("Gateway listens on http://{}", listener.local_addr()?))?;
     let (stop, is_stopping) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-    let router = crate::gateway::http::router(gateway, config.http.body_limit, is_stopping.clone());
+    let terms = crate::gateway::http::Terms {
+        limit: config.http.body_limit,
+        is_quiet,
+        stopping: is_stopping.clone(),
+    };
+    let router = crate::gateway::http::router(gateway, terms);
     let stopping = stop.clone();
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

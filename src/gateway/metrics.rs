@@ -29,6 +29,28 @@ struct OfSubgraph {
     subgraph: String,
 }
 
+/// How a plan came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// By its text; or somebody was at it.
+    Known,
+    /// Another text means the same.
+    SameOperation,
+    Made,
+    Refused,
+}
+
+impl Planned {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::SameOperation => "same_operation",
+            Self::Made => "made",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// The numbers, kept where they are read.
 pub struct Metrics {
     registry: Registry,
@@ -74,9 +96,9 @@ impl Metrics {
         self.operations.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// Counts a plan: `known`, `made` or `refused`.
-    pub fn planned(&self, outcome: &'static str) {
-        self.plans.get_or_create(&Outcome { outcome }).inc();
+    /// Counts a plan that was asked for.
+    pub fn planned(&self, how: Planned) {
+        self.plans.get_or_create(&Outcome { outcome: how.name() }).inc();
     }
 
     /// Counts a call of a subgraph.

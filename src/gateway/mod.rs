@@ -8,10 +8,13 @@ pub mod introspection;
 pub mod metrics;
 pub mod overrides;
 pub mod plan;
+pub mod plant;
 pub mod schema;
 pub mod settings;
 pub mod subgraph;
 pub mod supergraph;
+#[cfg(test)]
+mod testing;
 pub mod variables;
 
 use std::sync::Arc;
@@ -25,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ids::Ids;
-use execute::errors::GraphqlError;
+use execute::errors::{GraphqlError, at_most};
 use metrics::Metrics;
 use overrides::Overrides;
 use plan::planners::{Planners, Question};
@@ -38,6 +41,9 @@ use supergraph::source::Source;
 
 /// The header by which a client asks for the plan of its operation.
 pub const QUERY_PLAN: HeaderName = HeaderName::from_static("accounts-center-query-plan");
+
+/// The header with the id of a request: the client's own, or one that is made here.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An operation as a client sends it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -182,6 +188,10 @@ impl Gateway {
         }
     }
 
+    pub fn ids(&self) -> &Ids {
+        &self.0.ids
+    }
+
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
@@ -214,7 +224,7 @@ impl Gateway {
             Ok(plan) => plan,
             Err(refusal) => {
                 let outcome = if refusal.is_passing() { Outcome::Overloaded } else { Outcome::Refused };
-                return refused(outcome, &refusal.0);
+                return self.refuse(outcome, &refusal.0);
             }
         };
         if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
@@ -223,7 +233,7 @@ impl Gateway {
         let variables = match supergraph.inputs.coerce(&plan.variables, request.variables.unwrap_or_default())
         {
             Ok(variables) => variables,
-            Err(errors) => return refused(Outcome::Refused, &errors),
+            Err(errors) => return self.refuse(Outcome::Refused, &errors),
         };
         let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
         let work = Work { serving, plan, variables, shows_plan: wants_plan && self.0.settings.query_plans };
@@ -234,6 +244,10 @@ impl Gateway {
                 flights.join(asking, || async move { work.execute(&asked.headers).await }.boxed()).await
             }
         }
+    }
+
+    fn refuse(&self, outcome: Outcome, errors: &[GraphqlError]) -> Answer {
+        refused(outcome, &at_most(self.0.settings.max_errors, errors.iter().cloned()))
     }
 
     /// Why a plan is not executed where its operation came.
@@ -272,8 +286,9 @@ impl Work {
 
 impl Asking {
     fn new(question: Question, variables: &Map<String, Value>, headers: &HeaderMap) -> Self {
-        // Which trace a request belongs to changes nothing in its answer.
-        let told = headers.iter().filter(|(name, _)| **name != TRACEPARENT && **name != TRACESTATE);
+        // Which trace a request belongs to changes nothing in its answer, nor does its own name.
+        let is_name = |name: &HeaderName| [&TRACEPARENT, &TRACESTATE, &REQUEST_ID].contains(&name);
+        let told = headers.iter().filter(|(name, _)| !is_name(name));
         let told = told.map(|(name, value)| (name.clone(), Bytes::copy_from_slice(value.as_bytes())));
         let variables = serde_json::to_string(variables).unwrap_or_default();
         Self { question, variables, headers: told.collect() }

@@ -18,6 +18,7 @@ pub struct Gateway {
     pub show_subgraph_names: bool,
     pub share_queries: bool,
     pub override_label_header: String,
+    pub max_errors: usize,
     pub plans: Plans,
     /// What holds for every subgraph that says nothing else.
     pub subgraph: Subgraph,
@@ -31,6 +32,7 @@ pub struct Plans {
     pub queue: usize,
     pub milliseconds: u64,
     pub kept: usize,
+    pub selections: usize,
 }
 
 /// How a subgraph is called.
@@ -138,6 +140,8 @@ impl Gateway {
         ensure!(plans.threads > 0, "gateway.plans.threads is 0: nothing could be planned");
         ensure!(plans.queue > 0, "gateway.plans.queue is 0: nothing could be planned");
         ensure!(plans.milliseconds > 0, "gateway.plans.milliseconds is 0: nothing could be planned");
+        ensure!(plans.selections > 0, "gateway.plans.selections is 0: nothing could be asked for");
+        ensure!(self.max_errors > 0, "gateway.max_errors is 0: nobody would learn what is wrong");
         ensure!(self.poll_seconds > 0, "gateway.poll_seconds is 0; give the seconds between two looks");
         for name in self.subgraphs.keys().map(Some).chain([None]) {
             let (settings, path) = match name {

@@ -213,3 +213,80 @@ impl Data {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::testing::Bench;
+
+    const BOTH: &str = "{ box { id text inner { id text } } boxes { id text } }";
+
+    /// Objects merge slot by slot, lists of one length item by item, and another length takes the place of the one
+    /// before; null and absence take nothing away. What was merged in stays as it was.
+    #[test]
+    fn objects_merge_slot_by_slot() {
+        for (into, from, merged) in [
+            (r#"{"box":{"id":"1"}}"#, r#"{"box":{"text":"a"}}"#, r#"{"box":{"id":"1","text":"a"}}"#),
+            (r#"{"box":{"id":"1"}}"#, r#"{"box":{"id":"2"}}"#, r#"{"box":{"id":"2","text":null}}"#),
+            (r#"{"box":{"id":"1"}}"#, r#"{"box":{"id":null}}"#, r#"{"box":{"id":"1","text":null}}"#),
+            (r#"{"box":{"id":"1"}}"#, r#"{"box":null}"#, r#"{"box":{"id":"1","text":null}}"#),
+            (r#"{"box":null}"#, r#"{"box":{"id":"1"}}"#, r#"{"box":{"id":"1","text":null}}"#),
+            (r#"{"box":7}"#, r#"{"box":{"id":"1"}}"#, r#"{"box":{"id":"1","text":null}}"#),
+            (r#"{}"#, r#"{"box":{"id":"1"}}"#, r#"{"box":{"id":"1","text":null}}"#),
+            (r#"{"box":null}"#, r#"{"boxes":[{"id":"1"},{"id":"2"}]}"#, r#"{"box":null}"#),
+        ] {
+            let (mut bench, [shape]) = Bench::new([BOTH]);
+            bench.read(&shape, into);
+            let Value::Object(other) = bench.read_into(&shape, from, None) else { panic!("{from}") };
+            let Bench { layout, data, root, .. } = &mut bench;
+            data.merge_objects(layout, Layout::ROOT, *root, other);
+            assert_eq!(bench.answer("{ box { id text } }", &json!({})).0, merged, "{from} into {into}");
+        }
+        for (from, merged) in [
+            (r#"[{"text":"a"},{"text":"b"}]"#, r#"[{"id":"1","text":"a"},{"id":"2","text":"b"}]"#),
+            (r#"[null,{"text":"b"}]"#, r#"[{"id":"1","text":null},{"id":"2","text":"b"}]"#),
+            (r#"[{"id":"3"}]"#, r#"[{"id":"3","text":null}]"#),
+        ] {
+            let (mut bench, [shape]) = Bench::new([BOTH]);
+            bench.read(&shape, r#"{"boxes":[{"id":"1"},{"id":"2"}]}"#);
+            let from = format!("{{\"boxes\":{from}}}");
+            let Value::Object(other) = bench.read_into(&shape, &from, None) else { panic!("{from}") };
+            let Bench { layout, data, root, .. } = &mut bench;
+            data.merge_objects(layout, Layout::ROOT, *root, other);
+            let wanted = format!("{{\"boxes\":{merged}}}");
+            assert_eq!(bench.answer("{ boxes { id text } }", &json!({})).0, wanted, "{from}");
+        }
+    }
+
+    /// What is merged into two places is copied into each: a later change of one does not show in the other.
+    #[test]
+    fn what_is_merged_is_not_shared() {
+        let (mut bench, [shape]) = Bench::new([BOTH]);
+        let Value::Object(one) = bench.read_into(&shape, r#"{"box":{"id":"1","inner":{"id":"2"}}}"#, None)
+        else {
+            panic!("no object")
+        };
+        let Bench { layout, data, root, .. } = &mut bench;
+        data.merge_objects(layout, Layout::ROOT, *root, one);
+        let before = bench.answer(BOTH, &json!({})).0;
+        bench.read_into(&shape, r#"{"box":{"id":"7","inner":{"id":"8"}}}"#, Some(one));
+        assert_eq!(bench.answer(BOTH, &json!({})).0, before);
+        assert!(before.contains(r#""inner":{"id":"2""#), "{before}");
+    }
+
+    /// A piece of an answer is where it stands in it; a copy is kept aside, and read back as it was.
+    #[test]
+    fn a_piece_is_found_where_it_stands() {
+        let mut data = Data::default();
+        let answer = Bytes::from_static(b"{\"a\":\"b\"}");
+        let number = data.add(answer.clone());
+        let within = std::str::from_utf8(&answer[5..8]).unwrap();
+        let (within, copy) = (data.span(number, within), data.span(number, "\"b\""));
+        assert_eq!((data.bytes(within), data.bytes(copy)), (&b"\"b\""[..], &b"\"b\""[..]));
+        assert!(within.buffer == number && copy.buffer == OWN);
+        let other = data.span(number, "second");
+        assert_eq!((data.bytes(copy), data.bytes(other)), (&b"\"b\""[..], &b"second"[..]));
+    }
+}

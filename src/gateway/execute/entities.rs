@@ -110,7 +110,12 @@ impl<'de> Visitor<'de> for ReadList<'_, '_> {
             match into {
                 Some(first) => targets.for_each(|target| share(reader.data, shape, first, target)),
                 None => [first].into_iter().chain(targets).for_each(|target| {
+                    let [old, new] = [target, entity].map(|object| reader.data.get(object, Slot::TYPENAME));
                     reader.data.merge_objects(reader.layout, shape.position, target, entity);
+                    let kept = reader.narrower(old, new);
+                    if kept != Value::Absent {
+                        reader.data.set(target, Slot::TYPENAME, kept);
+                    }
                 }),
             }
         }
@@ -126,5 +131,111 @@ fn share(data: &mut Data, shape: &Shape, from: Object, to: Object) {
         if value != Value::Absent {
             data.set(to, slot, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Bytes;
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::execute::represent::Writer;
+    use crate::gateway::plan::input::Input;
+    use crate::gateway::plan::layout::Layout;
+    use crate::gateway::plan::shape::{Fetched, Making};
+    use crate::gateway::plan::steps::{Path, Place};
+    use crate::gateway::testing::{Bench, document};
+
+    const KNOWN: &str = r#"{"animals":[{"__typename":"Cat","id":"1"},{"__typename":"Cat","id":"2"},{"__typename":"Cat","id":"1"}]}"#;
+    const SHOWN: &str = "{ animals { id name friend { id name } } }";
+
+    /// Three animals, of which two are the same, with a list of entities that brings their `entities`; other fetches have
+    /// brought what `known` has.
+    fn bench(entities: &str, known: &str) -> (Bench, Entities, Representations) {
+        let first = "{ animals { __typename id friend { id } } }";
+        // What is brought for the friends by somebody else as well is contended.
+        let fetches =
+            if entities.contains("friend") { [first, first] } else { [first, "{ animals { id } }"] };
+        let (mut bench, [shape, _]) = Bench::new(fetches);
+        let slot = bench.layout.slot(Layout::ROOT, "animals");
+        let position = bench.layout.descend(Layout::ROOT, slot);
+        let document = document(&format!("{{ _entities {{ {entities} }} }}"));
+        let mut making = Making { schema: &bench.zoo.schema, layout: &mut bench.layout };
+        let fetched = Fetched { document: &document, rewrites: &[] };
+        let mut own = Shape::of_entities(&mut making, fetched, "_entities", position);
+        own.settle(&bench.layout);
+        // The layout has grown since the root was made.
+        bench.root = bench.data.object(bench.layout.width(Layout::ROOT));
+        bench.read(&shape, known);
+        let requires = crate::gateway::testing::document("{ __typename id }").operation.selection_set;
+        let input = Input::new(&bench.zoo.schema, &mut bench.layout, (position, &requires), &[]);
+        let (mut sent, mut body) = (Representations::default(), Vec::new());
+        let writer = Writer { data: &bench.data, schema: &bench.zoo.schema, input: &input };
+        let Value::List(list) = bench.data.get(bench.root, slot) else { panic!("no list") };
+        for animal in bench.data.items(list) {
+            let Value::Object(animal) = *animal else { continue };
+            sent.add(&writer, (0, animal), &mut body);
+        }
+        let at = Path { segments: Vec::new(), position, keys: Vec::new() };
+        let places = vec![Place { at, input, shape: own }];
+        let list = Entities { key: "_entities".to_owned(), variable: "".into(), places };
+        (bench, list, sent)
+    }
+
+    fn read(bench: &mut Bench, list: &Entities, sent: &Representations, json: &str) -> bool {
+        let bytes = Bytes::copy_from_slice(json.as_bytes());
+        let buffer = bench.data.add(bytes.clone());
+        let (data, layout, schema) = (&mut bench.data, &bench.layout, &bench.zoo.schema);
+        let mut reader = Reader { data, layout, schema, buffer };
+        let entities = ReadEntities {
+            reader: &mut reader,
+            lists: std::slice::from_ref(list),
+            sent: std::slice::from_ref(sent),
+        };
+        entities.deserialize(&mut sonic_rs::Deserializer::from_slice(&bytes)).is_ok()
+    }
+
+    /// Entities go to all that wait for them by their number; too few, too many, null and misfits hurt nobody else.
+    #[test]
+    fn entities_go_to_whoever_waits_for_their_number() {
+        for (brought, names) in [
+            (r#"{"_entities":[{"name":"a"},{"name":"b"}]}"#, ["\"a\"", "\"b\"", "\"a\""]),
+            (r#"{"_entities":[null,{"name":"b"}]}"#, ["null", "\"b\"", "null"]),
+            (r#"{"_entities":[{"name":"a"}]}"#, ["\"a\"", "null", "\"a\""]),
+            (r#"{"_entities":[{"name":"a"},{"name":"b"},{"name":"c"}]}"#, ["\"a\"", "\"b\"", "\"a\""]),
+            (r#"{"_entities":[7,{"name":"b"}]}"#, ["null", "\"b\"", "null"]),
+            (r#"{"more":[{"name":"x"}],"_entities":[{"name":"a"},{}]}"#, ["\"a\"", "null", "\"a\""]),
+            (r#"{"_entities":null}"#, ["null"; 3]),
+            ("null", ["null"; 3]),
+        ] {
+            let (mut bench, list, sent) = bench("name", KNOWN);
+            assert!(read(&mut bench, &list, &sent, brought), "{brought}");
+            let animals = ["1", "2", "1"].iter().zip(names);
+            let animals = animals.map(|(id, name)| format!("{{\"id\":\"{id}\",\"name\":{name}}}"));
+            let wanted = format!("{{\"animals\":[{}]}}", animals.collect::<Vec<_>>().join(","));
+            assert_eq!(bench.answer("{ animals { id name } }", &json!({})).0, wanted, "{brought}");
+        }
+        let (mut bench, list, sent) = bench("name", KNOWN);
+        assert!(!read(&mut bench, &list, &sent, r#"{"_entities":7}"#), "that is no list of entities");
+    }
+
+    /// What several fetches bring below an entity is each place's own: what one place has does not show at the other.
+    #[test]
+    fn contended_objects_are_not_shared() {
+        let known = KNOWN.replacen("\"id\":\"1\"", "\"id\":\"1\",\"friend\":{\"id\":\"8\"}", 1);
+        let (mut bench, list, sent) = bench("friend { name }", &known);
+        assert!(list.places[0].shape.is_contended);
+        assert!(read(&mut bench, &list, &sent, r#"{"_entities":[{"friend":{"name":"f"}},null]}"#));
+        let animal =
+            |id: &str, friend: &str| format!("{{\"id\":\"{id}\",\"name\":null,\"friend\":{friend}}}");
+        let (data, errors) =
+            bench.answer(&SHOWN.replace("friend { id name }", "friend { name }"), &json!({}));
+        let (one, two) = (animal("1", "{\"name\":\"f\"}"), animal("2", "null"));
+        assert_eq!((data, errors.len()), (format!("{{\"animals\":[{one},{two},{one}]}}"), 0));
+        let data = bench.answer(SHOWN, &json!({})).0;
+        let first = animal("1", "{\"id\":\"8\",\"name\":\"f\"}");
+        // The id of the friend is what only the first place was told, and must not be null.
+        assert_eq!(data, format!("{{\"animals\":[{first},{two},{}]}}", animal("1", "null")));
     }
 }

@@ -56,39 +56,54 @@ impl GraphqlError {
     }
 }
 
-/// An error as a subgraph answers it. What is not as the specification says is left out, and never hides the rest.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct SubgraphError {
-    message: Value,
-    path: Value,
-    extensions: Value,
+/// So many errors and no more, and behind them, if there are more, how many.
+pub fn at_most(most: usize, errors: impl IntoIterator<Item = GraphqlError>) -> Vec<GraphqlError> {
+    let (mut told, mut left_out) = (Vec::new(), 0);
+    for error in errors {
+        match error.left_out_before() {
+            Some(count) => left_out += count,
+            None if told.len() < most => told.push(error),
+            None => left_out += 1,
+        }
+    }
+    told.extend(GraphqlError::left_out(left_out));
+    told
 }
 
-impl SubgraphError {
-    /// The code of an error for which the subgraph gives none.
-    const CODE: &str = "DOWNSTREAM_SERVICE_ERROR";
+impl GraphqlError {
+    const LEFT_OUT: &str = "ERRORS_LEFT_OUT";
 
-    /// Where it is in the subgraph's answer.
-    pub fn path(&self) -> Option<Vec<PathSegment>> {
-        Vec::deserialize(&self.path).ok().filter(|path| !path.is_empty())
+    /// The last error of an answer that does not tell all of them.
+    pub fn left_out(count: usize) -> Option<Self> {
+        if count == 0 {
+            return None;
+        }
+        let mut error =
+            Self::new(Self::LEFT_OUT, format!("More errors than are told here: {count} are left out."));
+        error.extensions.insert("leftOut".to_owned(), count.into());
+        Some(error)
     }
 
-    /// For the client, without a path.
-    pub fn into_error(self, subgraph: Option<&str>) -> GraphqlError {
-        let message = match self.message {
-            Value::String(message) => message,
-            _ => "The subgraph gave an error without a message.".to_owned(),
-        };
-        let mut extensions = match self.extensions {
-            Value::Object(extensions) => extensions,
-            _ => Map::new(),
-        };
-        extensions.entry("code").or_insert_with(|| Self::CODE.into());
-        let error = GraphqlError { message, locations: Vec::new(), path: None, extensions };
-        match subgraph {
-            Some(name) => error.of_subgraph(name),
-            None => error,
-        }
+    fn left_out_before(&self) -> Option<usize> {
+        let is_own = self.extensions.get("code").is_some_and(|code| code == Self::LEFT_OUT);
+        let count = self.extensions.get("leftOut").and_then(Value::as_u64).filter(|_| is_own)?;
+        usize::try_from(count).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was left out before counts with what is left out now.
+    #[test]
+    fn errors_are_left_out_in_several_steps() {
+        let errors = (0..10).map(|n| GraphqlError::new("C", n.to_string()));
+        let first = at_most(5, errors);
+        assert_eq!((first.len(), &first[5].extensions["leftOut"]), (6, &Value::from(5)));
+        let second = at_most(2, first);
+        assert_eq!((second.len(), &second[2].extensions["leftOut"]), (3, &Value::from(8)));
+        assert_eq!(second[1].message, "1", "the first ones are told");
+        assert_eq!(at_most(5, (0..5).map(|_| GraphqlError::new("C", "m"))).len(), 5);
     }
 }

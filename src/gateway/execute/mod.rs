@@ -9,6 +9,7 @@ pub mod failures;
 pub mod project;
 pub mod read;
 pub mod represent;
+pub mod told;
 mod walk;
 
 use axum::body::Bytes;
@@ -18,11 +19,12 @@ use serde_json::{Map, Value as Json};
 
 use data::{Data, Object};
 use entities::ReadEntities;
-use errors::{GraphqlError, PathSegment, SubgraphError};
+use errors::{GraphqlError, PathSegment};
 use failures::Errors;
 use project::Projector;
 use read::{Had, ReadAnswer, ReadRoot, Reader};
 use represent::{Representations, Writer};
+use told::{ReadErrors, Told};
 use walk::{objects_at, places_of};
 
 use super::plan::Plan;
@@ -31,9 +33,6 @@ use super::plan::shape::Shape;
 use super::plan::steps::{Entities, Path, Step, StepId, Target};
 use super::subgraph::{Failure, Subgraphs};
 use super::supergraph::Supergraph;
-
-/// Errors of one answer of a subgraph that are told.
-const MOST_ERRORS: usize = 100;
 
 /// One operation under way.
 pub struct Execution<'a> {
@@ -61,7 +60,7 @@ pub async fn execute(
     let mut data = Data::default();
     let root = data.object(plan.layout.width(Layout::ROOT));
     let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
-    let errors = Errors::default();
+    let errors = Errors::new(subgraphs.most_errors());
     let mut execution = Execution { supergraph, plan, variables, subgraphs, data, root, errors, missing };
     execution.run().await;
     execution.finish()
@@ -109,7 +108,9 @@ impl<'a> Execution<'a> {
     fn begin(&self, id: StepId) -> Option<(Vec<u8>, Vec<Representations>)> {
         let step = &self.plan.steps[id];
         let is = |name: &String| self.variables.get(name) == Some(&Json::Bool(true));
-        if step.conditions.iter().any(|(name, wanted)| is(name) != *wanted) {
+        let hold = |all: &[(String, bool)]| all.iter().all(|(name, wanted)| is(name) == *wanted);
+        let is_shown = step.shown_if.is_empty() || step.shown_if.iter().any(|all| hold(all));
+        if !hold(&step.conditions) || !is_shown {
             return None;
         }
         let mut body = step.head.to_vec();
@@ -170,12 +171,15 @@ impl<'a> Execution<'a> {
         };
         let reader = &mut reader;
         let mut json = sonic_rs::Deserializer::from_slice(&bytes);
+        let errors = ReadErrors { most: self.subgraphs.most_errors() };
         let read = match &step.target {
             Target::Root { shape, .. } => {
-                ReadAnswer(ReadRoot { reader, shape, objects }).deserialize(&mut json)
+                let data = ReadRoot { reader, shape, objects };
+                ReadAnswer { data, errors }.deserialize(&mut json)
             }
             Target::Entities(lists) => {
-                ReadAnswer(ReadEntities { reader, lists, sent }).deserialize(&mut json)
+                let data = ReadEntities { reader, lists, sent };
+                ReadAnswer { data, errors }.deserialize(&mut json)
             }
         };
         let Had { data, errors } = read.map_err(|_| Failure::Malformed)?;
@@ -188,9 +192,14 @@ impl<'a> Execution<'a> {
     }
 
     /// Puts the errors of a subgraph to where they belong in the client's answer.
-    fn take_errors(&mut self, step: &Step, sent: &[Representations], errors: Vec<SubgraphError>) {
-        for error in errors.into_iter().take(MOST_ERRORS) {
-            let paths = error.path().map(|path| self.places(step, sent, path)).unwrap_or_default();
+    fn take_errors(&mut self, step: &Step, sent: &[Representations], told: Told) {
+        self.errors.leave_out(told.more);
+        for mut error in told.errors {
+            if self.errors.is_full() {
+                self.errors.leave_out(1);
+                continue;
+            }
+            let paths = error.path.take().map(|path| self.places(step, sent, path)).unwrap_or_default();
             let error = error.into_error(self.subgraphs.shown_name(&step.subgraph));
             if paths.is_empty() {
                 self.errors.push(error);
@@ -254,6 +263,7 @@ impl<'a> Execution<'a> {
     }
 
     fn finish(mut self) -> Executed {
+        self.errors.close();
         let mut projector = Projector::new(
             (&self.supergraph.schema, &self.supergraph.introspection),
             (&self.plan.layout, &self.data),

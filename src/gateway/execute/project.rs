@@ -9,6 +9,7 @@ use super::failures::Errors;
 use crate::gateway::introspection::Introspection;
 use crate::gateway::plan::layout::{Layout, Slot};
 use crate::gateway::plan::projection::{Condition, Field, FieldKind, Leaf, Selection};
+use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, Scalar, TypeId, TypeKind, Wrapping};
 
 /// A null stands where there must be none: what is around it is null as well.
@@ -207,7 +208,9 @@ impl<'a> Projector<'a> {
             Leaf::Scalar(Scalar::Float) => is_number,
             Leaf::Scalar(Scalar::Boolean) => raw == b"true" || raw == b"false",
             Leaf::Enum(ty) => match &self.schema.get(ty).kind {
-                TypeKind::Enum { values } => values.iter().any(|value| value.as_bytes() == raw),
+                TypeKind::Enum { values } => {
+                    values.iter().any(|value| value.as_bytes() == raw) || plant::is_out("gateway::hidden")
+                }
                 _ => false,
             },
         }
@@ -233,7 +236,7 @@ impl<'a> Projector<'a> {
     }
 
     fn null(&mut self, wrapping: &Wrapping) -> Result<(), Bubble> {
-        if !wrapping.non_null() {
+        if !wrapping.non_null() || plant::is_out("gateway::null") {
             self.out.extend_from_slice(b"null");
             return Ok(());
         }
@@ -256,5 +259,157 @@ impl Step<'_> {
             }
             Self::Index(index) => PathSegment::Index(index),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::testing::{Bench, answer};
+
+    /// Data, and the paths of the errors.
+    fn told(operation: &str, brought: &str) -> (String, Vec<String>) {
+        let (data, errors) = answer(operation, brought, &json!({}));
+        let paths = errors.iter().map(|error| serde_json::to_string(&error.path).unwrap());
+        (data, paths.collect())
+    }
+
+    /// A scalar is shown as it came if it has the form of its type, and is null if not.
+    #[test]
+    fn a_scalar_of_another_form_is_null() {
+        for (field, value, shown) in [
+            ("text", "\"a\\u00e4\"", "\"a\\u00e4\""),
+            ("text", "1", "null"),
+            ("text", "true", "null"),
+            ("int", "1", "1"),
+            ("int", "-1", "-1"),
+            ("int", "1.0", "null"),
+            ("int", "1e3", "null"),
+            ("int", "\"1\"", "null"),
+            ("float", "1", "1"),
+            ("float", "-1.5e3", "-1.5e3"),
+            ("float", "\"1\"", "null"),
+            ("id", "7", "7"),
+            ("id", "\"7\"", "\"7\""),
+            ("id", "true", "null"),
+            ("flag", "true", "true"),
+            ("flag", "\"true\"", "null"),
+            ("flag", "0", "null"),
+            ("raw", "{\"a\":[1,null]}", "{\"a\":[1,null]}"),
+            ("raw", "null", "null"),
+            ("text", "{}", "null"),
+            ("text", "[\"a\"]", "null"),
+            ("sure", "[1,2]", "[1,2]"),
+            ("sure", "7", "null"),
+            ("sure", "[]", "[]"),
+            ("mood", "\"HAPPY\"", "\"HAPPY\""),
+            ("mood", "\"SECRET\"", "null"),
+            ("mood", "\"UNKNOWN\"", "null"),
+            ("moods", "[\"HAPPY\",\"SECRET\",null]", "[\"HAPPY\",null,null]"),
+        ] {
+            let brought = format!("{{\"box\":{{\"{field}\":{value}}}}}");
+            let shown = format!("{{\"box\":{{\"{field}\":{shown}}}}}");
+            assert_eq!(
+                told(&format!("{{ box {{ {field} }} }}"), &brought),
+                (shown, vec![]),
+                "{field}: {value}"
+            );
+        }
+    }
+
+    /// A null takes what is around it with it, up to where null may stand; one error says where it was.
+    #[test]
+    fn a_null_goes_up_to_where_it_may_stand() {
+        for (operation, brought, data, path) in [
+            (
+                "{ box { text must } }",
+                r#"{"box":{"text":"a","must":null}}"#,
+                r#"{"box":null}"#,
+                r#"["box","must"]"#,
+            ),
+            ("{ box { text must } }", r#"{"box":{"text":"a"}}"#, r#"{"box":null}"#, r#"["box","must"]"#),
+            (
+                "{ box { inner { must } text } }",
+                r#"{"box":{"inner":{"must":null},"text":"a"}}"#,
+                r#"{"box":{"inner":null,"text":"a"}}"#,
+                r#"["box","inner","must"]"#,
+            ),
+            (
+                "{ box { inner { strict { must } } text } }",
+                r#"{"box":{"inner":{"strict":{"must":7}},"text":"a"}}"#,
+                r#"{"box":{"inner":null,"text":"a"}}"#,
+                r#"["box","inner","strict","must"]"#,
+            ),
+            ("{ boxes { text } }", r#"{"boxes":[{"text":"a"},null]}"#, r#"{"boxes":null}"#, r#"["boxes",1]"#),
+            (
+                "{ box { sure } }",
+                r#"{"box":{"sure":[1,null]}}"#,
+                r#"{"box":{"sure":null}}"#,
+                r#"["box","sure",1]"#,
+            ),
+            (
+                "{ box { grid } }",
+                r#"{"box":{"grid":[[1],[2,null],null]}}"#,
+                r#"{"box":{"grid":[[1],null,null]}}"#,
+                r#"["box","grid",1,1]"#,
+            ),
+            (
+                "{ other: box { strict { a: must } } }",
+                r#"{"other":{"strict":{}}}"#,
+                r#"{"other":null}"#,
+                r#"["other","strict","a"]"#,
+            ),
+        ] {
+            assert_eq!(told(operation, brought), (data.to_owned(), vec![path.to_owned()]), "{brought}");
+        }
+    }
+
+    /// An object is of the type that it says if that is one of the declared type's; what nobody may see is null, and
+    /// no error tells of it.
+    #[test]
+    fn an_object_is_of_a_type_that_clients_see_or_null() {
+        let operation = "{ animal { __typename id ... on Cat { lives } } }";
+        for (ty, shown) in [
+            ("\"Cat\"", r#"{"__typename":"Cat","id":"1","lives":9}"#),
+            ("\"Dog\"", r#"{"__typename":"Dog","id":"1"}"#),
+            ("\"Ghost\"", "null"),
+            ("\"Box\"", "null"),
+            ("\"Nothing\"", "null"),
+            ("7", "null"),
+        ] {
+            let brought = format!("{{\"animal\":{{\"__typename\":{ty},\"id\":\"1\",\"lives\":9}}}}");
+            assert_eq!(told(operation, &brought), (format!("{{\"animal\":{shown}}}"), vec![]), "{ty}");
+        }
+        let untyped = r#"{"animal":{"id":"1","lives":9}}"#;
+        assert_eq!(told("{ animal { id } }", untyped), (r#"{"animal":{"id":"1"}}"#.to_owned(), vec![]));
+    }
+
+    /// `@skip` and `@include` go by the variables of the request; what is not shown may be null.
+    #[test]
+    fn what_is_skipped_is_not_missed() {
+        let operation = "{ box { text must @skip(if: $a) int @include(if: $b) } }";
+        let brought = r#"{"box":{"text":"a","int":1}}"#;
+        let told = |a: bool, b: bool| answer(operation, brought, &json!({ "a": a, "b": b })).0;
+        assert_eq!(told(true, true), r#"{"box":{"text":"a","int":1}}"#);
+        assert_eq!(told(true, false), r#"{"box":{"text":"a"}}"#);
+        assert_eq!(told(false, false), r#"{"box":null}"#);
+    }
+
+    /// Where a subgraph has said why something is missing, nothing is added to it.
+    #[test]
+    fn a_reason_is_told_once() {
+        let operation = "{ box { inner { must } } boxes { must } }";
+        let (mut bench, [shape]) = Bench::new([operation]);
+        bench.read(&shape, r#"{"box":{"inner":{}},"boxes":[{}]}"#);
+        let mut errors = Errors::new(9);
+        let path = ["box", "inner"].map(|key| PathSegment::Key(key.into()));
+        errors.push(GraphqlError::new("BROKEN", "said").at(path.to_vec()));
+        let (data, errors) = bench.answer_after(operation, &json!({}), errors);
+        assert_eq!(data, r#"{"box":{"inner":null},"boxes":null}"#);
+        let codes: Vec<_> = errors.iter().map(|error| error.extensions["code"].as_str().unwrap()).collect();
+        assert_eq!(codes, ["BROKEN", "NULL_IN_NON_NULLABLE_FIELD"]);
+        assert_eq!(serde_json::to_value(&errors[1].path).unwrap(), json!(["boxes", 0, "must"]));
     }
 }

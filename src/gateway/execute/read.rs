@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use sonic_rs::LazyValue;
 
 use super::data::{Data, Object, Value};
-use super::errors::SubgraphError;
+use super::told::{ReadErrors, Told};
 use crate::gateway::plan::layout::{Layout, Slot};
 use crate::gateway::plan::shape::{FieldKind, Shape};
 use crate::gateway::schema::ApiSchema;
@@ -36,6 +36,15 @@ impl Reader<'_> {
         match name.and_then(|name| self.schema.id(name)) {
             Some(id) => Value::Type(id),
             None => self.leaf(raw),
+        }
+    }
+
+    /// The type of an object that was of type `old`: a subgraph may know no more of it than its interface
+    /// (`@interfaceObject`), and takes nothing away from who knows more.
+    pub fn narrower(&self, old: Value, new: Value) -> Value {
+        match (old, new) {
+            (Value::Type(known), Value::Type(ty)) if self.schema.satisfies(known, ty) => old,
+            _ => new,
         }
     }
 
@@ -167,7 +176,13 @@ impl<'de> Visitor<'de> for ReadComposite<'_, '_> {
             let field = &shape.fields[number];
             let value = match &field.kind {
                 FieldKind::Leaf => reader.leaf(&entries.next_value()?),
-                FieldKind::Typename => reader.typename(&entries.next_value()?),
+                FieldKind::Typename => {
+                    let new = reader.typename(&entries.next_value()?);
+                    match field.slot == Slot::TYPENAME {
+                        true => reader.narrower(reader.data.get(object, field.slot), new),
+                        false => new,
+                    }
+                }
                 FieldKind::Composite(shape) => {
                     let present = reader.data.get(object, field.slot);
                     entries.next_value_seed(ReadComposite { reader: &mut *reader, shape, present })?
@@ -207,14 +222,17 @@ impl Visitor<'_> for FindField<'_> {
 }
 
 /// Reads a subgraph's answer: `data` by `D`, and the errors.
-pub struct ReadAnswer<D>(pub D);
+pub struct ReadAnswer<D> {
+    pub data: D,
+    pub errors: ReadErrors,
+}
 
 /// What an answer had.
 pub struct Had<T> {
     /// Absent without `data`.
     pub data: Option<T>,
     /// Absent without `errors`.
-    pub errors: Option<Vec<SubgraphError>>,
+    pub errors: Option<Told>,
 }
 
 impl<'de, D: DeserializeSeed<'de>> DeserializeSeed<'de> for ReadAnswer<D> {
@@ -233,13 +251,13 @@ impl<'de, D: DeserializeSeed<'de>> Visitor<'de> for ReadAnswer<D> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let (mut seed, mut data, mut errors) = (Some(self.0), None, None);
+        let (mut seed, mut data, mut errors) = (Some(self.data), None, None);
         while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
             match (&*key, seed.take()) {
                 ("data", Some(first)) => data = Some(entries.next_value_seed(first)?),
                 ("errors", unread) => {
                     seed = unread;
-                    errors = entries.next_value::<Option<Vec<SubgraphError>>>()?;
+                    errors = entries.next_value_seed(self.errors)?;
                 }
                 (_, unread) => {
                     seed = unread;
@@ -248,5 +266,86 @@ impl<'de, D: DeserializeSeed<'de>> Visitor<'de> for ReadAnswer<D> {
             }
         }
         Ok(Had { data, errors })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::gateway::testing::{Bench, rename, retype};
+
+    /// What was not asked for is passed over, whatever it is, and the order of keys is the subgraph's own.
+    #[test]
+    fn what_was_not_asked_for_is_passed_over() {
+        let operation = "{ box { text int } }";
+        for brought in [
+            r#"{"box":{"text":"a","int":1}}"#,
+            r#"{"more":[{"box":1}],"box":{"int":1,"more":{"text":"b"},"text":"a"},"again":null}"#,
+            r#"{"box":{"text":"b","text":"a","int":1}}"#,
+            r#"{"box":{"\u0074ext":"a","int":1}}"#,
+        ] {
+            let (mut bench, [shape]) = Bench::new([operation]);
+            bench.read(&shape, brought);
+            assert_eq!(bench.answer(operation, &json!({})).0, r#"{"box":{"text":"a","int":1}}"#, "{brought}");
+        }
+    }
+
+    /// A scalar for an object is a misfit, and a scalar where an item should be as well; a list goes on behind it.
+    #[test]
+    fn a_scalar_for_an_object_is_null_by_itself() {
+        let operation = "{ animals { id } }";
+        for (brought, shown) in [
+            (
+                r#"{"animals":[{"id":"1"},7,"x",true,1.5,-1,{"id":"2"}]}"#,
+                r#"[{"id":"1"},null,null,null,null,null,{"id":"2"}]"#,
+            ),
+            (r#"{"animals":{"id":"1"}}"#, "null"),
+            (r#"{"animals":[[{"id":"1"}]]}"#, "[null]"),
+            (r#"{"animals":[]}"#, "[]"),
+            (r#"{"animals":"x"}"#, "null"),
+        ] {
+            let (mut bench, [shape]) = Bench::new([operation]);
+            bench.read(&shape, brought);
+            let wanted = format!("{{\"animals\":{shown}}}");
+            assert_eq!(bench.answer(operation, &json!({})).0, wanted, "{brought}");
+        }
+    }
+
+    /// Fetches of the same objects complete each other, also through lists; null takes nothing away.
+    #[test]
+    fn fetches_complete_each_other() {
+        let parts =
+            ["{ box { text inner { id } } boxes { id } }", "{ box { int inner { flag } } boxes { text } }"];
+        let whole = "{ box { text int inner { id flag } } boxes { id text } }";
+        let (mut bench, [first, second]) = Bench::new(parts);
+        bench.read(&first, r#"{"box":{"text":"a","inner":{"id":"1"}},"boxes":[{"id":"1"},{"id":"2"}]}"#);
+        bench.read(&second, r#"{"box":{"int":1,"inner":{"flag":true}},"boxes":[{"text":"x"},null]}"#);
+        let all = r#"{"box":{"text":"a","int":1,"inner":{"id":"1","flag":true}},"boxes":[{"id":"1","text":"x"},{"id":"2","text":null}]}"#;
+        assert_eq!(bench.answer(whole, &json!({})).0, all);
+        bench.read(&second, r#"{"box":null,"boxes":null}"#);
+        assert_eq!(bench.answer(whole, &json!({})).0, all);
+    }
+
+    /// Output rewrites: a key goes to another one's place at its path alone, and a type is called as others call it.
+    #[test]
+    fn rewrites_are_followed_where_they_belong() {
+        let fetch = "{ animal { __typename _alias0: id friend { __typename _alias0: id } } }";
+        let rewrites = [
+            rename("animal.Cat._alias0", "id"),
+            retype("animal.Cat.__typename", "Dog"),
+            retype("animal.friend.__typename", "Cat"),
+        ];
+        let (mut bench, [shape]) = Bench::rewriting([fetch], &rewrites);
+        let friend = r#"{"__typename":"Ghost","_alias0":"2"}"#;
+        bench
+            .read(&shape, &format!(r#"{{"animal":{{"__typename":"Cat","_alias0":"1","friend":{friend}}}}}"#));
+        let shown =
+            bench.answer("{ animal { __typename id friend { __typename _alias0: id } } }", &json!({}));
+        let friend = r#"{"__typename":"Cat","_alias0":"2"}"#;
+        assert_eq!(shown.0, format!(r#"{{"animal":{{"__typename":"Dog","id":"1","friend":{friend}}}}}"#));
+        bench.read(&shape, r#"{"animal":{"__typename":"Ghost"}}"#);
+        let shown = bench.answer("{ animal { __typename } }", &json!({})).0;
+        assert_eq!(shown, r#"{"animal":null}"#, "a type that the rewrite does not name stays");
     }
 }

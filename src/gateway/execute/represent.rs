@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use super::data::{Data, Object, Value};
 use crate::gateway::plan::input::{Input, InputItem};
 use crate::gateway::plan::layout::Slot;
+use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
 
 /// A list of representations under way, and who gets what comes for each.
@@ -58,7 +59,7 @@ impl Representations {
             body[from..to] == body[start..]
         });
         let target = self.targets.len() as u32;
-        match same.copied() {
+        match same.copied().filter(|_| !plant::is_out("gateway::same-representation")) {
             Some(number) => {
                 body.truncate(rollback);
                 let before = Some(std::mem::replace(&mut self.last[number as usize], target));
@@ -191,5 +192,104 @@ impl Writer<'_> {
             (Value::Absent | Value::Null | Value::Misfit | Value::Object(_), _) => return false,
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::execute::data::Value;
+    use crate::gateway::plan::layout::Layout;
+    use crate::gateway::testing::{Bench, document, rename, retype};
+    use hive_router_query_planner::planner::plan_nodes::FetchRewrite;
+
+    const FETCH: &str = "{ animals { __typename id name old: id lives friend { __typename id name } } }";
+
+    /// What is sent for the animals of an answer, and for each representation how many objects wait for it.
+    fn sent(requires: &str, rewrites: &[FetchRewrite], animals: &str) -> (String, Vec<usize>) {
+        let (mut bench, [shape]) = Bench::new([FETCH]);
+        bench.read(&shape, &format!("{{\"animals\":{animals}}}"));
+        let requires = document(requires).operation.selection_set;
+        let slot = bench.layout.slot(Layout::ROOT, "animals");
+        let position = bench.layout.descend(Layout::ROOT, slot);
+        let input = Input::new(&bench.zoo.schema, &mut bench.layout, (position, &requires), rewrites);
+        let writer = Writer { data: &bench.data, schema: &bench.zoo.schema, input: &input };
+        let Value::List(list) = bench.data.get(bench.root, slot) else { panic!("no list") };
+        let (mut representations, mut body) = (Representations::default(), Vec::new());
+        for animal in bench.data.items(list) {
+            let Value::Object(animal) = *animal else { continue };
+            representations.add(&writer, (0, animal), &mut body);
+        }
+        let waiting = (0..representations.len()).map(|number| representations.targets(0, number).count());
+        assert_eq!(representations.targets(1, 0).count(), 0, "another place waits for nothing");
+        (String::from_utf8(body).unwrap(), waiting.collect())
+    }
+
+    /// Each representation is sent once, however many objects are to have what comes for it.
+    #[test]
+    fn what_is_the_same_is_sent_once() {
+        let cat = |id: &str, name: &str| format!(r#"{{"__typename":"Cat","id":"{id}","name":"{name}"}}"#);
+        let animals = format!("[{},{},{},{}]", cat("1", "a"), cat("2", "b"), cat("1", "c"), cat("1", "d"));
+        let (body, waiting) = sent("{ ... on Cat { __typename id } }", &[], &animals);
+        assert_eq!(body, r#"{"id":"1","__typename":"Cat"},{"id":"2","__typename":"Cat"}"#);
+        assert_eq!(waiting, [3, 1]);
+    }
+
+    /// Null is sent as null, absence not at all; who has nothing to be known by is not sent.
+    #[test]
+    fn null_is_sent_and_absence_is_not() {
+        for (requires, animal, wanted) in [
+            (
+                "{ __typename id name }",
+                r#"{"__typename":"Cat","id":"1","name":null}"#,
+                r#"{"id":"1","name":null,"__typename":"Cat"}"#,
+            ),
+            (
+                "{ __typename id name }",
+                r#"{"__typename":"Cat","id":"1"}"#,
+                r#"{"id":"1","__typename":"Cat"}"#,
+            ),
+            ("{ __typename id }", r#"{"__typename":"Cat","name":"a"}"#, ""),
+            ("{ __typename id }", r#"{"id":"1"}"#, r#"{"id":"1"}"#),
+            ("{ __typename }", r#"{"__typename":"Cat","id":"1"}"#, r#"{"__typename":"Cat"}"#),
+            ("{ __typename }", r#"{"id":"1"}"#, ""),
+            ("{ ... on Dog { __typename id } }", r#"{"__typename":"Cat","id":"1"}"#, ""),
+            (
+                "{ ... on Animal { __typename id } }",
+                r#"{"__typename":"Cat","id":"1"}"#,
+                r#"{"id":"1","__typename":"Cat"}"#,
+            ),
+            (
+                "{ __typename friend { id } }",
+                r#"{"__typename":"Cat","friend":{"__typename":"Dog","id":"2"}}"#,
+                r#"{"friend":{"id":"2","__typename":"Dog"},"__typename":"Cat"}"#,
+            ),
+            (
+                "{ __typename friend { id } }",
+                r#"{"__typename":"Cat","friend":null}"#,
+                r#"{"friend":null,"__typename":"Cat"}"#,
+            ),
+            ("{ __typename friend { id } }", r#"{"__typename":"Cat","friend":{"name":"a"}}"#, ""),
+            (
+                "{ __typename id friend { id } }",
+                r#"{"__typename":"Cat","id":"1","friend":7}"#,
+                r#"{"id":"1","__typename":"Cat"}"#,
+            ),
+        ] {
+            assert_eq!(sent(requires, &[], &format!("[{animal}]")).0, wanted, "{requires} of {animal}");
+        }
+    }
+
+    /// Input rewrites: a value is sent under the name that the subgraph knows, and a type as the subgraph calls it.
+    #[test]
+    fn a_subgraph_is_told_its_own_names() {
+        let animals = r#"[{"__typename":"Cat","id":"1","old":"7"},{"__typename":"Dog","id":"2","old":"8"}]"#;
+        let requires = "{ __typename id }";
+        let (body, _) = sent(requires, &[rename("old", "id")], animals);
+        assert_eq!(body, r#"{"id":"7","__typename":"Cat"},{"id":"8","__typename":"Dog"}"#);
+        let (body, _) = sent(requires, &[retype("Cat.__typename", "Animal")], animals);
+        assert_eq!(body, r#"{"id":"1","__typename":"Animal"},{"id":"2","__typename":"Dog"}"#);
+        let (body, _) = sent(requires, &[retype("__typename", "Animal")], animals);
+        assert_eq!(body, r#"{"id":"1","__typename":"Animal"},{"id":"2","__typename":"Animal"}"#);
     }
 }

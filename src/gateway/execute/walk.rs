@@ -109,3 +109,69 @@ impl Marks {
         is_new
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gateway::testing::Bench;
+
+    const FETCH: &str = "{ animals { __typename id friend { __typename id } } }";
+    const BROUGHT: &str = r#"{"animals":[{"__typename":"Cat","id":"1","friend":{"__typename":"Dog","id":"2"}},null,
+        {"__typename":"Dog","id":"3"},{"id":"4","friend":{"id":"5"}}]}"#;
+
+    /// A path of keys, and of types where a word has a capital.
+    fn path(bench: &Bench, words: &str) -> Path {
+        let mut path = Path { segments: Vec::new(), position: Layout::ROOT, keys: Vec::new() };
+        for word in words.split('.') {
+            if word.starts_with(char::is_uppercase) {
+                path.segments.push(PathSegment::Types(vec![bench.zoo.schema.id(word).unwrap()]));
+                continue;
+            }
+            let slot = bench.layout.find(path.position, word).unwrap();
+            path.position = bench.layout.child(path.position, slot).unwrap();
+            path.segments.push(PathSegment::Slot(slot));
+            path.keys.push(word.into());
+        }
+        path
+    }
+
+    /// Through every list, past what is missing; of a type or of none that is known; with the places that clients see.
+    #[test]
+    fn objects_are_found_with_their_places() {
+        let (mut bench, [shape]) = Bench::new([FETCH]);
+        bench.read(&shape, BROUGHT);
+        for (words, places) in [
+            ("animals", json!([["animals", 0], ["animals", 2], ["animals", 3]])),
+            ("animals.Cat", json!([["animals", 0], ["animals", 3]])),
+            ("animals.friend", json!([["animals", 0, "friend"], ["animals", 3, "friend"]])),
+            ("animals.Dog.friend", json!([["animals", 3, "friend"]])),
+            ("animals.friend.Cat", json!([["animals", 3, "friend"]])),
+        ] {
+            let path = path(&bench, words);
+            let view = (&bench.data, &bench.layout);
+            let found = places_of(view, bench.root, &path, |_| true);
+            assert_eq!(serde_json::to_value(&found).unwrap(), places, "{words}");
+            let objects = objects_at(&bench.data, bench.root, &path);
+            assert_eq!(objects.len(), found.len(), "{words}");
+            let last = places_of(view, bench.root, &path, |object| Some(&object) == objects.last());
+            assert_eq!(serde_json::to_value(&last).unwrap()[0], places[found.len() - 1], "{words}");
+        }
+    }
+
+    /// An object that many places show is found once, and its places are not more than are useful.
+    #[test]
+    fn what_is_shown_often_is_one_object() {
+        let (mut bench, [shape]) = Bench::new([FETCH]);
+        bench.read(&shape, r#"{"animals":[{"id":"1"}]}"#);
+        let animals = path(&bench, "animals");
+        let one = objects_at(&bench.data, bench.root, &animals)[0];
+        let list = bench.data.list(std::iter::repeat_n(Value::Object(one), 500));
+        let slot = bench.layout.find(Layout::ROOT, "animals").unwrap();
+        bench.data.set(bench.root, slot, Value::List(list));
+        assert_eq!(objects_at(&bench.data, bench.root, &animals), [one]);
+        let places = places_of((&bench.data, &bench.layout), bench.root, &animals, |_| true);
+        assert_eq!(places.len(), MOST_PATHS);
+    }
+}

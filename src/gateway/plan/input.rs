@@ -6,6 +6,7 @@ use hive_router_query_planner::planner::plan_nodes::{FetchNodePathSegment, Fetch
 
 use super::layout::{Layout, PositionId, Slot};
 use super::shape::types_named;
+use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
 
 /// The part of an object that goes into a representation.
@@ -40,6 +41,7 @@ impl Input {
         (position, requires): (PositionId, &SelectionSet),
         rewrites: &[FetchRewrite],
     ) -> Self {
+        let rewrites = if plant::is_out("gateway::input-rewrite") { &[] } else { rewrites };
         let mut items = Vec::new();
         collect(schema, layout, (position, &requires.items), rewrites, &mut items);
         let retyped = rewrites.iter().filter_map(|rewrite| {

@@ -2,15 +2,14 @@
 
 pub mod input;
 pub mod layout;
+pub mod normal;
+mod plannable;
 pub mod planners;
 pub mod projection;
 pub mod shape;
+pub mod size;
 pub mod steps;
 
-use graphql_tools::parser::query::{Definition, Document, OperationDefinition as OperationAst};
-use graphql_tools::validation::validate::validate;
-use hive_router_query_planner::ast::normalization::error::NormalizationError;
-use hive_router_query_planner::ast::normalization::normalize_operation;
 use hive_router_query_planner::ast::operation::{OperationDefinition, VariableDefinition};
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::SelectionSet;
@@ -19,11 +18,12 @@ use hive_router_query_planner::planner::PlannerError;
 use hive_router_query_planner::planner::plan_nodes::QueryPlan;
 use hive_router_query_planner::state::supergraph_state::OperationKind;
 use hive_router_query_planner::utils::cancellation::CancellationToken;
-use hive_router_query_planner::utils::parsing::safe_parse_operation;
 
-use super::execute::errors::{GraphqlError, Location};
+use super::execute::errors::GraphqlError;
 use super::supergraph::Supergraph;
 use layout::Layout;
+use normal::Normal;
+use plannable::plannable;
 use projection::Selection;
 use steps::{Step, StepId, Stepping, Target};
 
@@ -40,6 +40,8 @@ pub struct Plan {
     pub introspects: bool,
     /// As the planner made it, for people.
     pub tree: QueryPlan,
+    /// Bytes of what it asks the subgraphs: how large it is, next to others.
+    pub bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,61 +64,34 @@ impl Refusal {
 /// Makes a plan. It takes as long as it takes, and may panic: [`planners`] is where that is bounded.
 ///
 /// # Errors
-/// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, BAD_USER_INPUT for an operation that is not there,
 /// QUERY_PLANNING_FAILED, QUERY_PLANNING_TIMEOUT.
 pub fn make(
     supergraph: &Supergraph,
-    (operation, name): (&str, Option<&str>),
+    normal: Normal,
     overrides: PlannerOverrideContext,
     cancellation: &CancellationToken,
 ) -> Result<Plan, Refusal> {
-    let document = safe_parse_operation(operation)
-        .map_err(|error| Refusal::new("GRAPHQL_PARSE_FAILED", error.to_string()))?;
-    require_operation(&document, name)?;
-    let errors = validate(&supergraph.planner.consumer_schema.document, &document, &supergraph.rules);
-    if !errors.is_empty() {
-        let told = errors.into_iter().map(|error| {
-            let locations = error.locations.iter().map(|at| Location { line: at.line, column: at.column });
-            let locations = locations.collect();
-            GraphqlError { locations, ..GraphqlError::new("GRAPHQL_VALIDATION_FAILED", error.message) }
-        });
-        return Err(Refusal(told.collect()));
-    }
-    let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
-        .map_err(|error| unnormalized(&error))?;
-    let operation = normalized.operation;
+    let operation = normal.operation;
     let downstream = downstream(&operation.selection_set);
     let tree = if downstream.items.is_empty() {
         QueryPlan { kind: "QueryPlan", node: None }
     } else {
-        let asked = OperationDefinition { selection_set: downstream, ..operation.clone() };
+        let schema = &supergraph.schema;
+        let root = match operation.operation_kind {
+            Some(OperationKind::Mutation) => schema.mutation,
+            Some(OperationKind::Subscription) => schema.subscription,
+            None | Some(OperationKind::Query) => schema.query,
+        };
+        let selection_set = plannable(schema, root, &downstream);
+        let asked = OperationDefinition { selection_set, ..operation.clone() };
         let planned = supergraph.planner.plan_from_normalized_operation(&asked, overrides, cancellation);
-        planned.map_err(|error| unplanned(&error))?
+        planned.map_err(|error| match cancellation.bail_if_cancelled() {
+            // Whichever part of the planner noticed it.
+            Err(_) => Refusal::timed_out(),
+            Ok(()) => unplanned(&error),
+        })?
     };
     prepare(supergraph, operation, tree)
-}
-
-/// The planner takes the only operation of a document also by another name.
-fn require_operation(document: &Document<'static, String>, name: Option<&str>) -> Result<(), Refusal> {
-    let operations = document.definitions.iter().filter_map(|definition| match definition {
-        Definition::Operation(operation) => Some(match operation {
-            OperationAst::Query(query) => query.name.as_deref(),
-            OperationAst::Mutation(mutation) => mutation.name.as_deref(),
-            OperationAst::Subscription(subscription) => subscription.name.as_deref(),
-            OperationAst::SelectionSet(_) => None,
-        }),
-        Definition::Fragment(_) => None,
-    });
-    let names: Vec<Option<&str>> = operations.collect();
-    let message = match name {
-        Some(name) if !names.contains(&Some(name)) => format!("The document has no operation `{name}`."),
-        None if names.len() > 1 => {
-            "The document has several operations; say which one in `operationName`.".to_owned()
-        }
-        _ if names.is_empty() => "The document has no operation.".to_owned(),
-        _ => return Ok(()),
-    };
-    Err(Refusal::new("BAD_USER_INPUT", message))
 }
 
 /// What is left of a root selection for the subgraphs: not what the schema itself answers.
@@ -155,6 +130,9 @@ fn prepare(
         stepping.add(node, &[], &[]);
     }
     let Stepping { layout, mut steps, .. } = stepping;
+    if kind == Kind::Mutation {
+        steps::in_series(&mut steps);
+    }
     let mut after = vec![Vec::new(); steps.len()];
     for (id, step) in steps.iter_mut().enumerate() {
         for &before in &step.waits_for {
@@ -173,7 +151,8 @@ fn prepare(
     let introspects = introspects(&operation.selection_set);
     let selection = Selection::root(schema, root, operation.selection_set);
     let variables = operation.variable_definitions.unwrap_or_default();
-    Ok(Plan { kind, variables, steps, after, layout, selection, introspects, tree })
+    let bytes = steps.iter().map(|step| step.head.len()).sum();
+    Ok(Plan { kind, variables, steps, after, layout, selection, introspects, tree, bytes })
 }
 
 fn introspects(set: &SelectionSet) -> bool {
@@ -184,24 +163,10 @@ fn introspects(set: &SelectionSet) -> bool {
     })
 }
 
-fn unnormalized(error: &NormalizationError) -> Refusal {
-    match error {
-        NormalizationError::TypeForOperationNotFound { kind } => {
-            Refusal::new("GRAPHQL_VALIDATION_FAILED", format!("The schema has no {kind} type."))
-        }
-        other => Refusal::new("QUERY_PLANNING_FAILED", other.to_string()),
-    }
-}
-
 fn unplanned(error: &PlannerError) -> Refusal {
-    match error {
-        PlannerError::CancellationError(_) => Refusal::timed_out(),
-        error => {
-            // It may name types and fields that clients must not learn of.
-            tracing::warn!(%error, "an operation cannot be planned");
-            Refusal::new("QUERY_PLANNING_FAILED", "The operation cannot be answered by the subgraphs.")
-        }
-    }
+    // It may name types and fields that clients must not learn of.
+    tracing::warn!(%error, "an operation cannot be planned");
+    Refusal::new("QUERY_PLANNING_FAILED", "The operation cannot be answered by the subgraphs.")
 }
 
 impl Refusal {

@@ -192,3 +192,82 @@ impl Collected {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::plan::layout::Layout;
+    use crate::gateway::testing::{document, zoo};
+
+    /// For each object its type's fields: key, and the variables of each condition.
+    fn shown(operation: &str, ty: &str) -> Vec<String> {
+        let zoo = zoo();
+        let set = document(operation).operation.selection_set;
+        let layout = Layout::default();
+        let declared = zoo.schema.id("Animal").unwrap();
+        let selection = Selection::root(&zoo.schema, declared, set);
+        let fields = selection.of(&zoo.schema, &layout, zoo.schema.id(ty).unwrap());
+        let told = fields.iter().map(|field| {
+            let conditions = field
+                .conditions
+                .iter()
+                .map(|condition| format!(" -{} +{}", condition.skip.join(","), condition.include.join(",")));
+            format!("{}{}", field.key, conditions.collect::<String>())
+        });
+        told.collect()
+    }
+
+    /// What an object shows is what is selected of its type, in the order of the operation, each key once, where it comes
+    /// first.
+    #[test]
+    fn an_object_shows_what_is_selected_of_its_type_in_order() {
+        let operation =
+            "{ name ... on Cat { lives again: id } ... on Dog { bark } ... on Animal { id name } }";
+        for (ty, keys) in [
+            ("Cat", vec!["name", "lives", "again", "id"]),
+            ("Dog", vec!["name", "bark", "id"]),
+            ("Ghost", vec![]),
+            ("Animal", vec!["name", "id"]),
+        ] {
+            let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\":")).collect();
+            assert_eq!(shown(operation, ty), keys, "{ty}");
+        }
+        assert!(shown(operation, "Box").is_empty(), "a type that the declared one does not stand for");
+    }
+
+    /// A key is shown if any of its selections is; conditions of fragments hold for what is in them.
+    #[test]
+    fn conditions_of_one_key_are_alternatives() {
+        for (operation, wanted) in [
+            ("{ name @skip(if: $a) }", "\"name\": -a +"),
+            ("{ name @skip(if: $a) @include(if: $b) }", "\"name\": -a +b"),
+            ("{ name @skip(if: $a) ... on Cat { name @include(if: $b) } }", "\"name\": -a + - +b"),
+            ("{ name @skip(if: $a) name }", "\"name\":"),
+            (
+                "{ ... on Cat @include(if: $a) { ... on Animal @skip(if: $b) { name @include(if: $c) } } }",
+                "\"name\": -b +a,c",
+            ),
+        ] {
+            assert_eq!(shown(operation, "Cat"), [wanted], "{operation}");
+        }
+    }
+
+    /// The conditions of several selections of one object hold below it, each for what it selects.
+    #[test]
+    fn what_is_below_alternatives_keeps_its_own_condition() {
+        let zoo = zoo();
+        let set = document("{ friend @skip(if: $a) { id } friend @include(if: $b) { name } }");
+        let cat = zoo.schema.id("Cat").unwrap();
+        let selection = Selection::root(&zoo.schema, cat, set.operation.selection_set);
+        let layout = Layout::default();
+        let friend = &selection.of(&zoo.schema, &layout, cat)[0];
+        let FieldKind::Composite { selection, .. } = &friend.kind else { panic!("{friend:?}") };
+        let below = selection.of(&zoo.schema, &layout, cat);
+        let of = |skip: &[&str], include: &[&str]| Condition {
+            skip: skip.iter().map(ToString::to_string).collect(),
+            include: include.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(below[0].conditions, [of(&["a"], &[])]);
+        assert_eq!(below[1].conditions, [of(&[], &["b"])]);
+    }
+}

@@ -8,6 +8,7 @@ use hive_router_query_planner::ast::selection_set::SelectionSet;
 use hive_router_query_planner::planner::plan_nodes::{FetchNodePathSegment, FetchRewrite};
 
 use super::layout::{Layout, PositionId, Slot};
+use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
 
 /// The objects that a fetch brings for one position.
@@ -135,6 +136,7 @@ impl<'a> Pending<'a> {
 }
 
 fn rewrites_at_top(rewrites: &[FetchRewrite]) -> Vec<Pending<'_>> {
+    let rewrites = if plant::is_out("gateway::output-rewrite") { &[] } else { rewrites };
     let pending = rewrites.iter().map(|rewrite| match rewrite {
         FetchRewrite::ValueSetter(setter) => Pending::new(&setter.path, rewrite),
         FetchRewrite::KeyRenamer(renamer) => Pending::new(&renamer.path, rewrite),

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use hive_router_query_planner::ast::operation::SubgraphFetchOperation;
+use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::SelectionSet;
 use hive_router_query_planner::planner::plan_nodes::{
     BatchFetchNode, FetchNode, FetchRewrite, FlattenNodePath, FlattenNodePathSegment, PlanNode,
@@ -31,6 +32,9 @@ pub struct Step {
     pub variables: Vec<String>,
     /// Variables of the client and what they have to be, or the step is left out.
     pub conditions: Vec<(String, bool)>,
+    /// What of the root it asks for, each with such conditions: with none of it shown the step is left out. Empty if some
+    /// of it always is.
+    pub shown_if: Vec<Vec<(String, bool)>>,
     pub waits_for: Vec<StepId>,
     pub target: Target,
 }
@@ -232,9 +236,47 @@ impl Stepping<'_> {
             head: format!("{{\"query\":{query},\"variables\":{{").into_bytes().into(),
             variables: variables.iter().flatten().cloned().collect(),
             conditions: conditions.to_vec(),
+            shown_if: if matches!(target, Target::Root { .. }) { shown_if(operation) } else { Vec::new() },
             waits_for: before.to_vec(),
             target,
         });
         vec![self.steps.len() - 1]
+    }
+}
+
+/// The conditions of what is selected of the root.
+fn shown_if(operation: &SubgraphFetchOperation) -> Vec<Vec<(String, bool)>> {
+    let conditions = operation.document.operation.selection_set.items.iter().map(|item| match item {
+        SelectionItem::Field(field) => {
+            let skip = field.skip_if.iter().map(|name| (name.clone(), false));
+            skip.chain(field.include_if.iter().map(|name| (name.clone(), true))).collect()
+        }
+        _ => Vec::new(),
+    });
+    let conditions: Vec<Vec<_>> = conditions.collect();
+    if conditions.iter().any(Vec::is_empty) { Vec::new() } else { conditions }
+}
+
+/// Makes each mutation wait for all that completes those before it (GraphQL specification, section 6.2.2); the planner
+/// lets that run beside the next one.
+pub fn in_series(steps: &mut [Step]) {
+    // For each step the last mutation that it comes after.
+    let mut last: Vec<Option<StepId>> = Vec::with_capacity(steps.len());
+    for step in steps.iter() {
+        let before = step.waits_for.iter().filter_map(|&before| {
+            if steps.get(before)?.is_mutation { Some(before) } else { last.get(before).copied()? }
+        });
+        last.push(before.max());
+    }
+    let completing: Vec<(StepId, StepId)> = (0..steps.len())
+        .filter(|id| !steps[*id].is_mutation)
+        .filter_map(|id| Some((id, last.get(id).copied()??)))
+        .collect();
+    for (id, step) in steps.iter_mut().enumerate().filter(|(_, step)| step.is_mutation) {
+        let earlier =
+            completing.iter().filter(|(_, mutation)| *mutation < id).map(|(completes, _)| *completes);
+        step.waits_for.extend(earlier);
+        step.waits_for.sort_unstable();
+        step.waits_for.dedup();
     }
 }

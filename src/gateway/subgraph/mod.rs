@@ -31,6 +31,7 @@ pub struct Calls {
     ids: Ids,
     metrics: Arc<Metrics>,
     show_names: bool,
+    most_errors: usize,
 }
 
 struct Subgraph {
@@ -66,7 +67,8 @@ impl Calls {
             Ok((name.clone(), Arc::new(subgraph)))
         });
         let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
-        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names })
+        let (show_names, most_errors) = (settings.show_subgraph_names, settings.max_errors);
+        Ok(Self { subgraphs, ids, metrics, show_names, most_errors })
     }
 }
 
@@ -111,6 +113,11 @@ impl<'a> Subgraphs<'a> {
             metrics.called(&subgraph.name, &outcome, began.elapsed());
             outcome
         })
+    }
+
+    /// How many errors one answer tells.
+    pub fn most_errors(&self) -> usize {
+        self.calls.most_errors
     }
 
     pub fn shown_name<'n>(&self, name: &'n str) -> Option<&'n str> {

@@ -1,9 +1,32 @@
 //! The federation gateway as a process, over subgraphs on real HTTP.
 
+mod abstracts;
+mod aliases;
 mod answers;
+mod compose_directive;
+mod conditions;
+mod error_limits;
+mod error_paths;
+mod extends;
 mod faults;
+mod federation;
+mod federation1;
+mod hundred;
+mod inaccessible;
+mod interface_object;
+mod keys;
+mod log;
+mod mutations;
+mod nulls;
+mod overrides;
 mod plan_command;
+mod plan_limits;
+mod provides;
+mod random;
+mod requires;
 mod rows;
+mod shareable;
 mod shop;
 mod subgraph;
 mod supergraphs;
+mod types;

@@ -2,12 +2,15 @@
 //! where nothing is federated. It shares no code with the gateway.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use graphql_tools::parser::query::{
     Definition, Document, Field, OperationDefinition, Selection, SelectionSet, TypeCondition,
     Value as Argument, parse_query,
 };
 use serde_json::{Map, Value, json};
+
+use super::types::{Of, Types};
 
 /// Computes a field of an object from the object and the arguments.
 pub type Compute = fn(&Map<String, Value>, &Map<String, Value>) -> Value;
@@ -19,7 +22,25 @@ pub struct Rows {
     computed: HashMap<(String, String), Compute>,
     /// Fields that answer with an error.
     failing: Vec<(String, String)>,
+    /// What the schema of whoever answers says, if he keeps to one.
+    schema: Option<Schema>,
 }
+
+/// The schema that answers keep to.
+#[derive(Clone)]
+struct Schema {
+    own: Arc<Types>,
+    /// That of all subgraphs together.
+    whole: Arc<Types>,
+    /// Whether a null where the schema has none takes with it what is around it. What does not is a subgraph with a
+    /// defect.
+    minds_nulls: bool,
+    /// Whether what is inaccessible becomes null.
+    hides: bool,
+}
+
+/// A null that takes with it what is around it.
+struct Bubble;
 
 impl Rows {
     /// Of objects; the ones called `Query` and `Mutation` are the roots.
@@ -38,6 +59,39 @@ impl Rows {
         self
     }
 
+    /// As the subgraph of this schema answers.
+    pub fn within(mut self, own: Arc<Types>, whole: Arc<Types>, minds_nulls: bool) -> Self {
+        self.schema = Some(Schema { own, whole, minds_nulls, hides: false });
+        self
+    }
+
+    /// As one server with everything answers.
+    pub fn unfederated(mut self, whole: Arc<Types>) -> Self {
+        self.schema = Some(Schema { own: whole.clone(), whole, minds_nulls: true, hides: true });
+        self
+    }
+
+    /// Replaces what the rows of a type say.
+    pub fn with(mut self, ty: &str, field: &str, value: &Value) -> Self {
+        for row in self.rows.iter_mut().filter(|row| row["__typename"] == ty) {
+            row[field] = value.clone();
+        }
+        self
+    }
+
+    /// Without some of what is no key, as `is_lost` says.
+    pub fn losing(mut self, mut is_lost: impl FnMut(&str, &str) -> bool) -> Self {
+        for row in &mut self.rows {
+            let ty = row["__typename"].as_str().unwrap().to_owned();
+            for (field, value) in row.as_object_mut().unwrap() {
+                if field != "__typename" && is_lost(&ty, field) {
+                    *value = Value::Null;
+                }
+            }
+        }
+        self
+    }
+
     /// The answer to an operation.
     pub fn answer(&self, query: &str, variables: &Value) -> Value {
         let document = parse_query::<String>(query).unwrap();
@@ -45,7 +99,7 @@ impl Rows {
         let mut asking =
             Asking { rows: self, document: &document, variables, errors: Vec::new(), path: Vec::new() };
         let object = self.row(root, &Map::new());
-        let data = asking.select(&object, &[set]);
+        let data = asking.select(&object, &[set]).unwrap_or_default();
         match asking.errors.is_empty() {
             true => json!({ "data": data }),
             false => json!({ "data": data, "errors": asking.errors }),
@@ -54,16 +108,58 @@ impl Rows {
 
     /// The row of a type that has all of `part`; `part` itself is enough if there is none.
     fn row(&self, ty: &str, part: &Map<String, Value>) -> Map<String, Value> {
-        let fits = |row: &&Value| {
-            row["__typename"] == ty
-                && part.iter().all(|(key, value)| !value.is_string() || row[key] == *value)
+        let is = |row: &Value| {
+            let own = row["__typename"].as_str().unwrap();
+            own == ty || self.schema.as_ref().is_some_and(|schema| schema.whole.is(own, ty))
         };
-        let mut whole = self.rows.iter().find(fits).and_then(Value::as_object).cloned().unwrap_or_default();
-        whole.insert("__typename".to_owned(), ty.into());
+        let mut whole = self
+            .rows
+            .iter()
+            .find(|row| is(row) && part.iter().all(|(key, value)| fits(key, value, &row[key])))
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        let own = whole.get("__typename").and_then(Value::as_str).unwrap_or(ty).to_owned();
+        let name = self.schema.as_ref().map_or_else(|| own.clone(), |schema| schema.name_of(&own));
+        if let Some(schema) = &self.schema {
+            let told: Vec<String> =
+                whole.keys().filter(|key| schema.own.must_be_told(&name, key)).cloned().collect();
+            for key in told {
+                let value = whole.remove(&key).unwrap();
+                // Only what a path of the subgraph provides is asked for by its own name.
+                whole.insert(format!("~{key}"), value);
+            }
+        }
         for (key, value) in part {
             whole.insert(key.clone(), value.clone());
         }
+        whole.insert("__typename".to_owned(), name.into());
         whole
+    }
+}
+
+/// Whether a part of a representation is not at odds with what a row says.
+fn fits(key: &str, part: &Value, row: &Value) -> bool {
+    match (part, row) {
+        _ if key == "__typename" => true,
+        (Value::String(part), Value::String(row)) => part == row,
+        (Value::Number(part), Value::Number(row)) => part == row,
+        (Value::Object(part), Value::Object(row)) => {
+            part.iter().all(|(key, value)| row.get(key).is_none_or(|row| fits(key, value, row)))
+        }
+        (Value::String(_), _) => false,
+        _ => true,
+    }
+}
+
+impl Schema {
+    /// What the subgraph calls a type: its interface, where that is an object type (`@interfaceObject`).
+    fn name_of(&self, ty: &str) -> String {
+        if self.own.fields.contains_key(ty) {
+            return ty.to_owned();
+        }
+        let mut seen = self.own.fields.keys();
+        seen.find(|own| self.whole.is(ty, own)).map_or(ty, String::as_str).to_owned()
     }
 }
 
@@ -89,7 +185,11 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    fn select(&mut self, object: &Map<String, Value>, sets: &[&'a SelectionSet<'a, String>]) -> Value {
+    fn select(
+        &mut self,
+        object: &Map<String, Value>,
+        sets: &[&'a SelectionSet<'a, String>],
+    ) -> Result<Value, Bubble> {
         let ty = object["__typename"].as_str().unwrap().to_owned();
         let mut fields: Vec<(String, Vec<&'a Field<'a, String>>)> = Vec::new();
         for set in sets {
@@ -100,9 +200,13 @@ impl<'a> Asking<'a> {
             self.path.push(key.as_str().into());
             let value = self.field(object, &ty, &fields);
             self.path.pop();
-            selected.insert(key, value);
+            selected.insert(key, value?);
         }
-        Value::Object(selected)
+        Ok(Value::Object(selected))
+    }
+
+    fn is(&self, ty: &str, condition: &str) -> bool {
+        ty == condition || self.rows.schema.as_ref().is_some_and(|schema| schema.own.is(ty, condition))
     }
 
     fn collect(
@@ -122,7 +226,7 @@ impl<'a> Asking<'a> {
                 }
                 Selection::InlineFragment(fragment) if self.is_shown(&fragment.directives) => {
                     let fits = match &fragment.type_condition {
-                        Some(TypeCondition::On(name)) => ty == name,
+                        Some(TypeCondition::On(name)) => self.is(ty, name),
                         None => true,
                     };
                     if fits {
@@ -138,7 +242,7 @@ impl<'a> Asking<'a> {
                     });
                     let fragment = named.expect("the fragment is there");
                     let TypeCondition::On(name) = &fragment.type_condition;
-                    if ty == name {
+                    if self.is(ty, name) {
                         self.collect(ty, &fragment.selection_set, fields);
                     }
                 }
@@ -159,59 +263,131 @@ impl<'a> Asking<'a> {
         })
     }
 
-    fn field(&mut self, object: &Map<String, Value>, ty: &str, fields: &[&'a Field<'a, String>]) -> Value {
+    fn field(
+        &mut self,
+        object: &Map<String, Value>,
+        ty: &str,
+        fields: &[&'a Field<'a, String>],
+    ) -> Result<Value, Bubble> {
         let field = fields[0];
-        let arguments: Map<String, Value> =
+        let mut arguments: Map<String, Value> =
             field.arguments.iter().map(|(name, value)| (name.clone(), self.argument(value))).collect();
         if field.name == "_entities" {
-            let Some(Value::Array(wanted)) = arguments.get("representations") else {
-                panic!("no representations")
-            };
-            let entities = wanted.iter().map(|part| {
-                let part = part.as_object().unwrap();
-                let ty = part["__typename"].as_str().unwrap();
-                Value::Object(self.rows.row(ty, part))
-            });
-            let entities = Value::Array(entities.collect());
-            return self.complete(entities, fields);
+            return self.entities(&arguments, fields);
+        }
+        if field.name == "__typename" {
+            return Ok(ty.into());
+        }
+        let known = self.rows.schema.as_ref().map(|schema| schema.own.field(ty, &field.name).cloned());
+        let Some(known) = known.map_or(Some(None), |known| known.map(Some)) else {
+            self.fail("NO_SUCH_FIELD", format!("{ty} has no {}", field.name));
+            return Ok(Value::Null);
+        };
+        let of = known.as_ref().map(|field| field.of.clone());
+        for (name, default) in known.into_iter().flat_map(|field| field.defaults) {
+            arguments.entry(name).or_insert(default);
         }
         if self.rows.failing.iter().any(|(failing, name)| failing == ty && *name == field.name) {
-            let message = format!("{ty}.{} fails", field.name);
-            self.errors
-                .push(json!({ "message": message, "path": self.path, "extensions": { "code": "BROKEN" } }));
-            return Value::Null;
+            self.fail("BROKEN", format!("{ty}.{} fails", field.name));
+            return self.complete(Value::Null, of.as_ref(), fields);
         }
         let computed = self.rows.computed.get(&(ty.to_owned(), field.name.clone()));
         let value = match computed {
             Some(compute) => compute(object, &arguments),
-            None => object.get(&field.name).cloned().unwrap_or_default(),
+            None => {
+                let own = object.get(&field.name).or_else(|| object.get(&format!("~{}", field.name)));
+                own.cloned().unwrap_or_default()
+            }
         };
-        self.complete(value, fields)
+        self.complete(value, of.as_ref(), fields)
     }
 
-    fn complete(&mut self, value: Value, fields: &[&'a Field<'a, String>]) -> Value {
-        match value {
+    fn entities(
+        &mut self,
+        arguments: &Map<String, Value>,
+        fields: &[&'a Field<'a, String>],
+    ) -> Result<Value, Bubble> {
+        let Some(Value::Array(wanted)) = arguments.get("representations") else {
+            panic!("no representations")
+        };
+        let entities = wanted.iter().map(|part| {
+            let part = part.as_object().unwrap();
+            Value::Object(self.rows.row(part["__typename"].as_str().unwrap(), part))
+        });
+        let entities = Value::Array(entities.collect());
+        self.complete(entities, None, fields)
+    }
+
+    fn fail(&mut self, code: &str, message: String) {
+        self.errors.push(json!({ "message": message, "path": self.path, "extensions": { "code": code } }));
+    }
+
+    /// The value of a field, all of it; `of` is its type where that is known.
+    fn complete(
+        &mut self,
+        value: Value,
+        of: Option<&Of>,
+        fields: &[&'a Field<'a, String>],
+    ) -> Result<Value, Bubble> {
+        if let Some(Of::NonNull(inner)) = of {
+            let value = self.complete(value, Some(&**inner), fields)?;
+            let minds = self.rows.schema.as_ref().is_some_and(|schema| schema.minds_nulls);
+            if value.is_null() && minds {
+                self.fail("NULL", "a null where none may be".to_owned());
+                return Err(Bubble);
+            }
+            return Ok(value);
+        }
+        let whole = match value {
             Value::Array(items) => {
-                let items = items.into_iter().enumerate().map(|(index, item)| {
-                    self.path.push(index.into());
-                    let item = self.complete(item, fields);
-                    self.path.pop();
-                    item
-                });
-                Value::Array(items.collect())
+                let inner = match of {
+                    Some(Of::List(inner)) => Some(&**inner),
+                    _ => None,
+                };
+                self.items(items, inner, fields)
             }
             Value::Object(part) if part.contains_key("__typename") => {
                 let object = self.rows.row(part["__typename"].as_str().unwrap(), &part);
+                if self.is_hidden(object["__typename"].as_str().unwrap()) {
+                    return Ok(Value::Null);
+                }
                 let sets: Vec<_> = fields.iter().map(|field| &field.selection_set).collect();
                 self.select(&object, &sets)
             }
-            value => value,
-        }
+            Value::String(value) => {
+                let is_hidden = of.is_some_and(|of| self.is_hidden(&format!("{}.{value}", of.named())));
+                return Ok(if is_hidden { Value::Null } else { Value::String(value) });
+            }
+            value => return Ok(value),
+        };
+        Ok(whole.unwrap_or_default())
+    }
+
+    fn items(
+        &mut self,
+        items: Vec<Value>,
+        of: Option<&Of>,
+        fields: &[&'a Field<'a, String>],
+    ) -> Result<Value, Bubble> {
+        let items = items.into_iter().enumerate().map(|(index, item)| {
+            self.path.push(index.into());
+            let item = self.complete(item, of, fields);
+            self.path.pop();
+            item
+        });
+        items.collect::<Result<Vec<_>, _>>().map(Value::Array)
+    }
+
+    fn is_hidden(&self, name: &str) -> bool {
+        self.rows.schema.as_ref().is_some_and(|schema| schema.hides && schema.own.is_hidden(name))
     }
 
     fn argument(&self, value: &Argument<'a, String>) -> Value {
         match value {
-            Argument::Variable(name) => self.variables.get(name).cloned().unwrap_or_default(),
+            Argument::Variable(name) => match self.variables.get(name) {
+                Some(value) => value.clone(),
+                None => self.default_of(name),
+            },
             Argument::Int(number) => number.as_i64().into(),
             Argument::Float(number) => (*number).into(),
             Argument::String(text) | Argument::Enum(text) => text.as_str().into(),
@@ -222,5 +398,19 @@ impl<'a> Asking<'a> {
                 fields.iter().map(|(name, value)| (name.clone(), self.argument(value))).collect(),
             ),
         }
+    }
+
+    /// What the operation says of a variable that is not given.
+    fn default_of(&self, name: &str) -> Value {
+        let operations = self.document.definitions.iter().filter_map(|definition| match definition {
+            Definition::Operation(OperationDefinition::Query(query)) => Some(&query.variable_definitions),
+            Definition::Operation(OperationDefinition::Mutation(mutation)) => {
+                Some(&mutation.variable_definitions)
+            }
+            _ => None,
+        });
+        let variable = operations.flatten().find(|variable| variable.name == name);
+        let default = variable.and_then(|variable| variable.default_value.as_ref());
+        default.map(|value| self.argument(value)).unwrap_or_default()
     }
 }

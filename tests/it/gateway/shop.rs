@@ -102,9 +102,7 @@ impl Shop {
     }
 
     pub async fn gateway(&self, settings: &[(&str, &str)]) -> GatewayProcess {
-        let mut child = self.command(settings).spawn().unwrap();
-        let url = announced_url(&mut child).await;
-        GatewayProcess { url, http: reqwest::Client::builder().no_proxy().build().unwrap(), _child: child }
+        GatewayProcess::start(self.command(settings)).await
     }
 
     /// How often users, products, inventory and reviews were called.
@@ -116,10 +114,35 @@ impl Shop {
 pub struct GatewayProcess {
     pub url: String,
     pub http: reqwest::Client,
-    _child: Child,
+    child: Child,
 }
 
 impl GatewayProcess {
+    pub fn new(url: String, child: Child) -> Self {
+        Self { url, http: reqwest::Client::builder().no_proxy().build().unwrap(), child }
+    }
+
+    pub async fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let url = announced_url(&mut child).await;
+        Self::new(url, child)
+    }
+
+    /// How often plans came about in this way.
+    pub async fn plans(&self, how: &str) -> usize {
+        let (_, metrics) = self.get("/metrics").await;
+        let name = format!("accounts_center_gateway_plans_total{{outcome=\"{how}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.map_or(0, |count| count.parse().unwrap())
+    }
+
+    /// The most memory that the process has ever had, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// The answer to a query without variables.
     pub async fn query(&self, query: &str) -> Value {
         self.send(&json!({ "query": query }), &[]).await

@@ -2,6 +2,7 @@
 //! needs.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,23 @@ pub struct Call {
     pub query: String,
     pub variables: Value,
     pub headers: HeaderMap,
+    /// Which one it was of all that happened here.
+    pub began: usize,
+    ended: Arc<AtomicUsize>,
+}
+
+/// What happened first, and what next, in all subgraphs of this process.
+static MOMENTS: AtomicUsize = AtomicUsize::new(1);
+
+fn moment() -> usize {
+    MOMENTS.fetch_add(1, Ordering::SeqCst)
+}
+
+impl Call {
+    /// When it was answered; nothing came before it if it was not.
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
+    }
 }
 
 pub struct Subgraph {
@@ -85,7 +103,15 @@ impl Subgraph {
 async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let request: Value = serde_json::from_slice(&body).unwrap();
     let (query, variables) = (request["query"].as_str().unwrap().to_owned(), request["variables"].clone());
-    state.calls.lock().unwrap().push(Call { query: query.clone(), variables: variables.clone(), headers });
+    let ended = Arc::new(AtomicUsize::default());
+    let call = Call {
+        query: query.clone(),
+        variables: variables.clone(),
+        headers,
+        began: moment(),
+        ended: ended.clone(),
+    };
+    state.calls.lock().unwrap().push(call);
     let health = {
         let mut health = state.health.lock().unwrap();
         match &mut *health {
@@ -115,5 +141,6 @@ async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byte
         }
     }
     let answer = state.rows.lock().unwrap().answer(&query, &variables);
+    ended.store(moment(), Ordering::SeqCst);
     json(json!(answer).to_string())
 }

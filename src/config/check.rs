@@ -1,0 +1,125 @@
+//! Whether the settings can be served with.
+
+use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
+
+use super::{Config, Mode};
+use crate::platform::WebhookKey;
+use crate::sandbox;
+
+impl Config {
+    /// The settings, if they can be served with.
+    ///
+    /// # Errors
+    /// Names the key at fault and what would be right.
+    pub fn checked(self) -> anyhow::Result<Self> {
+        self.check().context("configuration")?;
+        Ok(self)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let secret = self.keys.secret.expose_secret();
+        if !secret.is_empty() && secret.len() < 32 {
+            bail!("keys.secret is too short: take at least 32 random characters (openssl rand -base64 32)");
+        }
+        let database = self.database.url.expose_secret();
+        if !database.is_empty()
+            && !database.starts_with("postgres://")
+            && !database.starts_with("postgresql://")
+        {
+            bail!("database.url must begin with postgres:// (empty for SQLite in the data folder)");
+        }
+        if database.is_empty() != self.redis.url.expose_secret().is_empty() {
+            bail!("database.url and redis.url go together: give both, or neither for the embedded stack");
+        }
+        // Bounds that no sum of an instant and a setting can overflow.
+        const DAY: u64 = 24 * 3600;
+        for (name, value, most) in [
+            ("http.init_timeout_seconds", self.http.init_timeout_seconds, 3600),
+            ("http.ping_seconds", self.http.ping_seconds, DAY),
+            ("http.send_seconds", self.http.send_seconds, DAY),
+            ("http.drain_seconds", self.http.drain_seconds, DAY),
+            ("verification.attempts", u64::from(self.verification.attempts), 100),
+            ("verification.codes", u64::from(self.verification.codes), 100),
+            ("verification.code_minutes", u64::from(self.verification.code_minutes), 24 * 60),
+            ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes), 24 * 60),
+            ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days), 3650),
+            ("events.poll_seconds", self.events.poll_seconds, DAY),
+            ("retention.period_seconds", self.retention.period_seconds, DAY),
+            ("retention.events_days", u64::from(self.retention.events_days), 3650),
+            ("retention.webhook_receipts_days", u64::from(self.retention.webhook_receipts_days), 3650),
+            ("retention.verifications_days", u64::from(self.retention.verifications_days), 3650),
+            ("retention.sessions_days", u64::from(self.retention.sessions_days), 3650),
+            ("retention.dead_jobs_days", u64::from(self.retention.dead_jobs_days), 3650),
+            ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
+            ("graph.near_seconds", self.graph.near_seconds, DAY),
+            ("graph.max_loads", self.graph.max_loads as u64, 1000),
+            ("graph.document_bytes", self.graph.document_bytes as u64, 1 << 32),
+        ] {
+            if !(1..=most).contains(&value) {
+                bail!("{name} is {value}; it must be from 1 to {most}");
+            }
+        }
+        for origin in &self.http.allowed_origins {
+            let parsed = origin.parse::<url::Url>().ok().map(|url| url.origin().ascii_serialization());
+            if parsed.as_ref() != Some(origin) {
+                bail!(
+                    "http.allowed_origins has {origin:?}; an origin is https://www.example.com, without a path"
+                );
+            }
+        }
+        for (key, platform) in &self.platforms {
+            WebhookKey::parse(&platform.webhook_secret)
+                .with_context(|| format!("platforms.{key}.webhook_secret"))?;
+        }
+        if self.database.max_connections < 2 {
+            bail!("database.max_connections is {}; it must be at least 2", self.database.max_connections);
+        }
+        match self.mode {
+            Mode::Development if !self.http.listen.ip().is_loopback() => bail!(
+                "http.listen is {}: development mode listens on loopback only (127.0.0.1:PORT)",
+                self.http.listen
+            ),
+            Mode::Development if self.worker.listen.is_some_and(|address| !address.ip().is_loopback()) => {
+                bail!("worker.listen must be on loopback in development mode (127.0.0.1:PORT)")
+            }
+            Mode::Development => Ok(()),
+            Mode::Production => self.check_production(),
+        }
+    }
+
+    /// Production takes nothing that was made up for it (S36).
+    fn check_production(&self) -> anyhow::Result<()> {
+        if self.keys.secret.expose_secret().is_empty() {
+            bail!("keys.secret is empty: production mode needs one (openssl rand -base64 32)");
+        }
+        if self.is_embedded() {
+            bail!("database.url is empty: production mode needs a postgres:// URL");
+        }
+        if self.redis.url.expose_secret().is_empty() {
+            bail!("redis.url is empty: production mode needs a redis:// or rediss:// URL");
+        }
+        if self.demo.enabled {
+            bail!("demo.enabled is true: production mode has no demo account; set it to false");
+        }
+        if !self.sandbox.url.is_empty() {
+            bail!("sandbox.url is set: production mode has no sandbox; leave it empty");
+        }
+        for (key, platform) in &self.platforms {
+            if !platform.base_url.starts_with("https://") {
+                bail!("platforms.{key}.base_url must be the platform's https:// URL in production mode");
+            }
+            if ["", "sandbox"].contains(&platform.credential.expose_secret()) {
+                bail!(
+                    "platforms.{key}.credential is the sandbox's: production mode needs the platform's own"
+                );
+            }
+            if platform.webhook_secret.expose_secret() == sandbox::WEBHOOK_SECRET {
+                bail!(
+                    "platforms.{key}.webhook_secret is the sandbox's: production mode needs the platform's own"
+                );
+            }
+        }
+        Ok(())
+    }
+}

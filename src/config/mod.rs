@@ -1,0 +1,289 @@
+//! The configuration: `config.default.toml`, overridden by a file and by the environment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use config::{Environment, File, FileFormat};
+use indexmap::IndexMap;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use self::errors::{unreadable, without_value};
+pub(crate) use self::values::list;
+use self::values::{address_or_none, secrets, words};
+use crate::platform::PlatformKey;
+use crate::sandbox;
+
+mod check;
+mod errors;
+#[cfg(test)]
+mod tests;
+mod values;
+
+const DEFAULTS: &str = include_str!("../../config.default.toml");
+const PREFIX: &str = "ACCOUNTS";
+
+/// All settings; each is described in `config.default.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub mode: Mode,
+    pub http: Http,
+    pub data: Data,
+    pub database: Database,
+    pub redis: Redis,
+    pub keys: Keys,
+    pub sessions: Sessions,
+    pub verification: Verification,
+    pub graph: Graph,
+    pub events: Events,
+    pub jobs: Jobs,
+    pub worker: Worker,
+    pub retention: Retention,
+    pub platforms: IndexMap<PlatformKey, Platform>,
+    pub sandbox: Sandbox,
+    pub demo: Demo,
+    pub gateway: crate::gateway::settings::Gateway,
+    pub log: Log,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum Mode {
+    Development,
+    Production,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    #[serde(deserialize_with = "list")]
+    pub allowed_origins: Vec<String>,
+    pub body_limit: usize,
+    pub init_timeout_seconds: u64,
+    pub ping_seconds: u64,
+    pub send_seconds: u64,
+    pub drain_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: SecretString,
+    pub max_connections: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    pub url: SecretString,
+    pub prefix: String,
+    pub ca_file: PathBuf,
+    #[serde(deserialize_with = "secrets")]
+    pub sentinels: Vec<SecretString>,
+    pub sentinel_master: String,
+    pub cluster: bool,
+    #[serde(deserialize_with = "secrets")]
+    pub cluster_nodes: Vec<SecretString>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    pub secret: SecretString,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    pub issuer: String,
+    pub audience: String,
+    pub access_token_minutes: u32,
+    pub lifetime_days: u32,
+    pub step_up_minutes: u32,
+    pub new_account_minutes: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verification {
+    pub code_minutes: u32,
+    pub attempts: u16,
+    pub resend_seconds: u32,
+    pub codes: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Graph {
+    pub near_entries: usize,
+    pub near_seconds: u64,
+    pub max_loads: usize,
+    pub max_depth: usize,
+    pub max_complexity: usize,
+    pub max_aliases: usize,
+    pub max_directives: usize,
+    pub document_bytes: usize,
+    pub answer_bytes: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    pub poll_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jobs {
+    pub concurrency: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    #[serde(deserialize_with = "address_or_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    pub period_seconds: u64,
+    pub events_days: u32,
+    pub webhook_receipts_days: u32,
+    pub verifications_days: u32,
+    pub sessions_days: u32,
+    pub dead_jobs_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platform {
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    #[serde(default)]
+    pub display_name: String,
+    pub base_url: String,
+    pub credential: SecretString,
+    #[serde(default = "sandbox_webhook_secret")]
+    pub webhook_secret: SecretString,
+    #[serde(default = "one_time_code")]
+    pub proof: Proof,
+    #[serde(default = "yes")]
+    pub sign_in: bool,
+    #[serde(default)]
+    pub end_to_end_encrypted: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn sandbox_webhook_secret() -> SecretString {
+    sandbox::WEBHOOK_SECRET.into()
+}
+
+fn one_time_code() -> Proof {
+    Proof::OneTimeCode
+}
+
+/// How a platform proves who owns a profile.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum Proof {
+    OneTimeCode,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    pub url: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demo {
+    pub enabled: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum LogFormat {
+    Auto,
+    Pretty,
+    Json,
+}
+
+words!(Mode, "development" => Self::Development, "production" => Self::Production);
+words!(Proof, "one_time_code" => Self::OneTimeCode);
+words!(LogFormat, "auto" => Self::Auto, "pretty" => Self::Pretty, "json" => Self::Json);
+
+impl Config {
+    /// Reads the defaults, `file` if given, and the environment.
+    ///
+    /// # Errors
+    /// Names the key at fault, where it stands, and what would be right.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        Self::load_with(file, Environment::default())
+    }
+
+    /// The same without a file, with `environment` in the place of the process's.
+    pub fn from_pairs<'a>(environment: impl IntoIterator<Item = (&'a str, String)>) -> anyhow::Result<Self> {
+        let pairs = environment.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Self::load_with(None, Environment::default().source(Some(pairs)))
+    }
+
+    fn load_with(file: Option<&Path>, environment: Environment) -> anyhow::Result<Self> {
+        let mut sources = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            if !path.is_file() {
+                bail!("configuration: there is no file {}", path.display());
+            }
+            sources = sources.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        let environment = environment.prefix(PREFIX).prefix_separator("__").separator("__");
+        let raw = sources.add_source(environment).build().map_err(|error| unreadable(&error))?;
+        let mut config: Self = serde_path_to_error::deserialize(raw).map_err(|error| {
+            let key = error.path().to_string();
+            anyhow::anyhow!("configuration: {key}: {}", without_value(error.inner()))
+        })?;
+        config.platforms.retain(|_, platform| platform.enabled);
+        Ok(config)
+    }
+
+    pub fn is_development(&self) -> bool {
+        self.mode == Mode::Development
+    }
+
+    /// Whether this is the embedded stack: SQLite, and everything in this process.
+    pub fn is_embedded(&self) -> bool {
+        self.database.url.expose_secret().is_empty()
+    }
+
+    /// The folder for what is kept in files.
+    pub fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        if !self.data.dir.as_os_str().is_empty() {
+            return Ok(self.data.dir.clone());
+        }
+        use etcetera::BaseStrategy;
+        let strategy = etcetera::choose_base_strategy()
+            .context("data.dir: this user has no home folder; name one with --data DIR")?;
+        Ok(strategy.data_dir().join("accounts-center"))
+    }
+}

@@ -1,0 +1,115 @@
+use secrecy::ExposeSecret;
+
+use super::Config;
+use crate::platform::PlatformKey;
+use crate::sandbox;
+
+fn error(pairs: &[(&'static str, &str)]) -> String {
+    let pairs = pairs.iter().map(|&(key, value)| (key, value.to_owned()));
+    format!("{:#}", Config::from_pairs(pairs).and_then(Config::checked).unwrap_err())
+}
+
+#[test]
+fn the_defaults_are_a_development_configuration() {
+    let config = Config::from_pairs([]).unwrap();
+    assert!(config.is_development() && config.is_embedded());
+    assert_eq!(config.platforms.keys().map(PlatformKey::as_str).collect::<Vec<_>>(), ["whatsapp"]);
+    let secret = config.platforms["whatsapp"].webhook_secret.expose_secret();
+    assert_eq!(secret, sandbox::WEBHOOK_SECRET);
+}
+
+#[test]
+fn bad_settings_name_their_key_and_what_would_be_right() {
+    let unknown = error(&[("ACCOUNTS__HTTP__LISTEM", "127.0.0.1:1")]);
+    assert!(
+        unknown.contains("http") && unknown.contains("listem") && unknown.contains("listen"),
+        "{unknown}"
+    );
+    let address = error(&[("ACCOUNTS__HTTP__LISTEN", "nowhere")]);
+    assert!(address.contains("http.listen"), "{address}");
+    let number = error(&[("ACCOUNTS__VERIFICATION__ATTEMPTS", "many")]);
+    assert!(number.contains("verification.attempts") && number.contains("it must be"), "{number}");
+    let key = error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_much too short")]);
+    assert!(key.contains("platforms.whatsapp.webhook_secret: it must be whsec_"), "{key}");
+    assert!(!key.contains("much"), "{key}");
+    let mode = error(&[("ACCOUNTS__MODE", "staging")]);
+    assert!(mode.contains("mode") && mode.contains("development"), "{mode}");
+    assert!(error(&[("ACCOUNTS__HTTP__LISTEN", "0.0.0.0:4000")]).contains("loopback"));
+    assert!(error(&[("ACCOUNTS__KEYS__SECRET", "short")]).contains("keys.secret"));
+    assert!(error(&[("ACCOUNTS__DATABASE__URL", "mysql://x")]).contains("database.url"));
+}
+
+#[test]
+fn s36_production_needs_its_secret_and_its_servers() {
+    let with = |pairs: &[(&'static str, &str)]| {
+        let mut all = vec![("ACCOUNTS__MODE", "production")];
+        all.extend(pairs);
+        error(&all)
+    };
+    let secret = ("ACCOUNTS__KEYS__SECRET", "0123456789abcdef0123456789abcdef");
+    let database = ("ACCOUNTS__DATABASE__URL", "postgres://db/accounts");
+    let redis = ("ACCOUNTS__REDIS__URL", "redis://cache/");
+    let base_url = ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.example");
+    assert!(with(&[]).contains("keys.secret"));
+    assert!(with(&[secret]).contains("database.url"));
+    assert!(with(&[secret, database]).contains("redis.url"));
+    assert!(with(&[secret, database, redis]).contains("demo.enabled"));
+    assert!(with(&[secret, database, redis, ("ACCOUNTS__DEMO__ENABLED", "false")]).contains("base_url"));
+    let sandboxed = [
+        ("ACCOUNTS__DEMO__ENABLED", "false"),
+        ("ACCOUNTS__SANDBOX__URL", "http://127.0.0.1:1"),
+        secret,
+        database,
+        redis,
+        base_url,
+    ];
+    assert!(with(&sandboxed).contains("sandbox.url"));
+    let mut right = vec![("ACCOUNTS__MODE", "production".to_owned())];
+    let credential = ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from-the-platform");
+    let webhook_secret =
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+    let demo = ("ACCOUNTS__DEMO__ENABLED", "false");
+    assert!(with(&[secret, database, redis, base_url, credential, demo]).contains("webhook_secret"));
+    right.extend(
+        [secret, database, redis, base_url, credential, webhook_secret, demo].map(|(k, v)| (k, v.to_owned())),
+    );
+    assert!(Config::from_pairs(right).and_then(Config::checked).is_ok());
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let config = Config::from_pairs([("ACCOUNTS__KEYS__SECRET", "0123456789abcdef-very-secret-0123".into())]);
+    assert!(!format!("{config:?}").contains("very-secret"));
+    for key in ["ACCOUNTS__KEYS", "ACCOUNTS__DATABASE", "ACCOUNTS__REDIS", "ACCOUNTS__PLATFORMS__WHATSAPP"] {
+        let text = error(&[(key, "very-secret")]);
+        assert!(!text.contains("very-secret") && text.contains("must be"), "{text}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_number_stays_text_where_text_is_wanted() {
+    let secret = "0000000000000000000000000000000000000017";
+    let config = Config::from_pairs([
+        ("ACCOUNTS__KEYS__SECRET", secret.to_owned()),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "00123".to_owned()),
+        ("ACCOUNTS__HTTP__BODY_LIMIT", "1000".to_owned()),
+        ("ACCOUNTS__DEMO__ENABLED", "false".to_owned()),
+        ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://a.example, https://b.example".to_owned()),
+    ]);
+    let config = config.unwrap();
+    assert_eq!(config.keys.secret.expose_secret(), secret);
+    assert_eq!(config.platforms["whatsapp"].credential.expose_secret(), "00123");
+    assert_eq!((config.http.body_limit, config.demo.enabled), (1000, false));
+    assert_eq!(config.http.allowed_origins, ["https://a.example", "https://b.example"]);
+}
+
+#[test]
+fn a_platform_needs_only_its_address_and_credential() {
+    let config = Config::from_pairs([
+        ("ACCOUNTS__PLATFORMS__MASTODON__BASE_URL", "https://mastodon.example".to_owned()),
+        ("ACCOUNTS__PLATFORMS__MASTODON__CREDENTIAL", "c".to_owned()),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__ENABLED", "false".to_owned()),
+    ]);
+    let keys: Vec<_> = config.unwrap().platforms.keys().map(ToString::to_string).collect();
+    assert_eq!(keys, ["mastodon"]);
+}

@@ -1,0 +1,91 @@
+//! Operations as the planner can take them: it has no plan where nothing is left of a selection, nor where a condition
+//! stands at a fragment of a union or an interface.
+
+use hive_router_query_planner::ast::selection_item::SelectionItem;
+use hive_router_query_planner::ast::selection_set::{FieldSelection, InlineFragmentSelection, SelectionSet};
+
+use crate::gateway::schema::{ApiSchema, TypeId};
+
+/// The same selection of objects of type `parent`, in another form where there is need of one.
+pub fn plannable(schema: &ApiSchema, parent: Option<TypeId>, set: &SelectionSet) -> SelectionSet {
+    let mut items = Vec::with_capacity(set.items.len());
+    for item in &set.items {
+        match item {
+            SelectionItem::Field(field) => {
+                let below = parent.and_then(|parent| schema.field(parent, &field.name));
+                let below = below.map(|field| field.named).filter(|named| schema.is_composite(*named));
+                if below.is_none() {
+                    items.push(item.clone());
+                    continue;
+                }
+                let selections = present(plannable(schema, below, &field.selections));
+                items.push(SelectionItem::Field(FieldSelection { selections, ..field.clone() }));
+            }
+            SelectionItem::InlineFragment(fragment) => {
+                let on = schema.id(&fragment.type_condition);
+                let is_conditional = fragment.skip_if.is_some() || fragment.include_if.is_some();
+                match on.filter(|on| is_conditional && !schema.is_object(*on)) {
+                    Some(on) => items.extend(for_each_type(schema, (parent, on), fragment)),
+                    None => {
+                        let within = present(plannable(schema, on, &fragment.selections));
+                        items.push(SelectionItem::InlineFragment(fragment.with_new_selections(within)));
+                    }
+                }
+            }
+            SelectionItem::FragmentSpread(_) => items.push(item.clone()),
+        }
+    }
+    SelectionSet { items }
+}
+
+/// With `__typename` where nothing is left because literal conditions have taken it away: objects are shown as `{}` then,
+/// so somebody has to say whether they are there.
+fn present(mut set: SelectionSet) -> SelectionSet {
+    if set.items.is_empty() {
+        set.items.push(SelectionItem::Field(FieldSelection::new_typename()));
+    }
+    set
+}
+
+/// A fragment for each object type instead of one for all of them.
+fn for_each_type(
+    schema: &ApiSchema,
+    (parent, on): (Option<TypeId>, TypeId),
+    fragment: &InlineFragmentSelection,
+) -> Vec<SelectionItem> {
+    let may_be = |ty: &TypeId| parent.is_none_or(|parent| schema.satisfies(*ty, parent));
+    let types = schema.possible(on).iter().filter(|ty| schema.is_object(**ty) && may_be(ty));
+    let fragments = types.map(|ty| {
+        let own = of_type(schema, *ty, &fragment.selections);
+        let within = present(plannable(schema, Some(*ty), &own));
+        let type_condition = schema.get(*ty).name.to_string();
+        SelectionItem::InlineFragment(InlineFragmentSelection {
+            type_condition,
+            ..fragment.with_new_selections(within)
+        })
+    });
+    fragments.collect()
+}
+
+/// What of a selection is for objects of one type.
+fn of_type(schema: &ApiSchema, ty: TypeId, set: &SelectionSet) -> SelectionSet {
+    let mut items = Vec::new();
+    for item in &set.items {
+        match item {
+            SelectionItem::InlineFragment(fragment) => {
+                let fits = schema.id(&fragment.type_condition).is_some_and(|on| schema.satisfies(ty, on));
+                let within = of_type(schema, ty, &fragment.selections);
+                if fits && fragment.skip_if.is_none() && fragment.include_if.is_none() {
+                    items.extend(within.items);
+                } else if fits {
+                    let type_condition = schema.get(ty).name.to_string();
+                    let own =
+                        InlineFragmentSelection { type_condition, ..fragment.with_new_selections(within) };
+                    items.push(SelectionItem::InlineFragment(own));
+                }
+            }
+            other => items.push(other.clone()),
+        }
+    }
+    SelectionSet { items }
+}

@@ -1,0 +1,19 @@
+//! Rules of the engine that a test can take away, to see that its loss is noticed.
+//!
+//! Compiled in with the feature `failpoints` only: `FAILPOINTS="gateway::null=return"`.
+
+/// The rules that can be taken away.
+pub const RULES: [&str; 5] = [
+    "gateway::input-rewrite",
+    "gateway::output-rewrite",
+    "gateway::same-representation",
+    "gateway::null",
+    "gateway::hidden",
+];
+
+/// Whether a test has taken a rule away; always false where failpoints are not compiled in.
+#[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "the macro is empty then"))]
+pub fn is_out(rule: &'static str) -> bool {
+    fail::fail_point!(rule, |_| true);
+    false
+}

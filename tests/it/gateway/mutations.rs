@@ -1,0 +1,147 @@
+//! Mutations: each root field is done with, all of it, before the next one begins.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::federation::{Federation, Front};
+use super::rows::Rows;
+use super::subgraph::{Call, Health};
+
+fn rows() -> Rows {
+    let basket = json!({ "__typename": "Basket", "id": "1" });
+    Rows::new(json!([
+        { "__typename": "Query", "basket": basket },
+        { "__typename": "Mutation", "put": basket, "pay": basket, "empty": 3 },
+        { "__typename": "Basket", "id": "1", "count": 3, "due": 7 },
+    ]))
+}
+
+const QUERY: &str = "mutation {
+    put(item: 1) { count due } pay(amount: 2) { due count } empty again: pay(amount: 3) { due } }";
+
+#[tokio::test]
+async fn mutations_of_several_subgraphs_are_answered_as_one() {
+    let front = Front::new("mutations", rows()).await;
+    front.planned(
+        QUERY,
+        r#"
+            QueryPlan {
+              Sequence {
+                Fetch(service: "baskets") {
+                  mutation {
+                    put(item: 1) {
+                      __typename
+                      count
+                      id
+                    }
+                  }
+                },
+                Parallel {
+                  Fetch(service: "payments") {
+                    mutation {
+                      pay(amount: 2) {
+                        __typename
+                        due
+                        id
+                      }
+                    }
+                  },
+                  Flatten(path: "put") {
+                    Fetch(service: "payments") {
+                      {
+                        ... on Basket {
+                          __typename
+                          id
+                        }
+                      } =>
+                      {
+                        ... on Basket {
+                          due
+                        }
+                      }
+                    },
+                  },
+                },
+                Parallel {
+                  Fetch(service: "baskets") {
+                    mutation {
+                      empty
+                    }
+                  },
+                  Flatten(path: "pay") {
+                    Fetch(service: "baskets") {
+                      {
+                        ... on Basket {
+                          __typename
+                          id
+                        }
+                      } =>
+                      {
+                        ... on Basket {
+                          count
+                        }
+                      }
+                    },
+                  },
+                },
+                Fetch(service: "payments") {
+                  mutation {
+                    again: pay(amount: 3) {
+                      due
+                    }
+                  }
+                },
+              },
+            }
+        "#,
+    );
+    front.answered(QUERY, &[("baskets", 3), ("payments", 3)]).await;
+}
+
+/// In the order of the operation, and not one call at the same time as the mutation that comes next.
+#[tokio::test]
+async fn one_begins_when_the_one_before_is_done_with() {
+    let front = Federation::new("mutations", rows()).await.front(&[]).await;
+    // So that what does not wait is seen to be early.
+    for subgraph in front.federation.subgraphs.values() {
+        subgraph.set(Health::Slow(Duration::from_millis(30)));
+    }
+    let answer = front.gateway.query(QUERY).await;
+    assert!(answer.get("errors").is_none(), "{answer:#}");
+    let mut calls: Vec<Call> =
+        front.federation.subgraphs.values().flat_map(super::subgraph::Subgraph::calls).collect();
+    calls.sort_by_key(|call| call.began);
+    let mutations: Vec<usize> =
+        (0..calls.len()).filter(|at| calls[*at].query.starts_with("mutation")).collect();
+    let asked = ["put", "pay", "empty", "again"];
+    for (at, name) in mutations.iter().zip(asked) {
+        assert!(calls[*at].query.contains(name), "{} is not {name}", calls[*at].query);
+        assert!(calls[..*at].iter().all(|before| before.ended() < calls[*at].began), "{name} began early");
+    }
+    assert_eq!(mutations.len(), asked.len());
+}
+
+/// One that fails is null with an error, and the others are done.
+#[tokio::test]
+async fn one_that_fails_does_not_hold_up_the_others() {
+    let front = Front::new("mutations", rows().failing("Mutation", "put")).await;
+    let answer = front.gateway.query(QUERY).await;
+    assert_eq!(
+        answer["data"],
+        json!({
+        "put": null, "pay": { "due": 7, "count": 3 }, "empty": 3, "again": { "due": 7 } })
+    );
+    assert_eq!(answer["errors"][0]["path"], json!(["put"]));
+    assert_eq!(answer["errors"].as_array().unwrap().len(), 1, "{answer:#}");
+}
+
+/// A subgraph that is gone is not asked a second time: it may have done what it was told.
+#[tokio::test]
+async fn a_mutation_is_never_tried_again() {
+    let front = Front::new("mutations", rows()).await;
+    front.federation.subgraphs["payments"].set(Health::For(1, Box::new(Health::Status(503))));
+    let answer = front.gateway.query("mutation { pay(amount: 1) { due } }").await;
+    assert_eq!(answer["data"], json!({ "pay": null }));
+    assert_eq!(front.calls()["payments"], 1);
+}

@@ -1,0 +1,143 @@
+//! The same answer as without a federation; and that a rule which is missing is missed.
+
+use std::fmt::Write;
+
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+use super::draw::{Operation, Tape, operation};
+use super::federations::{NAMES, federation};
+use super::number;
+use crate::gateway::federation::Front;
+
+/// A tape of chance that is the same for the same seed.
+fn chance(seed: u64, length: usize) -> Vec<u8> {
+    use rand::{Rng, SeedableRng};
+    let mut bytes = vec![0; length];
+    rand_chacha::ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+pub async fn front(name: &str, seed: u64, without: Option<&str>) -> Front {
+    let tape = chance(seed, 2000);
+    let federation = federation(name, &mut Tape(&tape)).await;
+    let mut command = federation.command(&[]);
+    if let Some(rule) = without {
+        command.env("FAILPOINTS", format!("{rule}=return"));
+    }
+    federation.behind(command).await.0
+}
+
+/// What is wrong with the answer to an operation; `None` where it was none that could be answered.
+async fn judge(front: &Front, operation: &Operation) -> Result<Option<()>, String> {
+    front.calls();
+    let Operation { query, variables } = operation;
+    let answer = front.gateway.send(&json!({ "query": query, "variables": variables }), &[]).await;
+    // There are operations that the planner has no plan for; the client is told so, and not a wrong answer.
+    let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
+    if ["GRAPHQL_VALIDATION_FAILED", "QUERY_PLANNING_FAILED"].contains(&code) {
+        return Ok(None);
+    }
+    let expected = front.unfederated(query, variables);
+    let mut wrong = String::new();
+    let (told, wanted) = (answer["data"].to_string(), expected["data"].to_string());
+    if answer.get("data").is_none() || told != wanted {
+        let _ = writeln!(wrong, "the data is {told}\n instead of {wanted}; {}", answer["errors"]);
+    }
+    if answer.get("errors").is_some() != expected.get("errors").is_some() {
+        let _ = writeln!(wrong, "the errors are {} instead of {}", answer["errors"], expected["errors"]);
+    }
+    for (name, subgraph) in &front.federation.subgraphs {
+        for call in subgraph.calls() {
+            let lists = call.variables.as_object().into_iter().flatten();
+            for (_, list) in lists.filter(|(variable, _)| variable.contains("rep")) {
+                let items: Vec<String> = list.as_array().unwrap().iter().map(Value::to_string).collect();
+                let mut apart = items.clone();
+                apart.sort_unstable();
+                apart.dedup();
+                if apart.len() < items.len() {
+                    let _ = writeln!(wrong, "{name} was sent the same twice: {items:?}");
+                }
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(Some(())) } else { Err(format!("{query}\n{variables}\n{wrong}")) }
+}
+
+/// Draws so many operations. Gives how many were answered, or the simplest that was not as it should be.
+async fn compare(name: &str, seed: u64, (operations, without): (u64, Option<&str>)) -> Result<u64, String> {
+    let front = front(name, seed, without).await;
+    let config = Config {
+        cases: u32::try_from(operations).unwrap(),
+        failure_persistence: None,
+        max_shrink_iters: 3000,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let handle = tokio::runtime::Handle::current();
+    let counted = std::cell::Cell::new(0);
+    let run = tokio::task::block_in_place(|| {
+        runner.run(&vec(any::<u8>(), 8..160), |tape| {
+            let drawn = operation(&front.federation.types, &mut Tape(&tape));
+            match handle.block_on(judge(&front, &drawn)) {
+                Ok(outcome) => {
+                    counted.set(counted.get() + u64::from(outcome.is_some()));
+                    Ok(())
+                }
+                Err(wrong) => Err(TestCaseError::fail(wrong)),
+            }
+        })
+    });
+    match run {
+        Ok(()) => Ok(counted.get()),
+        Err(TestError::Fail(reason, _)) => Err(format!("{name}, seed {seed}: {reason}")),
+        Err(abort) => panic!("{abort}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_federation_answers_as_one_server() {
+    let (operations, seed) = (number("FEDERATION_OPERATIONS", 60), number("FEDERATION_SEED", 1));
+    for name in NAMES {
+        let answered =
+            compare(name, seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(answered * 2 > operations, "{name}: only {answered} of {operations} were valid");
+    }
+}
+
+/// One schema, dealt out anew every so many operations.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_that_is_dealt_out_answers_as_one_server() {
+    let (operations, seed) = (number("FEDERATION_OPERATIONS", 60), number("FEDERATION_SEED", 1));
+    let rounds = 4;
+    for seed in seed..seed + rounds {
+        let answered =
+            compare("split", seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(answered * 2 > operations, "only {answered} of {operations} were valid");
+    }
+}
+
+/// Before so many operations a rule that is taken away is missed.
+const OPERATIONS: u64 = 150;
+
+/// Each of them, where nothing is amiss otherwise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_is_missed() {
+    for (rule, name) in [
+        ("gateway::input-rewrite", "interfaceobject"),
+        ("gateway::output-rewrite", "mismatches"),
+        ("gateway::same-representation", "split"),
+        ("gateway::null", "split"),
+        ("gateway::hidden", "inaccessible"),
+    ] {
+        assert!(accounts_center::gateway::plant::RULES.contains(&rule), "{rule}");
+        let whole = compare(name, 1, (OPERATIONS, None)).await;
+        assert!(whole.is_ok(), "nothing is missing: {whole:?}");
+        let found = compare(name, 1, (OPERATIONS, Some(rule))).await;
+        assert!(found.is_err(), "{name} is the same without {rule}");
+    }
+}
