@@ -82,11 +82,9 @@ async fn run_until_stopped(
     stopping: &str,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let requested = shutdown::requested()?;
     let replaced = tokio::select! {
-        requested = shutdown::requested() => {
-            requested?;
-            false
-        }
+        () = requested.cancelled() => false,
         () = replaced => true,
     };
     print(format_args!("Stopping: {stopping}"))?;
@@ -129,7 +127,7 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
     let serving =
         axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
     let mut serving = tokio::spawn(serving.into_future());
-    shutdown::requested().await?;
+    shutdown::requested()?.cancelled().await;
     print(format_args!("Stopping: requests under way may end."))?;
     is_stopping.store(true, Ordering::Relaxed);
     stop.cancel();
@@ -171,7 +169,7 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
     let serving =
         axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
     let serving = tokio::spawn(serving.into_future());
-    shutdown::requested().await?;
+    shutdown::requested()?.cancelled().await;
     stop.cancel();
     if let Ok(served) = tokio::time::timeout(SANDBOX_DRAIN, serving).await {
         served??;
@@ -184,6 +182,7 @@ pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database_to_migrate(config).await?;
     store::up(&db).await.map_err(app::explain)?;
     let states = store::status(&db).await.map_err(app::explain)?;
+    db.close().await;
     match states.iter().filter(|state| state.standing == Standing::Unknown).count() {
         0 => print(format_args!("The database has the newest schema.")),
         more => print(format_args!(
@@ -196,6 +195,7 @@ pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
 pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database_to_migrate(config).await?;
     let names = store::down(&db, steps).await.map_err(app::explain)?;
+    db.close().await;
     for name in &names {
         print(format_args!("taken back  {name}"))?;
     }
@@ -256,6 +256,7 @@ pub async fn replay_jobs(config: &Config, which: Replay) -> anyhow::Result<()> {
             })?
         }
     };
+    db.close().await;
     print(format_args!("{replayed} job(s) replayed"))
 }
 
@@ -271,6 +272,7 @@ pub async fn seed(config: &Config, plan: seed::Plan) -> anyhow::Result<()> {
     let begun = Instant::now();
     let seeded = seed::run(&db, &config.platforms, &plan, |done| bar.set_position(done)).await;
     bar.finish_and_clear();
+    db.close().await;
     let seed::Seeded { accounts, present, profiles, events, first } = seeded?;
     let seconds = begun.elapsed().as_secs_f64();
     print(format_args!("{accounts} accounts, {profiles} profiles and {events} events in {seconds:.1} s"))?;
@@ -291,6 +293,7 @@ async fn open_prepared(config: &Config) -> anyhow::Result<(store::Database, Opti
 pub async fn migrate_new_epoch(config: &Config) -> anyhow::Result<()> {
     let (db, _lock) = app::open_database(config).await?;
     store::renew_epoch(&db, &Ids::random()).await.map_err(app::explain)?;
+    db.close().await;
     print(format_args!("The database has a new epoch."))?;
     print(format_args!(
         "Cursors from before are CURSOR_EXPIRED: clients query again and follow from there."

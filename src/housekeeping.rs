@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::{session, store, verification};
 
-/// Batches of one thing in one round; what is left then waits for the next.
+/// Batches of one thing in one round; if anything is left then, the next round begins at once.
 const BATCHES: usize = 1000;
 /// After its start a process waits for no longer than this, however long the period is: it may not live that long.
 const FIRST: Duration = Duration::from_secs(60);
@@ -21,8 +21,9 @@ pub async fn run(app: Arc<App>) {
     let [random] = app.store.random::<1>();
     tokio::time::sleep(period.min(FIRST) * u32::from(random) / 256).await;
     loop {
-        round(&app).await;
-        tokio::time::sleep(period).await;
+        if round(&app).await {
+            tokio::time::sleep(period).await;
+        }
     }
 }
 
@@ -66,15 +67,19 @@ impl Chore {
     }
 }
 
-/// Does each chore until nothing is left to do.
-async fn round(app: &App) {
+/// Does each chore until nothing is left to do, or for so long. Says whether nothing is left.
+async fn round(app: &App) -> bool {
+    let mut is_done = true;
     for chore in Chore::ALL {
         let mut purged = 0;
-        for _ in 0..BATCHES {
+        for batch in 1..=BATCHES {
             let begin = Instant::now();
             match store::bounded(chore.batch(app)).await {
                 Ok(0) => break,
-                Ok(rows) => purged += rows,
+                Ok(rows) => {
+                    purged += rows;
+                    is_done &= batch < BATCHES;
+                }
                 Err(error) => {
                     error.log();
                     break;
@@ -87,4 +92,5 @@ async fn round(app: &App) {
             tracing::info!(?chore, purged, "old rows are gone");
         }
     }
+    is_done
 }

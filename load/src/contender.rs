@@ -1,5 +1,6 @@
-//! A server in the hub run, with what its rounds have measured so far.
+//! A server in a run that compares several, with what its rounds have measured so far.
 
+use std::mem::take;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -17,6 +18,8 @@ const LEAST_CPU: Duration = Duration::from_millis(20);
 pub struct Contender {
     process: Process,
     target: Target,
+    /// Where it says that it lives.
+    probe: &'static str,
     /// Of each right answer, in bytes.
     length: usize,
     /// CPU of each round.
@@ -30,6 +33,7 @@ pub struct Contender {
 /// What came out for one server.
 #[derive(Serialize)]
 pub struct Side {
+    pub requests: usize,
     pub cpu_us_per_request: f64,
     /// CPU per request in each round, in µs.
     pub cpu_us_by_round: Vec<f64>,
@@ -45,6 +49,7 @@ impl Contender {
         Self {
             process,
             target,
+            probe: "/live",
             length,
             cpu: Vec::new(),
             elapsed: Duration::ZERO,
@@ -53,9 +58,14 @@ impl Contender {
         }
     }
 
+    /// One that says elsewhere that it lives.
+    pub fn at(self, probe: &'static str) -> Self {
+        Self { probe, ..self }
+    }
+
     /// Answers for a while before anything is measured.
     pub async fn warm_up(&self, connections: usize, requests: usize) -> anyhow::Result<()> {
-        let connections = Connections::open(self.process.address, connections).await?;
+        let connections = Connections::open_at(self.process.address, self.probe, connections).await?;
         let silent = ProgressBar::hidden();
         connections.round(&self.target, requests, of_length(self.length), &silent).await?;
         Ok(())
@@ -67,7 +77,7 @@ impl Contender {
         requests: usize,
         bar: &ProgressBar,
     ) -> anyhow::Result<()> {
-        let connections = Connections::open(self.process.address, connections).await?;
+        let connections = Connections::open_at(self.process.address, self.probe, connections).await?;
         let counted_before = match &self.counted {
             Some(_) => Some(Counters::of(&self.process).await?),
             None => None,
@@ -88,20 +98,35 @@ impl Contender {
         Ok(())
     }
 
-    /// Stops the process.
-    pub async fn side(self) -> anyhow::Result<Side> {
-        let requests = self.latencies.len() as f64;
-        let cpu_us_by_round: Vec<f64> = self.cpu.iter().map(|cpu| cpu.as_secs_f64() * 1e6).collect();
-        let side = Side {
+    /// What the rounds have measured; stops the process.
+    pub async fn side(mut self) -> anyhow::Result<Side> {
+        let side = self.measured()?;
+        self.stop().await?;
+        Ok(side)
+    }
+
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.process.stop().await
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What the rounds have measured since this was asked the last time.
+    pub fn measured(&mut self) -> anyhow::Result<Side> {
+        let (cpu, latencies) = (take(&mut self.cpu), take(&mut self.latencies));
+        let requests = latencies.len();
+        let cpu_us_by_round: Vec<f64> = cpu.iter().map(|cpu| cpu.as_secs_f64() * 1e6).collect();
+        Ok(Side {
             // The rounds are of one size, but for a request more or less.
             cpu_us_per_request: cpu_us_by_round.iter().sum::<f64>() / cpu_us_by_round.len() as f64,
             cpu_us_by_round,
-            requests_per_second: requests / self.elapsed.as_secs_f64(),
-            latency: Percentiles::of(self.latencies)?,
+            requests,
+            requests_per_second: requests as f64 / take(&mut self.elapsed).as_secs_f64(),
+            latency: Percentiles::of(latencies)?,
             resident_kib: self.process.resident_kib()?,
-            counted: self.counted,
-        };
-        self.process.stop().await?;
-        Ok(side)
+            counted: self.counted.as_mut().map(take),
+        })
     }
 }

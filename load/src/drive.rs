@@ -64,12 +64,17 @@ pub struct Connections(Vec<Connection>);
 impl Connections {
     /// Opens `count`, each with one small request that reads nothing, so that the server has accepted it.
     pub async fn open(address: SocketAddr, count: usize) -> anyhow::Result<Self> {
+        Self::open_at(address, "/live", count).await
+    }
+
+    /// The same for a server that says at `probe` that it lives.
+    pub async fn open_at(address: SocketAddr, probe: &str, count: usize) -> anyhow::Result<Self> {
         let mut opened = Vec::with_capacity(count);
         for _ in 0..count {
             let mut connection = Connection::open(address).await?;
-            let request = Request::get("/live").header("host", address.to_string()).body(Full::default())?;
+            let request = Request::get(probe).header("host", address.to_string()).body(Full::default())?;
             let status = connection.send(request).await?.status;
-            ensure!(status == StatusCode::OK, "{address} answers {status} to GET /live");
+            ensure!(status == StatusCode::OK, "{address} answers {status} to GET {probe}");
             opened.push(connection);
         }
         Ok(Self(opened))

@@ -13,6 +13,7 @@ mod commits;
 mod constant;
 mod contender;
 mod drive;
+mod federation;
 mod hub;
 mod hub_query;
 mod jobs;
@@ -54,6 +55,14 @@ enum Run {
     Sockets(sockets::Options),
     /// Jobs per second with one worker, and what a claim costs beside a million rows
     Jobs(jobs::Options),
+    /// A heavy query over four subgraphs, beside a reverse proxy and other gateways
+    Federation(federation::Options),
+    /// The subgraphs of `federation`
+    #[command(hide = true)]
+    Subgraphs(federation::subgraphs::Options),
+    /// The limit of `federation`: hands on what it gets
+    #[command(hide = true)]
+    Proxy(federation::proxy::Options),
     /// The peer of `hub`: answers every POST /graphql with the content of one file
     #[command(hide = true)]
     Constant(constant::Options),
@@ -67,6 +76,9 @@ async fn main() -> ExitCode {
         Run::Storm(options) => storm::run(options).await,
         Run::Sockets(options) => sockets::run(options).await,
         Run::Jobs(options) => jobs::run(options).await,
+        Run::Federation(options) => federation::run(options).await,
+        Run::Subgraphs(options) => federation::subgraphs::serve(options).await,
+        Run::Proxy(options) => federation::proxy::serve(options).await,
         Run::Constant(options) => constant::serve(options).await,
     };
     // One line with the causes, and never a backtrace, whatever the environment says.

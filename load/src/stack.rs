@@ -87,23 +87,22 @@ impl ServerOptions {
             stack.sandbox.stop().await?;
             Ok(done)
         };
-        let outcome = self.bounded(Box::pin(whole)).await;
+        let outcome = bounded(self.time_limit, Box::pin(whole)).await;
         if outcome.is_err() {
             show_logs(folder.path());
         }
         outcome
     }
+}
 
-    async fn bounded<T>(&self, run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            outcome = run => outcome,
-            () = sleep(Duration::from_secs(self.time_limit)) => {
-                Err(anyhow!("not done within the time limit of {} s", self.time_limit))
-            }
-            _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
-            _ = terminate.recv() => Err(anyhow!("terminated")),
-        }
+/// Drives a run to its end, to the limit of seconds or to a signal, whichever comes first.
+pub async fn bounded<T>(limit: u64, run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = run => outcome,
+        () = sleep(Duration::from_secs(limit)) => Err(anyhow!("not done within the time limit of {limit} s")),
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow!("terminated")),
     }
 }
 
@@ -201,7 +200,7 @@ impl<'a> Stack<'a> {
 }
 
 /// Writes the end of each process's output to stderr; the files go away with the run.
-fn show_logs(folder: &Path) {
+pub fn show_logs(folder: &Path) {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     for log in files.filter(|file| file.extension().is_some_and(|extension| extension == "log")) {
         let text = fs::read(&log).unwrap_or_default();

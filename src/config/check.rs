@@ -29,12 +29,19 @@ impl Config {
         {
             bail!("database.url must begin with postgres:// (empty for SQLite in the data folder)");
         }
+        if !database.is_empty() && url::Url::parse(database).is_err() {
+            bail!(
+                "database.url is no URL: what is special in a user's name or password must be escaped, as %2F for /"
+            );
+        }
         if database.is_empty() != self.redis.url.expose_secret().is_empty() {
             bail!("database.url and redis.url go together: give both, or neither for the embedded stack");
         }
         // Bounds that no sum of an instant and a setting can overflow.
         const DAY: u64 = 24 * 3600;
         for (name, value, most) in [
+            // 0 is a process without jobs.
+            ("jobs.concurrency", self.jobs.concurrency.max(1) as u64, 10_000),
             ("http.init_timeout_seconds", self.http.init_timeout_seconds, 3600),
             ("http.ping_seconds", self.http.ping_seconds, DAY),
             ("http.send_seconds", self.http.send_seconds, DAY),

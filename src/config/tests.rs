@@ -37,6 +37,8 @@ fn bad_settings_name_their_key_and_what_would_be_right() {
     assert!(error(&[("ACCOUNTS__HTTP__LISTEN", "0.0.0.0:4000")]).contains("loopback"));
     assert!(error(&[("ACCOUNTS__KEYS__SECRET", "short")]).contains("keys.secret"));
     assert!(error(&[("ACCOUNTS__DATABASE__URL", "mysql://x")]).contains("database.url"));
+    let unescaped = error(&[("ACCOUNTS__DATABASE__URL", "postgres://me:pass/word@db/accounts")]);
+    assert!(unescaped.contains("escaped") && !unescaped.contains("word@"), "{unescaped}");
 }
 
 #[test]

@@ -6,7 +6,6 @@
 
 use accounts_center_entity::linked_profile::{self, LinkStatus};
 use accounts_center_entity::profile_refresh;
-use chrono::TimeDelta;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel,
     QueryFilter,
@@ -20,9 +19,6 @@ use crate::app::App;
 use crate::error::Error;
 use crate::platform::{PlatformError, ProfileClaim, ProfileState};
 use crate::store::{Command, Job, JobError, Outcome};
-
-/// How long a look waits whose platform the operator has taken out of the configuration.
-const UNCONFIGURED: TimeDelta = TimeDelta::hours(1);
 
 /// Look at what the platform says of a profile.
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,15 +82,17 @@ pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
         return Ok(());
     }
     let Some(profile) = linked(db, &job).await? else { return Ok(()) };
+    // A webhook was answered: what it told of must not be lost because its platform is away for a day, or because the
+    // operator has taken it out of the configuration, or given it a credential that it does not know.
     let Some(platform) = app.platforms.get(&profile.platform) else {
-        return look_later(app, &job).await;
+        return Err(JobError::Wait("its platform is not configured".into()));
     };
     let claim = match platform.client.profile(&profile.external_id).await {
         Ok(claim) if claim.external_id == profile.external_id => claim,
         Ok(_) => return Err(JobError::Retry("the platform answered with another profile".into())),
         // By the contract a failure to be tried again, and never taken for deleted.
         Err(error @ PlatformError::NotFound) => return Err(JobError::Retry(error.to_string())),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(JobError::Wait(error.to_string())),
     };
     let applied = app
         .store
@@ -130,20 +128,6 @@ async fn apply(
         Verdict::Unchanged | Verdict::Refused => profile,
     };
     details::take_over(command, profile, claim).await
-}
-
-/// The same once more, later. The operator may put the platform back, and this is no failure of the job: its tries
-/// must not run out meanwhile.
-async fn look_later(app: &App, job: &RefreshProfile) -> Result<(), JobError> {
-    let postponed = app
-        .store
-        .command(job.account, async |command: &mut Command| {
-            command.enqueue_at(job, command.now() + UNCONFIGURED)?;
-            Ok(Outcome::Commit(()))
-        })
-        .await?;
-    debug_assert!(postponed.is_ok(), "nothing here is rejected");
-    Ok(())
 }
 
 /// Whether nobody has asked for another look since.

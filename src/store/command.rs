@@ -11,7 +11,6 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::event::versions;
 use super::failpoint::failpoint;
 use super::job::call;
 use super::{Job, News, Store, StreamEvent, bounded, migrate};
@@ -157,14 +156,25 @@ impl Store {
         const TRIES: u32 = 30;
         for _ in 0..TRIES {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let Ok(versions) = bounded(versions(self.db(), &[stream])).await else { continue };
-            if let Some(&(version, graph_version)) = versions.get(&stream) {
+            let Ok(settled) = bounded(self.settled_version(stream)).await else { continue };
+            if let Some((version, graph_version)) = settled {
                 let hint = Hint { epoch: self.0.epoch, stream, version, graph_version };
                 self.hear(hint);
                 self.tell(News::Committed(hint));
             }
             return;
         }
+    }
+
+    /// The version of a stream, and that of its graph, once no transaction is under way on it: a commit whose answer was
+    /// lost may still be.
+    async fn settled_version(&self, stream: Uuid) -> Result<Option<(i64, i64)>, Error> {
+        let tx = self.db().begin().await?;
+        let query = stream::Entity::find_by_id(stream).select_only();
+        let query = query.column(stream::Column::Version).column(stream::Column::GraphVersion);
+        let settled = query.lock_shared().into_tuple().one(&tx).await?;
+        tx.rollback().await?;
+        Ok(settled)
     }
 
     async fn begin(&self, target: Target) -> Result<Command, Error> {
@@ -213,12 +223,9 @@ impl Command {
     /// Brings another stream into being: an account, by the first sign-in with a profile.
     pub async fn create_stream(&mut self, id: Uuid, kind: StreamKind) -> Result<(), Error> {
         use stream::Column;
-        let mut ours = migrate::epoch_as_stored();
-        let epoch = migrate::write_epoch(self.store.0.epoch);
-        ours.and_where(deployment::Column::Value.eq(epoch));
         let mut row = Query::select();
         row.exprs([Expr::val(id), Expr::val(kind.name()), Expr::val(0_i64), Expr::val(0_i64)]);
-        row.expr(Expr::val(self.now)).and_where(Expr::exists(ours));
+        row.expr(Expr::val(self.now)).and_where(migrate::is_of(self.store.0.epoch));
         let mut insert = Query::insert();
         insert.into_table(stream::Entity).columns([
             Column::Id,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use accounts_center_entity::{event, event_purge, stream};
 use chrono::{DateTime, Utc};
 use sea_orm::prelude::Json;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -60,12 +60,17 @@ const BATCH: u64 = 100;
 pub(super) async fn versions(db: &Database, streams: &[Uuid]) -> Result<HashMap<Uuid, (i64, i64)>, Error> {
     let mut versions = HashMap::with_capacity(streams.len());
     for chunk in streams.chunks(30_000) {
+        // One text however many they are: each text is kept prepared by every connection.
+        let wanted = match db.backend() {
+            DbBackend::Postgres => stream::Column::Id.eq_any(chunk.iter().copied()),
+            _ => stream::Column::Id.is_in(chunk.iter().copied()),
+        };
         let rows: Vec<(Uuid, i64, i64)> = stream::Entity::find()
             .select_only()
             .column(stream::Column::Id)
             .column(stream::Column::Version)
             .column(stream::Column::GraphVersion)
-            .filter(stream::Column::Id.is_in(chunk.iter().copied()))
+            .filter(wanted)
             .into_tuple()
             .all(db.read())
             .await?;

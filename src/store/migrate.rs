@@ -209,6 +209,13 @@ pub(super) fn epoch_as_stored() -> SelectStatement {
     select.and_where(Expr::col((deployment::Entity, deployment::Column::Name)).eq(EPOCH)).take()
 }
 
+/// Whether the database is still of this epoch, to be a condition of another statement.
+pub(super) fn is_of(epoch: u64) -> Expr {
+    let mut ours = epoch_as_stored();
+    ours.and_where(Expr::col((deployment::Entity, deployment::Column::Value)).eq(write_epoch(epoch)));
+    Expr::exists(ours)
+}
+
 fn fresh_epoch(ids: &Ids) -> String {
     write_epoch(u64::from_be_bytes(ids.bytes()))
 }

@@ -63,7 +63,7 @@ impl MigrationName for Contracts {
 }
 
 /// Every table gets a column: statements that were prepared before must still work.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "account",
     "activity",
     "deployment",
@@ -75,6 +75,7 @@ const TABLES: [&str; 15] = [
     "job_stream",
     "linked_profile",
     "profile_connection",
+    "profile_refresh",
     "session",
     "stream",
     "verification",

@@ -163,7 +163,11 @@ async fn s39_connections_that_fall_silent_are_replaced() {
         tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(under_way, lose) })
             .await
             .expect("a hang");
-    for answer in [one, two, three] {
+    // One that waits for a place may get that of a connection which was on its way back to the pool.
+    let refused = [one, two, three].into_iter().filter(|answer| answer.body["errors"] != Value::Null);
+    let refused: Vec<_> = refused.collect();
+    assert!(!refused.is_empty(), "nothing was lost");
+    for answer in refused {
         assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
     }
     let healed = async {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use accounts_center::store::{Command, Job, JobError, Outcome, Runner, Store, StreamKind};
 use accounts_center_entity::{job, job_stream};
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +19,8 @@ use uuid::Uuid;
 use crate::support::{Place, START, Stack, eventually, on_both_stacks};
 
 #[derive(Serialize, Deserialize)]
-struct TestJob {
-    n: usize,
+pub struct TestJob {
+    pub n: usize,
 }
 
 impl Job for TestJob {
@@ -92,41 +93,6 @@ on_both_stacks! {
         let rows = job::Entity::find().all(&app.0.database().await).await.unwrap();
         assert_eq!(rows.len(), 1, "the short one has ended");
         assert_eq!((rows[0].leased_until, rows[0].dead_at), (None, None), "the long one is free for others");
-    }
-
-    async fn a_job_that_fails_or_panics_is_tried_again_and_ends_up_dead(place: Place) {
-        let app = quiet(place).await;
-        let store = app.1.app().store.clone();
-        enqueue(&store, Uuid::from_u128(1), 0..3, START).await;
-        let mut runner = Runner::new(store, 4, Duration::from_secs(1));
-        runner.handle(|job: TestJob| async move {
-            match job.n {
-                0 => panic!("a test's own panic"),
-                1 => Err(JobError::Retry("not now".into())),
-                _ => Err(JobError::GiveUp("never".into())),
-            }
-        });
-        let stop = CancellationToken::new();
-        let running = tokio::spawn(runner.run(stop.clone()));
-        let db = app.0.database().await;
-        for attempt in 1..=8 {
-            eventually("each job has been tried", async || {
-                let rows = job::Entity::find().all(&db).await.unwrap();
-                let tried = |row: &job::Model| row.dead_at.is_some() || row.attempts == attempt && row.leased_until.is_none();
-                rows.iter().all(tried).then_some(())
-            }).await;
-            app.1.advance(&app.0, 600).await;
-        }
-        let rows = job::Entity::find().all(&db).await.unwrap();
-        let mut ends: Vec<_> = rows.iter().map(|row| {
-            assert!(row.dead_at.is_some());
-            (row.payload["n"].as_u64().unwrap(), row.attempts, row.last_error.clone().unwrap())
-        }).collect();
-        ends.sort();
-        let expected = [(0, 8, "it panicked"), (1, 8, "not now"), (2, 1, "never")];
-        assert_eq!(ends, expected.map(|(n, attempts, error)| (n, attempts, error.to_owned())));
-        stop.cancel();
-        running.await.unwrap();
     }
 
     async fn a_stream_with_many_jobs_holds_nobody_up(place: Place) {
@@ -302,6 +268,23 @@ on_both_stacks! {
         running.await.unwrap();
     }
 
+    /// Somebody by hand has put a job where a later turn stands.
+    async fn a_turn_that_comes_too_late_is_brought_forward(place: Place) {
+        let app = quiet(place).await;
+        let (store, db) = (app.1.app().store.clone(), app.0.database().await);
+        let (seen, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        enqueue(&store, Uuid::from_u128(1), 0..1, START + TimeDelta::hours(1)).await;
+        enqueue(&store, Uuid::from_u128(2), 1..2, START + TimeDelta::hours(1)).await;
+        let by_hand = job::Entity::update_many().col_expr(job::Column::RunAt, Expr::val(START));
+        by_hand.filter(job::Column::StreamId.eq(Uuid::from_u128(1))).exec(&db).await.unwrap();
+        assert_eq!(store.call_forgotten_streams().await.unwrap(), 1);
+        assert_eq!(store.call_forgotten_streams().await.unwrap(), 0, "it is called");
+        let running = tokio::spawn(counting(&store, &seen).run(stop.clone()));
+        eventually("it has run", async || (seen.load(Ordering::SeqCst) == 1).then_some(())).await;
+        stop.cancel();
+        running.await.unwrap();
+    }
+
     async fn a_job_of_an_unknown_kind_is_left_alone(place: Place) {
         let app = place.app().await;
         enqueue(&app.app().store, Uuid::from_u128(1), 0..1, START).await;
@@ -358,14 +341,14 @@ async fn a_commit_and_a_claim_that_overlap_forget_nothing() {
 }
 
 /// An application that runs no jobs by itself.
-async fn quiet(mut place: Place) -> (Place, crate::support::TestApp) {
+pub async fn quiet(mut place: Place) -> (Place, crate::support::TestApp) {
     place.set("ACCOUNTS__JOBS__CONCURRENCY", 0);
     let app = place.app().await;
     (place, app)
 }
 
 /// Makes `stream` with jobs that are due at `at`.
-async fn enqueue(store: &Store, stream: Uuid, range: Range<usize>, at: DateTime<Utc>) {
+pub async fn enqueue(store: &Store, stream: Uuid, range: Range<usize>, at: DateTime<Utc>) {
     enqueue_kind(store, stream, at, range.map(|n| TestJob { n })).await;
 }
 
@@ -383,7 +366,7 @@ async fn enqueue_kind<J: Job>(store: &Store, stream: Uuid, at: DateTime<Utc>, jo
 }
 
 /// Leaves one job in a stream that is there.
-async fn leave(store: &Store, stream: Uuid, n: usize) {
+pub async fn leave(store: &Store, stream: Uuid, n: usize) {
     store
         .command(stream, async |command: &mut Command| {
             command.enqueue(&TestJob { n })?;
@@ -441,7 +424,7 @@ async fn clear(place: &Place) {
 }
 
 /// A runner whose jobs each wait for a permit, and how many of them have begun.
-fn gated(store: &Store, room: usize) -> (Runner, Arc<AtomicUsize>, Arc<Semaphore>) {
+pub fn gated(store: &Store, room: usize) -> (Runner, Arc<AtomicUsize>, Arc<Semaphore>) {
     let (begun, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let mut runner = Runner::new(store.clone(), room, Duration::from_secs(5));
     let (counted, closed) = (begun.clone(), gate.clone());
@@ -457,7 +440,7 @@ fn gated(store: &Store, room: usize) -> (Runner, Arc<AtomicUsize>, Arc<Semaphore
 }
 
 /// A runner that counts what it runs.
-fn counting(store: &Store, seen: &Arc<AtomicUsize>) -> Runner {
+pub fn counting(store: &Store, seen: &Arc<AtomicUsize>) -> Runner {
     let (mut runner, seen) = (Runner::new(store.clone(), 16, Duration::from_secs(1)), seen.clone());
     runner.handle(move |_: TestJob| {
         seen.fetch_add(1, Ordering::SeqCst);

@@ -1,8 +1,9 @@
 //! What operators see of jobs, and of workers that serve nobody.
 
 use accounts_center::store::{BacklogWatch, Command, Job, Outcome, StreamKind};
-use accounts_center_entity::job;
+use accounts_center_entity::{job, job_stream};
 use chrono::TimeDelta;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -65,6 +66,11 @@ on_both_stacks! {
         leave(&app, 4, &[-500]).await;
         kill_one(&place, 4).await;
         assert_eq!(backlog(&app).await, (4, 1, 90), "a dead one waits for nobody");
+        // What nobody here can read is looked at again minutes later, and is due all the same.
+        let turns = job_stream::Entity::update_many();
+        let later = Expr::val(START + TimeDelta::seconds(440));
+        turns.col_expr(job_stream::Column::NextAt, later).exec(&place.database().await).await.unwrap();
+        assert_eq!(backlog(&app).await, (4, 1, 90));
         // Whoever asks again and again costs one statement.
         let watch = BacklogWatch::default();
         let before = app.app().store.db().statements();

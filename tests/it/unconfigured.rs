@@ -2,12 +2,15 @@
 
 use accounts_center_entity::linked_profile::LinkStatus;
 use accounts_center_entity::{job, verification};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, IntoActiveModel,
+    QueryFilter,
+};
 use serde_json::{Value, json};
 
 use crate::support::links::{profile_row, until_status};
 use crate::support::webhooks::{Sender, about, looks};
-use crate::support::{START, eventually, on_both_stacks, uuid_of};
+use crate::support::{TestApp, eventually, on_both_stacks, uuid_of};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -106,26 +109,38 @@ on_both_stacks! {
         place.set("ACCOUNTS__JOBS__CONCURRENCY", 4);
         place.set(ENABLED, false);
         let app = place.app().await;
-        let waiting = async |hours: i64| {
-            eventually("it waits for another hour", async || {
-                let looks = job::Entity::find().filter(job::Column::Kind.eq("refresh_profile"));
-                let jobs = looks.all(&db).await.unwrap();
-                let due = START + chrono::TimeDelta::hours(hours);
-                (jobs.len() == 1 && jobs[0].run_at == due).then(|| jobs[0].clone())
-            })
-            .await
-        };
-        let first = waiting(1).await;
-        assert_eq!((first.attempts, first.dead_at, first.last_error), (0, None, None));
         // Longer than the tries of a job that fails.
-        for hour in 1..=10 {
+        for _ in 0..12 {
+            let waits = waiting_look(&app, &db).await;
+            assert_eq!((waits.dead_at, waits.last_error.as_deref()), (None, Some("its platform is not configured")));
             app.advance(&place, 3600).await;
-            assert_eq!(waiting(hour + 1).await.attempts, 0);
         }
         assert_eq!(profile_row(&db, &own).await.status, LinkStatus::Active);
         app.stop().await;
         place.set(ENABLED, true);
         let app = place.app().await;
+        app.advance(&place, 3600).await;
+        until_status(&db, &own, LinkStatus::Suspended).await;
+    }
+
+    /// Nor is it lost while the platform is away for half a day, or knows our credential no more.
+    async fn a_look_waits_until_its_platform_answers(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let own = ada.client.profiles().await[0].clone();
+        let db = place.database().await;
+        crate::support::webhooks::idle(&db).await;
+        place.sandbox.faults(json!({ "status": 503 })).await;
+        place.sandbox.set_state("wa_ada", "deactivated").await;
+        for hour in 0..12 {
+            let waits = waiting_look(&app, &db).await;
+            assert!(waits.dead_at.is_none() && waits.last_error.is_some_and(|error| error.contains("platform")));
+            place.sandbox.faults(json!({ "status": if hour < 6 { 503 } else { 401 } })).await;
+            app.advance(&place, 3600).await;
+        }
+        waiting_look(&app, &db).await;
+        assert_eq!(profile_row(&db, &own).await.status, LinkStatus::Active);
+        place.sandbox.faults(json!({})).await;
         app.advance(&place, 3600).await;
         until_status(&db, &own, LinkStatus::Suspended).await;
     }
@@ -154,4 +169,16 @@ on_both_stacks! {
         let id = uuid_of(started.field()["verification"]["id"].as_str().unwrap());
         assert!(verification::Entity::find_by_id(id).one(&db).await.unwrap().is_some());
     }
+}
+
+/// The look at a profile, once it has been tried and waits for a later time.
+async fn waiting_look(app: &TestApp, db: &DatabaseConnection) -> job::Model {
+    let now = app.app().clock.now();
+    eventually("the look waits for a later time", async || {
+        let looks =
+            job::Entity::find().filter(job::Column::Kind.eq("refresh_profile")).all(db).await.unwrap();
+        assert!(looks.len() <= 1, "{looks:?}");
+        looks.into_iter().find(|look| look.run_at > now && look.leased_until.is_none())
+    })
+    .await
 }

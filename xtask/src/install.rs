@@ -12,7 +12,6 @@ use crate::{postgres, workspace};
 
 /// The Debian packages of what is not there.
 pub fn missing_packages(with_node: bool) -> Vec<&'static str> {
-    let absent = |program: &str| workspace::find_on_path(program).is_none();
     let mut packages = Vec::new();
     if postgres::find_programs().is_none() {
         packages.push("postgresql");
@@ -20,13 +19,18 @@ pub fn missing_packages(with_node: bool) -> Vec<&'static str> {
     if absent("redis-server") {
         packages.push("redis-server");
     }
-    if with_node && absent("node") {
-        packages.push("nodejs");
-    }
-    if with_node && absent("npm") {
-        packages.push("npm");
-    }
+    packages.extend(with_node.then(missing_node).into_iter().flatten());
     packages
+}
+
+/// Those of Node.
+pub fn missing_node() -> Vec<&'static str> {
+    let packages = [("node", "nodejs"), ("npm", "npm")].into_iter();
+    packages.filter(|(program, _)| absent(program)).map(|(_, package)| package).collect()
+}
+
+fn absent(program: &str) -> bool {
+    workspace::find_on_path(program).is_none()
 }
 
 pub fn install(packages: &[&str], interrupt: &Interrupt) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `cargo xtask load`: client and server are built for release and run as separate processes; so are PostgreSQL
 //! and Redis where the run is about the production stack.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use crate::process::{self, Demand, Interrupt, Process};
 use crate::test::{Servers, prepare};
-use crate::workspace;
+use crate::{install, node, workspace};
 
 /// Runs that are about PostgreSQL and Redis, whatever stack is named.
 const PRODUCTION: &[&str] = &["cold", "jobs", "storm"];
@@ -18,7 +19,7 @@ const DEMANDS: &[Demand] = &[("INT", Duration::from_secs(30))];
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The measurement: `hub`, `cold`, `storm`, `sockets` or `jobs`
+    /// The measurement: `hub`, `cold`, `storm`, `sockets`, `jobs` or `federation`
     name: String,
     /// Arguments for it, as in `--stack production`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -34,6 +35,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let programs = workspace::target_dir()?.join("release");
     let mut client = Command::new(programs.join("load"));
     client.arg(&options.name).args(&options.args).arg("--server").arg(programs.join("accounts-center"));
+    if options.name == "federation" && !options.asks_for_help() {
+        client.args(options.peers(&interrupt)?);
+    }
     let servers = if options.wants_servers() {
         let postgres = prepare(false, false, &interrupt)?;
         Some(Servers::start_durable(&postgres, &interrupt)?)
@@ -51,8 +55,31 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 impl Options {
+    fn asks_for_help(&self) -> bool {
+        self.args.iter().any(|arg| arg == "--help")
+    }
+
+    /// The gateways to compare with, as arguments: `@apollo/gateway`, which is installed, and Hive Router if it is there.
+    fn peers(&self, interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
+        let given = |name: &str| self.args.iter().any(|arg| arg.starts_with(name));
+        let mut peers = Vec::new();
+        if !given("--apollo") {
+            let missing = install::missing_node();
+            if !missing.is_empty() {
+                install::install(&missing, interrupt)?;
+            }
+            let folder = workspace::target_dir()?.join("load-peers");
+            let folder = node::prepare(&workspace::root().join("load/peers"), folder, interrupt)?;
+            peers.extend(["--apollo".into(), folder]);
+        }
+        if let Some(program) = workspace::find_on_path("hive_router").filter(|_| !given("--hive-router")) {
+            peers.extend(["--hive-router".into(), program]);
+        }
+        Ok(peers)
+    }
+
     fn wants_servers(&self) -> bool {
-        let given = self.args.iter().any(|arg| arg.starts_with("--database-url") || arg == "--help");
+        let given = self.args.iter().any(|arg| arg.starts_with("--database-url")) || self.asks_for_help();
         !given && (self.names_production() || PRODUCTION.contains(&self.name.as_str()))
     }
 

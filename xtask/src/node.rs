@@ -1,5 +1,5 @@
-//! The client tests that run in Node: a copy of `tests/node` with its packages, in the target folder, so
-//! that nothing is written among the sources.
+//! What runs in Node: a copy of its sources with their packages, in the target folder, so that nothing is written
+//! among the sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use crate::process::{self, Interrupt};
 
 const PACKAGES: &str = "node_modules";
 
-/// The folder to run them in.
-pub fn prepare(sources: &Path, target: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
-    let folder = target.join("node-tests");
+/// Makes `folder` the one to run `sources` in.
+pub fn prepare(sources: &Path, folder: PathBuf, interrupt: &Interrupt) -> Result<PathBuf> {
     mirror(sources, &folder).with_context(|| format!("cannot copy {}", sources.display()))?;
 
     // It lies among the packages because `npm ci` begins by deleting them: a failed run leaves none.
     let stamp = folder.join(PACKAGES).join(".installed-from");
-    let wanted = fs::read(folder.join("package-lock.json")).context("tests/node/package-lock.json")?;
+    let wanted = fs::read(folder.join("package-lock.json"))
+        .with_context(|| format!("package-lock.json of {}", sources.display()))?;
     if fs::read(&stamp).ok().as_ref() != Some(&wanted) {
         let mut npm = Command::new("npm");
         npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
         let status = process::run(&mut npm, interrupt)?;
-        ensure!(status.success(), "`npm ci` failed in a copy of tests/node ({status})");
+        ensure!(status.success(), "`npm ci` failed in a copy of {} ({status})", sources.display());
         // Without any dependency there is no such folder.
         fs::create_dir_all(folder.join(PACKAGES))?;
         fs::write(&stamp, wanted)?;

@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     let mut cargo = workspace::cargo();
     if with_node {
-        let folder = node::prepare(&node_sources, &workspace::target_dir()?, &interrupt)?;
+        let folder = node::prepare(&node_sources, workspace::target_dir()?.join("node-tests"), &interrupt)?;
         cargo.env("ACCOUNTS_TEST_NODE_DIR", folder);
     }
 

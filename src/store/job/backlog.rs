@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, Statement};
 use tokio::sync::Mutex;
 
-use super::LEASE;
+use super::{LEASE, settle};
 use crate::error::Error;
 use crate::store::Store;
 
@@ -14,14 +14,17 @@ use crate::store::Store;
 pub const COUNTED: i64 = 10_000;
 /// Whoever asks again so soon is told the same.
 const FRESH: Duration = Duration::from_secs(5);
+/// The turn of a stream with due jobs comes no later than this: when a lease ends, or what cannot be read here is looked
+/// at again.
+const SHOWN: TimeDelta =
+    if LEASE.num_seconds() > settle::LOOKED_AT.num_seconds() { LEASE } else { settle::LOOKED_AT };
 /// Who asks is not kept waiting for a database that does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Due jobs, the instant since which the first one is, and dead jobs: $1 now, $2 the last turn that is looked at, $3 how
 /// many are counted.
 ///
-/// It goes by the streams whose turn it is, like a claim, and thus by the first rows of indexes. The turn of a stream all
-/// of whose due jobs are under way comes when a lease ends.
+/// It goes by the streams whose turn it is, like a claim, and thus by the first rows of indexes.
 const LOOK: &str = "
 WITH turn AS (
     SELECT stream_id FROM job_stream WHERE next_at <= $2 ORDER BY next_at LIMIT $3
@@ -74,7 +77,7 @@ impl BacklogWatch {
 
 async fn backlog(store: &Store) -> Result<Backlog, Error> {
     let (db, now) = (store.db(), store.0.clock.now());
-    let values = [now.into(), (now + LEASE).into(), COUNTED.into()];
+    let values = [now.into(), (now + SHOWN).into(), COUNTED.into()];
     let look = Statement::from_sql_and_values(db.backend(), LOOK, values);
     let row = db.read().query_one_raw(look).await?;
     let row = row.ok_or_else(|| Error::internal(anyhow::anyhow!("a count has no row")))?;

@@ -44,7 +44,7 @@ pub(super) async fn claim(store: &Store, kinds: &[&'static str], room: usize) ->
     let begun = Instant::now();
     let now = store.0.clock.now();
     let tx = store.db().begin().await?;
-    let streams = queue::lock_due(&tx, now, room).await?;
+    let streams = queue::lock_due(&tx, (now, store.0.epoch), room).await?;
     if streams.is_empty() {
         tx.rollback().await?;
         return Ok(Claim::default());

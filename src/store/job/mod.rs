@@ -47,6 +47,8 @@ pub trait Job: Serialize + DeserializeOwned {
 pub enum JobError {
     /// Try again later.
     Retry(String),
+    /// What it needs is not there: try again later, however often; its tries do not run out.
+    Wait(String),
     /// No further try can help.
     GiveUp(String),
     /// This process stops; the job goes on elsewhere, at once.

@@ -68,7 +68,11 @@ impl Runner {
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
             let room = self.concurrency.saturating_sub(running.len());
-            let claimed = self.claim(&kinds, room).await;
+            let claimed = tokio::select! {
+                claimed = self.claim(&kinds, room) => claimed,
+                // What it may still get is leased to nobody, for a while.
+                () = stopped_for(&stop, LAST_WORDS) => break,
+            };
             for job in claimed.jobs {
                 failpoint("store::job-claimed");
                 let Some(handler) = self.handlers.get(job.kind.as_str()).cloned() else { continue };
@@ -118,6 +122,12 @@ impl Runner {
             }
         }
     }
+}
+
+/// Returns so long after `stop`.
+async fn stopped_for(stop: &CancellationToken, time: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(time).await;
 }
 
 /// Where a job is run and settled.

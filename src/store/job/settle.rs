@@ -10,18 +10,22 @@ use uuid::Uuid;
 
 use super::{JobError, MAX_ATTEMPTS, queue};
 use crate::error::Error;
-use crate::store::{Store, bounded};
+use crate::store::{Store, bounded, migrate};
 
 /// How many finished jobs are deleted together.
 const BATCH: usize = 64;
 /// How long a job waits whose payload could not be read, before it is looked at again: half as long as it has been due,
 /// within these bounds.
 const UNREADABLE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(5), TimeDelta::seconds(300));
+/// And with what chance adds to that, no longer than this.
+pub(super) const LOOKED_AT: TimeDelta = TimeDelta::seconds(450);
 
-/// Deletes the tries `$2` of the jobs `$1`.
+/// Deletes the tries `$2` of the jobs `$1`, unless the database has another epoch than `$3`: what was done for one of its
+/// other copies is not done here.
 const DELETE: &str = "
 DELETE FROM job USING unnest($1::uuid[], $2::integer[]) AS finished (id, attempts)
-WHERE job.id = finished.id AND job.attempts = finished.attempts";
+WHERE job.id = finished.id AND job.attempts = finished.attempts
+    AND EXISTS (SELECT 1 FROM deployment WHERE name = 'epoch' AND value = $3)";
 
 /// A try that has done its job.
 pub(super) struct Finished {
@@ -46,37 +50,44 @@ async fn delete(store: &Store, finished: &[Finished]) -> Result<(), Error> {
     if db.backend() == DbBackend::Postgres {
         let ids: Vec<Uuid> = finished.iter().map(|finished| finished.id).collect();
         let attempts: Vec<i32> = finished.iter().map(|finished| finished.attempts).collect();
-        let values = [ids.into(), attempts.into()];
+        let values = [ids.into(), attempts.into(), migrate::write_epoch(store.0.epoch).into()];
         db.write().execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, DELETE, values)).await?;
         return Ok(());
     }
     let each = finished.iter().map(|finished| try_of(finished.id, finished.attempts));
     let any = each.fold(Condition::any(), Condition::add);
-    job::Entity::delete_many().filter(any).exec(db.write()).await?;
+    job::Entity::delete_many().filter(any).filter(migrate::is_of(store.0.epoch)).exec(db.write()).await?;
     Ok(())
 }
 
 /// Lets a job whose try did not finish be tried again, at once or later, or lets it die.
 pub(super) async fn put_back(store: &Store, job: &job::Model, error: JobError) -> Result<(), Error> {
     let now = store.0.clock.now();
+    let is_last = job.attempts >= MAX_ATTEMPTS;
     let (reason, gives_up) = match error {
         // A try that was not made to its end is none.
         JobError::Interrupted => {
             return return_to_queue(store, job, now, vec![untried(job)]).await;
         }
         JobError::Unreadable => return leave_alone(store, job, now).await,
-        JobError::Retry(reason) => (reason, job.attempts >= MAX_ATTEMPTS),
+        JobError::Wait(reason) => (reason, false),
+        JobError::Retry(reason) => (reason, is_last),
         JobError::GiveUp(reason) => (reason, true),
     };
     tracing::warn!(kind = job.kind, attempts = job.attempts, reason, gives_up, "a job failed");
     let reason = (job::Column::LastError, Expr::val(reason));
     if gives_up {
         let died = vec![reason, (job::Column::DeadAt, Expr::val(now))];
-        update(job, died).exec(store.db().write()).await?;
+        update(store, job, died).exec(store.db().write()).await?;
         return Ok(());
     }
     let run_at = now + pause(store, job.attempts);
-    return_to_queue(store, job, run_at, vec![reason, (job::Column::RunAt, Expr::val(run_at))]).await
+    let mut values = vec![reason, (job::Column::RunAt, Expr::val(run_at))];
+    if is_last {
+        // It goes on with its last try, again and again.
+        values.push(untried(job));
+    }
+    return_to_queue(store, job, run_at, values).await
 }
 
 /// Leaves a job that cannot be read here to a worker of another release, as one of an unknown kind is left. It keeps
@@ -92,7 +103,7 @@ async fn leave_alone(store: &Store, job: &job::Model, now: DateTime<Utc>) -> Res
     let reason = (job::Column::LastError, Expr::val("its payload does not parse; it waits for its release"));
     let waits = (job::Column::LeasedUntil, Expr::val(until));
     let tx = store.db().begin().await?;
-    if set(job, vec![untried(job), reason, waits]).exec(&tx).await?.rows_affected > 0 {
+    if set(store, job, vec![untried(job), reason, waits]).exec(&tx).await?.rows_affected > 0 {
         queue::call(&tx, &[job.stream_id], until).await?;
     }
     Ok(tx.commit().await?)
@@ -110,24 +121,30 @@ async fn return_to_queue(
     values: Vec<(job::Column, Expr)>,
 ) -> Result<(), Error> {
     let tx = store.db().begin().await?;
-    if update(job, values).exec(&tx).await?.rows_affected > 0 {
+    if update(store, job, values).exec(&tx).await?.rows_affected > 0 {
         queue::call(&tx, &[job.stream_id], due_at).await?;
     }
     Ok(tx.commit().await?)
 }
 
 /// Ends the lease of this try and sets `values`.
-fn update(job: &job::Model, values: Vec<(job::Column, Expr)>) -> sea_orm::UpdateMany<job::Entity> {
+fn update(
+    store: &Store,
+    job: &job::Model,
+    values: Vec<(job::Column, Expr)>,
+) -> sea_orm::UpdateMany<job::Entity> {
     let free = (job::Column::LeasedUntil, Expr::val(None::<DateTime<Utc>>));
-    set(job, values.into_iter().chain([free]))
+    set(store, job, values.into_iter().chain([free]))
 }
 
-/// Sets `values` for this try.
+/// Sets `values` for this try, if the database is still of this process's epoch.
 fn set(
+    store: &Store,
     job: &job::Model,
     values: impl IntoIterator<Item = (job::Column, Expr)>,
 ) -> sea_orm::UpdateMany<job::Entity> {
     let update = job::Entity::update_many().filter(try_of(job.id, job.attempts));
+    let update = update.filter(migrate::is_of(store.0.epoch));
     values.into_iter().fold(update, |update, (column, value)| update.col_expr(column, value))
 }
 
@@ -135,11 +152,11 @@ fn try_of(id: Uuid, attempts: i32) -> Condition {
     Condition::all().add(job::Column::Id.eq(id)).add(job::Column::Attempts.eq(attempts))
 }
 
-/// 1 s, 2 s, 4 s, … up to 5 minutes, each up to half as long again, so that what failed together does not
-/// come back together.
+/// 1 s, 4 s, 16 s, … up to half an hour, each up to half as long again, so that what failed together does not
+/// come back together: eight tries take about an hour.
 fn pause(store: &Store, attempts: i32) -> TimeDelta {
-    let exponent = attempts.saturating_sub(1).clamp(0, 16);
-    let pause = TimeDelta::milliseconds((1000_i64 << exponent).min(300_000));
+    let exponent = attempts.saturating_sub(1).clamp(0, 8);
+    let pause = TimeDelta::seconds((1 << (2 * exponent)).min(1800));
     pause + jitter(store, pause)
 }
 
