@@ -9,6 +9,8 @@ pub struct Model {
     pub profile_id: Uuid,
     /// Raised by each webhook that asks for a look.
     pub number: i64,
+    /// Whether its owner has proved it since the platform asked for that: that the platform still asks is nothing new.
+    pub proved: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -29,6 +29,7 @@ mod m20261123_000001_core;
 mod m20261123_000002_accounts;
 mod m20261123_000003_whole_core;
 mod m20261123_000004_indexes;
+mod m20261128_000005_proofs;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000002_accounts::Migration),
             Box::new(m20261123_000003_whole_core::Migration),
             Box::new(m20261123_000004_indexes::Migration),
+            Box::new(m20261128_000005_proofs::Migration),
         ]
     }
 }

@@ -7,6 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::update::MAX_NAME;
 use crate::error::Error;
 use crate::link_graph::event::LinkStatusChanged;
 use crate::platform::{PlatformKey, ProfileClaim, mask_handle};
@@ -53,13 +54,19 @@ pub async fn fill(
 ) -> Result<Option<linked_profile::Model>, Error> {
     account::ActiveModel {
         id: Set(id),
-        display_name: Set(profile.claim.display_name.clone()),
+        display_name: Set(first_name(profile.claim)),
         avatar_url: Set(profile.claim.avatar_url.clone()),
         created_at: Set(command.now()),
     }
     .insert(command.tx())
     .await?;
     link(command, id, profile).await
+}
+
+/// What a new account is called: what its profile is called, in as many characters as a name may have.
+fn first_name(claim: &ProfileClaim) -> String {
+    let name: String = claim.display_name.trim().chars().take(MAX_NAME).collect();
+    if name.is_empty() { mask_handle(&claim.handle) } else { name }
 }
 
 /// Links a profile to `account`, whose stream the command holds. `None` if somebody else's commit has taken
@@ -105,7 +112,7 @@ pub async fn link(
         },
     )?;
     // A webhook that came since the claim was made found nobody who had linked it.
-    profile::look_at_new_link(command, &row, profile.claim)?;
+    profile::look_at_new_link(command, &row, profile.claim).await?;
     Ok(Some(row))
 }
 

@@ -10,7 +10,7 @@ use crate::session::{self, Viewer};
 use crate::store::{Command, Outcome};
 
 /// Characters of a name, bytes of a URL.
-const MAX_NAME: usize = 80;
+pub(super) const MAX_NAME: usize = 80;
 const MAX_URL: usize = 2000;
 
 /// What to change: absent leaves it, `Some(None)` clears it.

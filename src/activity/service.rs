@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::graph::pagination::{Page, Slice};
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::profile::event::ProfileChanged;
-use crate::store::{Database, StreamEvent};
+use crate::store::{Database, StreamEvent, bounded};
 
 /// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
 /// beside them is left to that one.
@@ -53,10 +53,10 @@ pub async fn page(
         true => query.order_by_asc(activity::Column::Number),
         false => query.order_by_desc(activity::Column::Number),
     };
-    Ok(page.cut(query.limit(page.limit()).all(db.read()).await?))
+    Ok(page.cut(bounded(async { Ok(query.limit(page.limit()).all(db.read()).await?) }).await?))
 }
 
 /// What is recorded of one event of an account.
 pub async fn find(db: &Database, account: Uuid, number: i64) -> Result<Option<activity::Model>, Error> {
-    Ok(activity::Entity::find_by_id((account, number)).one(db.read()).await?)
+    bounded(async { Ok(activity::Entity::find_by_id((account, number)).one(db.read()).await?) }).await
 }

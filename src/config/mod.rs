@@ -62,6 +62,7 @@ pub struct Http {
     #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
     pub body_limit: usize,
+    pub body_seconds: u64,
     pub init_timeout_seconds: u64,
     pub ping_seconds: u64,
     pub send_seconds: u64,

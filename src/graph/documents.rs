@@ -12,7 +12,7 @@ use quick_cache::sync::Cache;
 
 use super::answers::Marks;
 use super::secrets::SecretNames;
-use super::{introspection, outcome};
+use super::{introspection, outcome, size};
 use crate::error::{Code, Error};
 
 /// A longer text is parsed each time: a parsed document is many times its text.
@@ -89,6 +89,11 @@ impl Documents {
         if let Some(name) = self.secrets.literal_in(&document) {
             let message = format!("{name} is a Secret: give it by a variable, not in the document.");
             return Err(Box::new(outcome::refuse(&Error::client(Code::BadUserInput, message))));
+        }
+        if size::is_too_large(&document) {
+            let message =
+                "The document has too many selections, those of fragments counted wherever they are spread.";
+            return Err(Box::new(outcome::refuse(&Error::client(Code::QueryTooComplex, message))));
         }
         if introspection::is_too_deep(&document) {
             let message =

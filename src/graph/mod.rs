@@ -14,6 +14,7 @@ pub mod pagination;
 mod root_field;
 pub mod scalars;
 mod secrets;
+mod size;
 mod subgraph;
 pub mod subscription;
 pub mod user_error;

@@ -46,6 +46,12 @@ impl SecretNames {
         if let Some(variable) = default {
             return Some(variable.node.name.node.as_str());
         }
+        let mut defaults = operations.clone().flat_map(|operation| &operation.variable_definitions);
+        let within =
+            defaults.find_map(|variable| self.in_objects(&variable.node.default_value.as_ref()?.node));
+        if within.is_some() {
+            return within;
+        }
         let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
         operations
             .map(|operation| &operation.selection_set)
@@ -92,6 +98,18 @@ impl SecretNames {
             .or_else(|| self.in_selections(&field.selection_set.node))
     }
 
+    /// The first secret of the input objects in a value.
+    fn in_objects<'a>(&self, value: &'a Given) -> Option<&'a str> {
+        match value {
+            Given::Object(fields) => fields.iter().find_map(|(name, value)| {
+                let is_secret = self.0.contains(name) && *value != Given::Null;
+                if is_secret { Some(name.as_str()) } else { self.in_objects(value) }
+            }),
+            Given::List(items) => items.iter().find_map(|item| self.in_objects(item)),
+            _ => None,
+        }
+    }
+
     fn in_value<'a>(&self, name: &'a Name, value: &'a Value) -> Option<&'a str> {
         match value {
             Value::Object(fields) => fields.iter().find_map(|(name, value)| self.in_value(name, value)),
@@ -124,6 +142,7 @@ mod tests {
             r#"{ a: platforms { id } ... { verification(id: "1", clientSecret: 5) { id } } }"#,
             r#"query($s: Secret = "s") { verification(id: "1", clientSecret: $s) { id } }"#,
             r#"mutation { submitVerification(input: { verificationId: "1", proof: { oneTimeCode: "1" } }) { account { id } } }"#,
+            r#"mutation($p: SubmitVerificationInput! = { verificationId: "1", proof: { oneTimeCode: "1" } }) { submitVerification(input: $p) { account { id } } }"#,
             r#"mutation { ...f } fragment f on Mutation { submitVerification(input: { clientSecret: "1" }) { account { id } } }"#,
         ] {
             assert!(find(bad).is_some(), "{bad}");

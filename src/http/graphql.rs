@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 
 use super::{Wire, client};
+use crate::config;
 use crate::error::{Code, Error};
 use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
@@ -64,7 +65,7 @@ pub(super) async fn post(
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
-    let operation = match read(content, wire.app.config.http.body_limit).await {
+    let operation = match read(content, &wire.app.config.http).await {
         Ok(operation) => operation,
         Err(error) => return unreadable(&wire, media_type, &error),
     };
@@ -116,8 +117,8 @@ pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenEr
 
 /// The operation in a body. Not by the extractor of async-graphql-axum, which takes uploads and batches as well: to
 /// refuse those it would read the body three times.
-async fn read(body: Body, limit: usize) -> Result<async_graphql::Request, Unread> {
-    let bytes = collect(body, limit).await?;
+async fn read(body: Body, limits: &config::Http) -> Result<async_graphql::Request, Unread> {
+    let bytes = collect(body, limits).await?;
     serde_json::from_slice(&bytes).map_err(|_| {
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'[') { Unread::Batch } else { Unread::NoOperation }
@@ -129,14 +130,21 @@ pub(super) enum Unread {
     TooLarge,
     /// The connection ended before the body did.
     Cut,
+    /// It did not come in time.
+    Slow,
     /// More operations than one.
     Batch,
     NoOperation,
 }
 
-/// The whole body. One that is too large is read on for a while and forgotten: to answer and close while the
+/// The whole body, if it comes in time. One that is too large is read on for a while and forgotten: to answer and close while the
 /// client still writes would reset the connection, and the client might never see why.
-pub(super) async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
+pub(super) async fn collect(body: Body, limits: &config::Http) -> Result<Vec<u8>, Unread> {
+    let time = Duration::from_secs(limits.body_seconds);
+    tokio::time::timeout(time, collect_up_to(body, limits.body_limit)).await.unwrap_or(Err(Unread::Slow))
+}
+
+async fn collect_up_to(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
@@ -164,6 +172,10 @@ fn unreadable(wire: &Wire, media_type: &'static str, unread: &Unread) -> Respons
             let limit = wire.app.config.http.body_limit;
             let error = bad_input(format!("The body is over {limit} bytes."));
             return refusal_as(media_type, StatusCode::PAYLOAD_TOO_LARGE, &error);
+        }
+        Unread::Slow => {
+            let message = format!("The body did not come within {} s.", wire.app.config.http.body_seconds);
+            return refusal_as(media_type, StatusCode::REQUEST_TIMEOUT, &bad_input(message));
         }
         Unread::Cut => "The body ended too early.",
         Unread::Batch => "Send one operation a request; batches are not supported.",

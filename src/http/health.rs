@@ -1,16 +1,22 @@
 //! Whether this process lives, and whether it can serve.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::operating::Process;
+use crate::error::Error;
 
 /// It lives: it answers.
 pub(super) async fn live() -> &'static str {
     "live"
 }
+
+/// A probe is not kept waiting for a database that says nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether requests should come here. The clock's offset, in seconds, is what tests wait for.
 pub(super) async fn ready(State(process): State<Process>) -> (StatusCode, Json<Value>) {
@@ -20,7 +26,9 @@ pub(super) async fn ready(State(process): State<Process>) -> (StatusCode, Json<V
     if process.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stopping" })));
     }
-    match process.app.store.db().ping().await {
+    let asked = tokio::time::timeout(PATIENCE, process.app.store.db().ping()).await;
+    let silent = |_| Err(Error::internal(anyhow::anyhow!("the database says nothing")));
+    match asked.unwrap_or_else(silent) {
         // It serves all the same: from the database, and subscribers hear a little later.
         Ok(()) if is_deaf => {
             let body = json!({ "status": "degraded", "reason": "hints of other replicas do not arrive", "clockOffsetSeconds": clock });

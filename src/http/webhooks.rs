@@ -47,9 +47,10 @@ pub(super) async fn receive(
     };
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
-    let body = match collect(body, wire.app.config.http.body_limit).await {
+    let body = match collect(body, &wire.app.config.http).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Err(Unread::Slow) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
         Err(_) => return refuse(StatusCode::BAD_REQUEST, "the body ended too early"),
     };
     let id = match platform.webhooks.verify(&headers, &body, wire.app.clock.now()) {
@@ -69,7 +70,16 @@ pub(super) async fn receive(
     let Ok(about) = serde_json::from_value::<AboutProfile>(message.data) else {
         return refuse(StatusCode::BAD_REQUEST, "data.external_id is missing");
     };
-    let webhook = ProfileWebhook { platform: &message.platform, id, external_id: &about.external_id };
+    // By the contract it is opaque, but no database keeps every character.
+    if about.external_id.len() > 255 || about.external_id.contains(char::is_control) {
+        return refuse(StatusCode::BAD_REQUEST, "data.external_id has over 255 bytes or control characters");
+    }
+    let webhook = ProfileWebhook {
+        platform: &message.platform,
+        id,
+        external_id: &about.external_id,
+        kind: &message.r#type,
+    };
     match profile::look_again(&wire.app, webhook).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => {

@@ -30,6 +30,8 @@ const PROTOCOL: &str = "graphql-transport-ws";
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Operations that one socket may have open.
 const MAX_OPERATIONS: usize = 100;
+/// How long both sides may take to close.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How a socket ends: the protocol's close codes, and those of RFC 6455.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ impl Close {
 enum End {
     /// Say why, and close.
     Close(Close),
+    /// The client closes: to read on answers it (RFC 6455, section 5.5.1).
+    Bye,
     /// The client has gone, or takes nothing.
     Gone,
 }
@@ -160,15 +164,17 @@ pub(super) fn open(
 }
 
 /// Says why a socket ends, and waits a moment for the other side.
-async fn farewell(mut socket: WebSocket, close: Close) {
+async fn farewell(mut socket: WebSocket, close: Option<Close>) {
     let farewell = async {
-        socket.send(Message::Close(Some(close.frame()))).await?;
+        if let Some(close) = close {
+            socket.send(Message::Close(Some(close.frame()))).await?;
+        }
         // Until the other side has closed as well: to end with unread input resets the connection, and the code may
         // never be seen.
         while let Some(Ok(_)) = socket.recv().await {}
         Ok::<_, axum::Error>(())
     };
-    let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
 fn too_many() -> Error {
@@ -200,8 +206,10 @@ impl Connection {
             };
             // Before the farewell: what it held must not wait for a client that does not answer.
             drop(self);
-            if let End::Close(close) = end {
-                Box::pin(farewell(socket, close)).await;
+            match end {
+                End::Close(close) => Box::pin(farewell(socket, Some(close))).await,
+                End::Bye => Box::pin(farewell(socket, None)).await,
+                End::Gone => {}
             }
         }
     }
@@ -232,7 +240,8 @@ impl Connection {
                         Some(Ok(Message::Binary(_))) => return Err(End::Close(Close::BadMessage)),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         Some(Err(error)) => return Err(End::of(&error)),
-                        Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+                        Some(Ok(Message::Close(_))) => return Err(End::Bye),
+                        None => return Err(End::Gone),
                     }
                 }
                 Some((id, answer)) = self.operations.next(), if !self.operations.is_empty() => {

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use super::PlatformKey;
+use super::{PlatformKey, mask_handle};
 use crate::clock::Clock;
 use crate::ids::Ids;
 
@@ -75,7 +75,8 @@ impl ProfileClaim {
             return None;
         }
         let name = self.display_name.chars().filter(|c| !c.is_control());
-        self.display_name = name.take(MAX_NAME).collect();
+        // Who has no name is often called by the number.
+        self.display_name = mask_handle(&name.take(MAX_NAME).collect::<String>());
         self.avatar_url =
             self.avatar_url.filter(|url| url.len() <= MAX_URL && !url.contains(char::is_control));
         Some(self)

@@ -4,11 +4,12 @@
 /// two (`+49 ··· ·· 42`), an e-mail address its first letter and its domain (`a···@example.com`), any other
 /// handle is public and stays.
 ///
-/// Whatever is mostly digits counts as a phone number, however it is written.
+/// What has seven digits and more of them than letters counts as a phone number, however it is written and whatever stands
+/// beside it.
 pub fn mask_handle(handle: &str) -> String {
     let digits: Vec<char> = handle.chars().filter(|c| c.is_numeric()).collect();
     let letters = handle.chars().filter(|c| c.is_alphabetic()).count();
-    if digits.len() >= 7 && letters <= 3 || digits.len() >= 5 && letters == 0 {
+    if digits.len() >= 7 && digits.len() > letters || digits.len() >= 5 && letters == 0 {
         let plus = if handle.contains('+') { "+" } else { "" };
         let (first, last) = (&digits[..2], &digits[digits.len() - 2..]);
         return format!("{plus}{} ··· ·· {}", String::from_iter(first), String::from_iter(last));
@@ -31,6 +32,9 @@ mod tests {
         assert_eq!(mask_handle("+1 (555) 010-0199"), "+15 ··· ·· 99");
         assert_eq!(mask_handle("017139200042"), "01 ··· ·· 42");
         assert_eq!(mask_handle("tel:+4917139200042"), "+49 ··· ·· 42");
+        assert_eq!(mask_handle("phone:+4917139200042"), "+49 ··· ·· 42");
+        assert_eq!(mask_handle("Anna +49 171 39200042"), "+49 ··· ·· 42");
+        assert_eq!(mask_handle("ada_lovelace_1815"), "ada_lovelace_1815");
         assert_eq!(mask_handle("49_171_39200042"), "49 ··· ·· 42");
         assert_eq!(mask_handle("+49\u{a0}171\u{a0}39200042"), "+49 ··· ·· 42");
         assert_eq!(mask_handle("ada@example.com"), "a···@example.com");

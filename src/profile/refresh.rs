@@ -6,6 +6,7 @@
 
 use accounts_center_entity::linked_profile::{self, LinkStatus};
 use accounts_center_entity::profile_refresh;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel,
     QueryFilter,
@@ -18,7 +19,7 @@ use super::{details, transition};
 use crate::app::App;
 use crate::error::Error;
 use crate::platform::{PlatformError, ProfileClaim, ProfileState};
-use crate::store::{Command, Job, JobError, Outcome};
+use crate::store::{Command, Job, JobError, Outcome, bounded};
 
 /// Look at what the platform says of a profile.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,34 +39,69 @@ impl Job for RefreshProfile {
 }
 
 /// Has a profile looked at that the command has just linked, by what its platform said of it before.
-pub fn enqueue_first(
+pub async fn enqueue_first(
     command: &mut Command,
     profile: &linked_profile::Model,
     claim: &ProfileClaim,
 ) -> Result<(), Error> {
     let proved = claim.state == ProfileState::CredentialsExpired;
+    if proved {
+        let first =
+            profile_refresh::ActiveModel { profile_id: Set(profile.id), number: Set(0), proved: Set(true) };
+        first.insert(command.tx()).await?;
+    }
     command.enqueue(&RefreshProfile { account: profile.account_id, profile: profile.id, number: 0, proved })
+}
+
+/// Why a profile is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Its owner has proved it.
+    Proved,
+    /// The platform says that it asks for a proof.
+    Expired,
+    /// Something else has happened to it.
+    Changed,
 }
 
 /// Has a profile looked at, of the account that the command is on; no earlier look counts any more.
 pub(super) async fn enqueue_next(
     command: &mut Command,
     profile: &linked_profile::Model,
-    proved: bool,
+    reason: Reason,
 ) -> Result<(), Error> {
-    let number = next_number(command, profile.id).await?;
+    let profile_refresh::Model { number, proved, .. } = next(command, profile.id, reason).await?;
     command.enqueue(&RefreshProfile { account: profile.account_id, profile: profile.id, number, proved })
 }
 
-async fn next_number(command: &Command, profile: Uuid) -> Result<i64, Error> {
-    let Some(found) = profile_refresh::Entity::find_by_id(profile).one(command.tx()).await? else {
-        let first = profile_refresh::ActiveModel { profile_id: Set(profile), number: Set(1) };
-        return Ok(first.insert(command.tx()).await?.number);
+async fn next(command: &Command, profile: Uuid, reason: Reason) -> Result<profile_refresh::Model, Error> {
+    let found = profile_refresh::Entity::find_by_id(profile).one(command.tx()).await?;
+    // A proof holds through whatever else happens, in whichever order it is told.
+    let proved = match reason {
+        Reason::Proved => true,
+        Reason::Expired => false,
+        Reason::Changed => found.as_ref().is_some_and(|found| found.proved),
+    };
+    let Some(found) = found else {
+        let first =
+            profile_refresh::ActiveModel { profile_id: Set(profile), number: Set(1), proved: Set(proved) };
+        return Ok(first.insert(command.tx()).await?);
     };
     let number = found.number + 1;
     let mut next = found.into_active_model();
-    next.number = Set(number);
-    Ok(next.update(command.tx()).await?.number)
+    (next.number, next.proved) = (Set(number), Set(proved));
+    Ok(next.update(command.tx()).await?)
+}
+
+/// The platform does not ask for a proof any more: from now on it is new if it does.
+async fn forget_proof(command: &Command, profile: Uuid) -> Result<(), Error> {
+    profile_refresh::Entity::update_many()
+        .col_expr(profile_refresh::Column::Proved, Expr::val(false))
+        .filter(profile_refresh::Column::ProfileId.eq(profile))
+        .filter(profile_refresh::Column::Proved.eq(true))
+        .exec(command.tx())
+        .await?;
+    Ok(())
 }
 
 /// Forgets the number of a profile that is unlinked.
@@ -76,12 +112,10 @@ pub(super) async fn forget(command: &Command, profile: Uuid) -> Result<(), Error
 
 /// Runs [`RefreshProfile`].
 pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
-    let db = app.store.db().read();
     // Asked before the platform is: many webhooks at once cost one call.
-    if !is_newest(db, &job).await? {
-        return Ok(());
-    }
-    let Some(profile) = linked(db, &job).await? else { return Ok(()) };
+    let db = app.store.db().read();
+    let due = bounded(async { if is_newest(db, &job).await? { linked(db, &job).await } else { Ok(None) } });
+    let Some(profile) = due.await? else { return Ok(()) };
     // A webhook was answered: what it told of must not be lost because its platform is away for a day, or because the
     // operator has taken it out of the configuration, or given it a credential that it does not know.
     let Some(platform) = app.platforms.get(&profile.platform) else {
@@ -117,6 +151,9 @@ async fn apply(
     claim: &ProfileClaim,
     proved: bool,
 ) -> Result<(), Error> {
+    if claim.state != ProfileState::CredentialsExpired {
+        forget_proof(command, profile.id).await?;
+    }
     let said = match claim.state {
         ProfileState::CredentialsExpired if !proved => Transition::CredentialsExpired,
         ProfileState::Active | ProfileState::CredentialsExpired => Transition::PlatformReactivated,

@@ -4,7 +4,7 @@ use accounts_center_entity::linked_profile::{self, LinkStatus};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::refresh;
+use super::refresh::{self, Reason};
 use super::state_machine::{Transition, Verdict};
 use super::transition::{apply, find};
 use crate::app::App;
@@ -62,7 +62,7 @@ pub async fn reverify(
     command: &mut Command,
     profile: linked_profile::Model,
 ) -> Result<linked_profile::Model, Error> {
-    refresh::enqueue_next(command, &profile, true).await?;
+    refresh::enqueue_next(command, &profile, Reason::Proved).await?;
     Ok(match apply(command, &profile, Transition::Reverified).await? {
         Verdict::Becomes(changed) => changed,
         Verdict::Unchanged | Verdict::Refused => profile,

@@ -4,11 +4,11 @@
 use accounts_center_entity::webhook_receipt;
 use sea_orm::{ActiveValue::Set, EntityTrait, TryInsertResult};
 
-use super::refresh;
+use super::refresh::{self, Reason};
 use crate::account;
 use crate::app::App;
 use crate::error::Error;
-use crate::store::{Command, Outcome};
+use crate::store::{Command, Outcome, bounded};
 
 /// How often a webhook looks for the account of its profile, if that moves meanwhile.
 const OVERTAKEN_TRIES: u32 = 5;
@@ -19,14 +19,20 @@ pub struct ProfileWebhook<'a> {
     /// The platform's id of the message.
     pub id: &'a str,
     pub external_id: &'a str,
+    /// Its type.
+    pub kind: &'a str,
 }
+
+/// The platform asks for a new proof.
+const EXPIRED: &str = "profile.credentials_expired";
 
 /// Stores a webhook and has its profile looked at. One that came before is ignored, and so is one about a profile
 /// that nobody has linked: whoever links it looks at it then.
 pub async fn look_again(app: &App, webhook: ProfileWebhook<'_>) -> Result<(), Error> {
-    let ProfileWebhook { platform, external_id, .. } = webhook;
+    let ProfileWebhook { platform, external_id, kind, .. } = webhook;
+    let reason = if kind == EXPIRED { Reason::Expired } else { Reason::Changed };
     for _ in 0..OVERTAKEN_TRIES {
-        let owner = account::find_owner(app.store.db().read(), platform, external_id).await?;
+        let owner = bounded(account::find_owner(app.store.db().read(), platform, external_id)).await?;
         let Some(owner) = owner else { return Ok(()) };
         let stored = app
             .store
@@ -37,7 +43,7 @@ pub async fn look_again(app: &App, webhook: ProfileWebhook<'_>) -> Result<(), Er
                     return Err(Error::Conflict);
                 }
                 if take(command, &webhook).await? {
-                    refresh::enqueue_next(command, &owner, false).await?;
+                    refresh::enqueue_next(command, &owner, reason).await?;
                 }
                 Ok(Outcome::Commit(()))
             })

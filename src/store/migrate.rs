@@ -23,7 +23,7 @@ use crate::ids::Ids;
 
 /// The newest migration without which this release cannot serve. A contracting one, which comes after the deploy,
 /// is not needed.
-pub const NEEDED: &str = "m20261123_000004_indexes";
+pub const NEEDED: &str = "m20261128_000005_proofs";
 
 /// How often who wants to move the schema asks whether it is its turn.
 const TURN: Duration = Duration::from_millis(200);

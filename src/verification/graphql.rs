@@ -355,7 +355,11 @@ impl VerificationMutation {
         };
         let client = ctx.data_opt::<Client>().cloned().unwrap_or_default();
         let submitted = super::submit(app(ctx), caller(ctx, secret), &client, id, code.expose()).await?;
-        let verification = found(ctx, &input.verification_id, secret).await?;
+        // What has happened is told, also where it can be shown no more.
+        let verification = found(ctx, &input.verification_id, secret).await.unwrap_or_else(|error| {
+            error.log();
+            None
+        });
         match submitted {
             Ok(proven) => proven_payload(ctx, verification, proven).await,
             Err(user_errors) => {

@@ -16,7 +16,7 @@ use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::Platform;
 use crate::profile;
 use crate::session;
-use crate::store::{Command, Outcome};
+use crate::store::{Command, Outcome, bounded};
 
 /// What a device tells of itself when it signs in. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,8 @@ const OVERTAKEN_TRIES: u32 = 5;
 
 /// A verification that `caller` started; absent also where it is somebody else's.
 pub async fn find(app: &App, caller: Caller<'_>, id: Uuid) -> Result<Option<verification::Model>, Error> {
-    let row = verification::Entity::find_by_id(id).one(app.store.db().read()).await?;
+    let row = verification::Entity::find_by_id(id).one(app.store.db().read());
+    let row = bounded(async { Ok(row.await?) }).await?;
     Ok(row.filter(|row| caller.started(&app.keys, row)))
 }
 

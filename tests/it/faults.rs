@@ -170,6 +170,17 @@ async fn s39_connections_that_fall_silent_are_replaced() {
     for answer in refused {
         assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
     }
+    // Reads are no other case: they let go of the connection as well.
+    postgres.set(Fault::Delay(Duration::from_millis(300)));
+    let read = async || ada.query("{ viewer { activity { nodes { id } } } }").await;
+    let reading = async { tokio::join!(read(), read(), read()) };
+    let lose = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        postgres.lose_those_open();
+    };
+    tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(reading, lose) })
+        .await
+        .expect("a hang");
     let healed = async {
         while rename("Ada".to_owned()).await.body["data"]["updateAccount"]["account"]["displayName"] != "Ada"
         {

@@ -99,7 +99,11 @@ on_both_stacks! {
         let wide: String = (0..60).map(|n| format!("a{n}: platforms {{ id }} ")).collect();
         let directives = "@include(if: true) ".repeat(30);
         let round = (0..6).fold("{ id }".to_owned(), |inner, _| format!("{{ profiles {{ account {inner} }} }}"));
+        // Small, and without end for whoever goes through a fragment wherever it is spread.
+        let tripling = (0..28).map(|n| format!("fragment f{n} on Query {{ ...f{0} ...f{0} ...f{0} }} ", n + 1));
+        let tripling = format!("{{ ...f0 }} {}fragment f28 on Query {{ __typename }}", tripling.collect::<String>());
         for operation in [
+            tripling,
             deep,
             format!("{{ viewer {round} }}"),
             format!("{{ {wide} }}"),
@@ -127,12 +131,27 @@ on_both_stacks! {
     async fn answers_are_in_the_order_of_the_operation_and_nulls_go_up(place: Place) {
         let app = place.app().await;
         let client = app.client();
-        let answer = client.query("{ b: platforms { key id } a: platform(key: \"whatsapp\") { displayName key } }").await;
-        assert_eq!(
-            answer.body.to_string(),
-            json!({ "data": { "b": [{ "key": "whatsapp", "id": "platform_whatsapp" }],
-                "a": { "displayName": "WhatsApp", "key": "whatsapp" } } }).to_string(),
-        );
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        // As text: what has read it as JSON has forgotten the order.
+        let text = async |query: &str, token: Option<&str>| {
+            let request = http.post(format!("{}/graphql", app.url)).json(&json!({ "query": query }));
+            let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+            request.send().await.unwrap().text().await.unwrap()
+        };
+        let ordered = text("{ b: platforms { key id } a: platform(key: \"whatsapp\") { displayName key } }", None).await;
+        let wanted = r#"{"data":{"b":[{"key":"whatsapp","id":"platform_whatsapp"}],"a":{"displayName":"WhatsApp","key":"whatsapp"}}}"#;
+        assert_eq!(ordered, wanted);
+        // A field that must not be null takes what is around it with it, up to where null may stand, and no part of it
+        // stays.
+        let ada = client.sign_in(&place, "+4917139200042").await;
+        let db = place.database().await;
+        sea_orm::ConnectionTrait::execute_unprepared(&db, "UPDATE linked_profile SET platform = 'No key'").await.unwrap();
+        app.app().graphs.forget();
+        let failed = text("{ viewer { displayName profiles { handle platform { key } } } b: platforms { key } }", ada.client.token.as_deref()).await;
+        assert!(failed.contains(r#""data":{"viewer":null,"b":[{"key":"whatsapp"}]}"#), "{failed}");
+        let errors: Value = serde_json::from_str(&failed).unwrap();
+        assert_eq!(errors["errors"].as_array().unwrap().len(), 1, "{failed}");
+        assert_eq!(errors["errors"][0]["extensions"]["code"], "INTERNAL");
     }
 
     async fn a_missing_variable_stops_the_whole_operation(place: Place) {

@@ -108,7 +108,7 @@ on_both_stacks! {
         eventually("it has made sure of its number", async || {
             (server.store.db().statements() >= before + 2).then_some(())
         }).await;
-        let webhook = ProfileWebhook { platform: "whatsapp", id: "newer", external_id: "wa_planted" };
+        let webhook = ProfileWebhook { platform: "whatsapp", id: "newer", external_id: "wa_planted", kind: "profile.updated" };
         profile::look_again(app.app(), webhook).await.unwrap();
         asking.await.unwrap().unwrap();
         assert_eq!(place.sandbox.requests(LOOK).await.0, 1, "it has asked");

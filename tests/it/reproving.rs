@@ -3,12 +3,13 @@
 use accounts_center::link_graph::graphql::{LinkStatus as Status, LinkStatusReason as Reason};
 use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::linked_profile::LinkStatus;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseConnection, IntoActiveModel};
+use accounts_center_entity::profile_refresh;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel};
 use serde_json::json;
 
 use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
 use crate::support::webhooks::idle;
-use crate::support::{Client, Place, eventually, on_both_stacks};
+use crate::support::{Client, Place, eventually, on_both_stacks, uuid_of};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -42,6 +43,38 @@ on_both_stacks! {
         // If it asks once more, it asks once more.
         place.sandbox.set_state("wa_ada", "credentials_expired").await;
         until_status(&db, &own, LinkStatus::AttentionRequired).await;
+    }
+
+    /// The proof holds through whatever else is told of the profile while the platform still says that it asks for one;
+    /// once it has said otherwise, it may ask anew without a word.
+    async fn a_proof_is_not_undone_by_other_news(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        // The one gave its proof by its first sign-in, the other one later.
+        place.sandbox.set_state("wa_grace", "credentials_expired").await;
+        let grace = app.client().sign_in(&place, GRACE).await.client.profiles().await[0].clone();
+        let ada = app.client().sign_in(&place, ADA).await.client.profiles().await[0].clone();
+        idle(&db).await;
+        place.sandbox.set_state("wa_ada", "credentials_expired").await;
+        until_status(&db, &ada, LinkStatus::AttentionRequired).await;
+        app.client().sign_in(&place, ADA).await;
+        idle(&db).await;
+        for (name, profile) in [("wa_ada", &ada), ("wa_grace", &grace)] {
+            for round in 0..3 {
+                place.sandbox.change_profile(name, json!({ "display_name": format!("Name {round}") })).await;
+                eventually("the change is there", async || {
+                    (profile_row(&db, profile).await.display_name == format!("Name {round}")).then_some(())
+                }).await;
+                idle(&db).await;
+                assert_eq!(profile_row(&db, profile).await.status, LinkStatus::Active, "{name}");
+            }
+        }
+        place.sandbox.set_state("wa_ada", "active").await;
+        idle(&db).await;
+        eventually("it is known that it asks no more", async || {
+            let row = profile_refresh::Entity::find_by_id(uuid_of(&ada)).one(&db).await.unwrap().unwrap();
+            (!row.proved).then_some(())
+        }).await;
     }
 
     async fn what_was_paused_by_the_wish_goes_on(place: Place) {

@@ -39,6 +39,8 @@ on_both_stacks! {
             ("{}".to_owned(), 400),
             ("nonsense".to_owned(), 400),
             (json!({ "type": "profile.updated", "platform": "whatsapp" }).to_string(), 400),
+            (about("profile.updated", "wa\u{0}ada"), 400),
+            (about("profile.updated", &"x".repeat(256)), 400),
             (" ".repeat(70_000), 413),
         ] {
             assert_eq!(send.to("whatsapp", &send.signed("m1", 0, &wrong), &wrong).await, status, "{wrong:.40}");

@@ -5,6 +5,8 @@ use std::time::Duration;
 use accounts_center::account::event::AccountChanged;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::support::{Socket, SocketMessage, eventually, on_both_stacks};
@@ -12,6 +14,15 @@ use crate::support::{Socket, SocketMessage, eventually, on_both_stacks};
 const ADA: &str = "+4917139200042";
 
 on_both_stacks! {
+    /// RFC 6455, section 5.5.1: who says goodbye is answered, and the connection ends in good order.
+    async fn a_close_is_answered(place: Place) {
+        let app = place.app().await;
+        let mut socket = Socket::open(&app.url, None).await;
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        socket.send_raw(Message::Close(Some(frame))).await;
+        assert_eq!(socket.next().await, SocketMessage::Closed(1000));
+    }
+
     async fn each_breach_has_its_close_code(place: Place) {
         let mut place = place;
         place.set("ACCOUNTS__HTTP__INIT_TIMEOUT_SECONDS", 1);
