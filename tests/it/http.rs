@@ -135,7 +135,7 @@ on_both_stacks! {
         // As text: what has read it as JSON has forgotten the order.
         let text = async |query: &str, token: Option<&str>| {
             let request = http.post(format!("{}/graphql", app.url)).json(&json!({ "query": query }));
-            let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+            let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
             request.send().await.unwrap().text().await.unwrap()
         };
         let ordered = text("{ b: platforms { key id } a: platform(key: \"whatsapp\") { displayName key } }", None).await;

@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     apollo: Option<PathBuf>,
     /// How often each gateway is asked over many connections
-    #[arg(long, default_value_t = 10_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(100..=1_000_000))]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1_000..=1_000_000))]
     requests: usize,
     /// Keep-alive connections, each with one request at a time
     #[arg(long, default_value_t = 50, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
@@ -178,9 +178,19 @@ async fn start(ground: &Ground<'_>) -> anyhow::Result<(Vec<Entry>, Vec<u8>)> {
 
 /// What one request takes of the subgraphs when nothing else goes on.
 async fn calls_of_one(subgraphs: &Process, entry: &Entry) -> anyhow::Result<Calls> {
+    // Slowly, so that what goes on at the same time is seen to.
+    set_pace(subgraphs, 30).await?;
     calls(subgraphs).await?;
     drive::fetch(entry.contender.target()).await?;
+    set_pace(subgraphs, 0).await?;
     calls(subgraphs).await
+}
+
+async fn set_pace(subgraphs: &Process, milliseconds: u64) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let pace = serde_json::json!({ "milliseconds": milliseconds });
+    http.put(format!("http://{}/pace", subgraphs.address)).json(&pace).send().await?.error_for_status()?;
+    Ok(())
 }
 
 async fn calls(subgraphs: &Process) -> anyhow::Result<Calls> {

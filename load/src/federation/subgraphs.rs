@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use async_graphql::Request;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -42,14 +43,28 @@ struct Shared {
     answers: Mutex<HashMap<(String, Bytes), Bytes>>,
     /// When each began and ended.
     calls: Mutex<Vec<(Instant, Instant)>>,
+    /// Milliseconds that each answer is held back.
+    pace: AtomicU64,
+}
+
+/// How the subgraphs answer from now on.
+#[derive(Deserialize)]
+pub struct Pace {
+    milliseconds: u64,
 }
 
 /// Serves until the process is ended by a signal; there is nothing to drain.
 pub async fn serve(options: Options) -> anyhow::Result<()> {
-    let shared = Shared { store: Store::new(), answers: Mutex::default(), calls: Mutex::default() };
+    let shared = Shared {
+        store: Store::new(),
+        answers: Mutex::default(),
+        calls: Mutex::default(),
+        pace: AtomicU64::new(0),
+    };
     let router = Router::new()
         .route("/live", get(|| async {}))
         .route("/calls", get(calls))
+        .route("/pace", put(pace))
         .route("/{name}", post(answer))
         .with_state(Arc::new(shared));
     let listener = TcpListener::bind(options.listen)
@@ -83,8 +98,15 @@ async fn answer(State(shared): State<Arc<Shared>>, Path(name): Path<String>, bod
             answer
         }
     };
+    if let milliseconds @ 1.. = shared.pace.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
     shared.calls.lock().unwrap_or_else(PoisonError::into_inner).push((began, Instant::now()));
     ([(header::CONTENT_TYPE, "application/json")], answer).into_response()
+}
+
+async fn pace(State(shared): State<Arc<Shared>>, Json(pace): Json<Pace>) {
+    shared.pace.store(pace.milliseconds, Ordering::Relaxed);
 }
 
 async fn calls(State(shared): State<Arc<Shared>>) -> Json<Calls> {
@@ -113,8 +135,6 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
