@@ -22,6 +22,8 @@ const ACCEPTS: HeaderValue =
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A connection that was idle for so long is closed.
 const IDLE: Duration = Duration::from_secs(30);
+/// Bytes that a connection reads at once, at most, and keeps room for while it is idle.
+const BUFFER: usize = 64 * 1024;
 /// Between two tries; each pause is drawn from up to twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -52,6 +54,7 @@ impl SubgraphClient {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
+            .http1_max_buf_size(BUFFER)
             .http2_only(settings.http2)
             .build(connector);
         let circuit = (settings.circuit_percent > 0).then(|| {

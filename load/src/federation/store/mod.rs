@@ -14,26 +14,7 @@ use async_graphql::{EmptyMutation, EmptySubscription, ObjectType, Schema};
 pub const SUPERGRAPH: &str = include_str!("../../../../tests/federation/store.graphql");
 
 /// What the run asks: users → reviews → product → reviews → author → reviews → product.
-pub const HEAVY: &str = "\
-query Heavy {
-  users {
-    ...User
-    reviews {
-      ...Review
-      product {
-        ...Product
-        reviews { ...Review author { ...User reviews { ...Review product { ...Product } } } }
-      }
-    }
-  }
-  topProducts {
-    ...Product
-    reviews { ...Review author { ...User reviews { ...Review product { ...Product } } } }
-  }
-}
-fragment User on User { id username name }
-fragment Review on Review { id body }
-fragment Product on Product { inStock name price shippingEstimate upc weight }";
+pub const HEAVY: &str = include_str!("heavy.graphql");
 
 pub const NAMES: [&str; 4] = ["accounts", "inventory", "products", "reviews"];
 
