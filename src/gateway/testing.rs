@@ -22,7 +22,7 @@ use super::plan::projection::Selection;
 use super::plan::shape::{Fetched, Making, Shape};
 use super::supergraph::Supergraph;
 
-const ZOO: &str = r#"
+pub const ZOO: &str = r#"
 schema @link(url: "https://specs.apollo.dev/link/v1.0") @link(url: "https://specs.apollo.dev/join/v0.3", for: EXECUTION)
   @link(url: "https://specs.apollo.dev/inaccessible/v0.2", for: SECURITY) { query: Query }
 directive @join__enumValue(graph: join__Graph!) repeatable on ENUM_VALUE

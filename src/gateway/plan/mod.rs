@@ -23,7 +23,7 @@ use super::execute::errors::GraphqlError;
 use super::supergraph::Supergraph;
 use layout::Layout;
 use normal::Normal;
-use plannable::plannable;
+use plannable::Plannable;
 use projection::Selection;
 use steps::{Step, StepId, Stepping, Target};
 
@@ -82,7 +82,8 @@ pub fn make(
             Some(OperationKind::Subscription) => schema.subscription,
             None | Some(OperationKind::Query) => schema.query,
         };
-        let selection_set = plannable(schema, root, &downstream);
+        let plannable = Plannable { schema, cancellation };
+        let selection_set = plannable.set(root, &downstream).map_err(|_| Refusal::timed_out())?;
         let asked = OperationDefinition { selection_set, ..operation.clone() };
         let planned = supergraph.planner.plan_from_normalized_operation(&asked, overrides, cancellation);
         planned.map_err(|error| match cancellation.bail_if_cancelled() {

@@ -102,7 +102,9 @@ impl Planners {
     ) -> Outcome {
         *how = Planned::Refused;
         let (of, asked, selections) = (supergraph.clone(), question.clone(), self.selections);
-        let read = move |_: &_| normalize(&of, (&asked.operation, asked.name.as_deref()), selections);
+        let read = move |cancellation: &_| {
+            normalize(&of, (&asked.operation, asked.name.as_deref()), selections, cancellation)
+        };
         let normal = self.ask(read).await?;
         let Question { supergraph: id, overrides, .. } = question.clone();
         let operation = Operation { supergraph: id, digest: normal.digest, overrides };
@@ -313,7 +315,7 @@ mod tests {
     #[test]
     fn a_plan_whose_time_is_over_is_given_up() {
         let shop = Supergraph::parse(SHOP).unwrap();
-        let normal = normalize(&shop, ("{ me { id } }", None), 100).unwrap();
+        let normal = normalize(&shop, ("{ me { id } }", None), 100, &CancellationToken::new()).unwrap();
         let over = CancellationToken::with_timeout(Duration::ZERO);
         let Err(refusal) = make(&shop, normal, Overrides::default().context(), &over) else {
             panic!("a plan in no time")
