@@ -1,6 +1,7 @@
 //! Plans: how an operation is answered over the subgraphs, prepared for execution once and executed often.
 
 pub mod input;
+mod introspected;
 pub mod layout;
 pub mod normal;
 mod plannable;
@@ -21,6 +22,7 @@ use hive_router_query_planner::utils::cancellation::CancellationToken;
 
 use super::execute::errors::GraphqlError;
 use super::supergraph::Supergraph;
+use introspected::introspects;
 use layout::Layout;
 use normal::Normal;
 use plannable::Plannable;
@@ -154,14 +156,6 @@ fn prepare(
     let variables = operation.variable_definitions.unwrap_or_default();
     let bytes = steps.iter().map(|step| step.head.len()).sum();
     Ok(Plan { kind, variables, steps, after, layout, selection, introspects, tree, bytes })
-}
-
-fn introspects(set: &SelectionSet) -> bool {
-    set.items.iter().any(|item| match item {
-        SelectionItem::Field(field) => matches!(field.name.as_str(), "__schema" | "__type"),
-        SelectionItem::InlineFragment(fragment) => introspects(&fragment.selections),
-        SelectionItem::FragmentSpread(_) => false,
-    })
 }
 
 fn unplanned(error: &PlannerError) -> Refusal {

@@ -12,6 +12,7 @@ use hive_router_query_planner::utils::parsing::safe_parse_operation;
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
+use super::introspected::require_depth;
 use super::size::require_size;
 use crate::gateway::execute::errors::{GraphqlError, Location, at_most};
 use crate::gateway::supergraph::Supergraph;
@@ -58,6 +59,7 @@ pub fn normalize(
     in_time()?;
     let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
         .map_err(|error| unnormalized(&error))?;
+    require_depth(&normalized.operation.selection_set)?;
     // What it is called is in no plan.
     let operation = OperationDefinition { name: None, ..normalized.operation };
     let digest = digest(&operation).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
