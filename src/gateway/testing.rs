@@ -133,8 +133,8 @@ impl Bench {
         let buffer = self.data.add(bytes.clone());
         let mut reader =
             Reader { data: &mut self.data, layout: &self.layout, schema: &self.zoo.schema, buffer };
-        let mut json = sonic_rs::Deserializer::from_slice(&bytes);
-        ReadObject { reader: &mut reader, shape, into }.deserialize(&mut json).unwrap()
+        let mut text = sonic_rs::Deserializer::from_str(json);
+        ReadObject { reader: &mut reader, shape, into }.deserialize(&mut text).unwrap()
     }
 
     /// The answer to `operation`: its data as it is written, and the errors.

@@ -30,6 +30,16 @@ async fn s40_what_an_ill_subgraph_does_not_bring_is_null() {
         (Health::Garbage("[1]"), "SUBGRAPH_MALFORMED_RESPONSE"),
         (Health::Garbage("{\"data\": {\"_entities\": 7}}"), "SUBGRAPH_MALFORMED_RESPONSE"),
         (Health::Garbage("{\"data\": {\"_entities\": ["), "SUBGRAPH_MALFORMED_RESPONSE"),
+        // No UTF-8, in a value, in a key and in what nobody asked for.
+        (
+            Health::Bytes(b"{\"data\":{\"_entities\":[{\"inStock\":\"\xff\"}]}}"),
+            "SUBGRAPH_MALFORMED_RESPONSE",
+        ),
+        (Health::Bytes(b"{\"data\":{\"_entities\":[{\"\xc3\":true}]}}"), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (
+            Health::Bytes(b"{\"data\":{\"_entities\":[]},\"more\":\"\xed\xa0\x80\"}"),
+            "SUBGRAPH_MALFORMED_RESPONSE",
+        ),
         (Health::Cut, "SUBGRAPH_UNREACHABLE"),
         (Health::Huge(10_000), "SUBGRAPH_RESPONSE_TOO_LARGE"),
     ] {
