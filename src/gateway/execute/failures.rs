@@ -27,6 +27,15 @@ impl Errors {
         }
     }
 
+    /// Adds an error that is told whatever else is.
+    pub fn push_first(&mut self, error: GraphqlError) {
+        if self.is_full() {
+            self.list.pop();
+            self.left_out += 1;
+        }
+        self.list.insert(0, error);
+    }
+
     /// Whether no more errors are told.
     pub fn is_full(&self) -> bool {
         self.list.len() >= self.most
@@ -138,6 +147,12 @@ mod tests {
         assert!(errors.cover(&path(json!(["a"]))));
         let list = errors.into_list();
         assert_eq!((list.len(), &list[2].extensions["leftOut"]), (3, &json!(12)));
+        let mut full = Errors::new(1);
+        full.push(error(None));
+        full.push_first(GraphqlError::new("FIRST", "m"));
+        let list = full.into_list();
+        assert_eq!((list.len(), &list[0].extensions["code"]), (2, &json!("FIRST")));
+        assert_eq!(list[1].extensions["leftOut"], 1);
         let mut all = Errors::new(2);
         all.push(error(None));
         all.push(error(None));

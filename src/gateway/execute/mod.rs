@@ -12,6 +12,8 @@ pub mod represent;
 pub mod told;
 mod walk;
 
+use std::collections::HashSet;
+
 use axum::body::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::de::DeserializeSeed;
@@ -47,6 +49,15 @@ pub struct Execution<'a> {
     missing: Vec<usize>,
 }
 
+/// How large an answer to a client may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Errors that are told.
+    pub errors: usize,
+    /// Bytes of its data.
+    pub answer_bytes: usize,
+}
+
 /// What a fetch comes back with, and what was sent by it.
 type Fetched = (StepId, Vec<Representations>, Result<Bytes, Failure>);
 
@@ -60,7 +71,7 @@ pub async fn execute(
     let mut data = Data::default();
     let root = data.object(plan.layout.width(Layout::ROOT));
     let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
-    let errors = Errors::new(subgraphs.most_errors());
+    let errors = Errors::new(subgraphs.limits().errors);
     let mut execution = Execution { supergraph, plan, variables, subgraphs, data, root, errors, missing };
     execution.run().await;
     execution.finish()
@@ -173,7 +184,7 @@ impl<'a> Execution<'a> {
         };
         let reader = &mut reader;
         let mut json = sonic_rs::Deserializer::from_str(text);
-        let errors = ReadErrors { most: self.subgraphs.most_errors() };
+        let errors = ReadErrors { most: self.subgraphs.limits().errors };
         let read = match &step.target {
             Target::Root { shape, .. } => {
                 let data = ReadRoot { reader, shape, objects };
@@ -227,8 +238,12 @@ impl<'a> Execution<'a> {
                 };
                 let Some(list) = lists.iter().position(|list| *list.key == **key) else { return Vec::new() };
                 let places = lists[list].places.iter().enumerate().flat_map(|(place, within)| {
-                    let targets: Vec<Object> = sent[list].targets(place, *number).collect();
-                    places_of(view, self.root, &within.at, |object| targets.contains(&object))
+                    let targets: HashSet<Object> = sent[list].targets(place, *number).collect();
+                    // Nobody has asked for one of that number here.
+                    let path = (!targets.is_empty()).then_some(&within.at);
+                    let places =
+                        path.map(|path| places_of(view, self.root, path, |object| targets.contains(&object)));
+                    places.unwrap_or_default()
                 });
                 below(places.collect(), rest)
             }
@@ -270,7 +285,7 @@ impl<'a> Execution<'a> {
             (&self.supergraph.schema, &self.supergraph.introspection),
             (&self.plan.layout, &self.data),
             self.variables,
-            &mut self.errors,
+            (&mut self.errors, self.subgraphs.limits().answer_bytes),
         );
         projector.root(&self.plan.selection, self.root);
         let data = projector.out;

@@ -61,8 +61,8 @@ impl Condition {
 pub enum FieldKind {
     /// `__typename`.
     Typename,
-    /// `__schema` and `__type`, answered from the schema itself.
-    Introspection(FieldSelection),
+    /// `__schema` and `__type`, answered from the schema itself: all that is selected of it, each under its condition.
+    Introspection(Vec<(FieldSelection, Condition)>),
     Leaf {
         wrapping: Wrapping,
         leaf: Leaf,
@@ -133,7 +133,7 @@ impl Selection {
         let written = format!("{}:", serde_json::to_string(key).ok()?).into();
         let kind = match name.as_str() {
             "__typename" => FieldKind::Typename,
-            "__schema" | "__type" => FieldKind::Introspection(selected.into_iter().next()?.0),
+            "__schema" | "__type" => FieldKind::Introspection(selected),
             name => {
                 let field = schema.field(ty, name)?;
                 let (wrapping, named) = (field.wrapping.clone(), field.named);

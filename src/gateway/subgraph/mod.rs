@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, Uri};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 
+use super::execute::Limits;
 use super::metrics::Metrics;
 use super::plan::steps::Step;
 use super::settings::Gateway;
@@ -31,7 +32,7 @@ pub struct Calls {
     ids: Ids,
     metrics: Arc<Metrics>,
     show_names: bool,
-    most_errors: usize,
+    limits: Limits,
 }
 
 struct Subgraph {
@@ -67,8 +68,8 @@ impl Calls {
             Ok((name.clone(), Arc::new(subgraph)))
         });
         let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
-        let (show_names, most_errors) = (settings.show_subgraph_names, settings.max_errors);
-        Ok(Self { subgraphs, ids, metrics, show_names, most_errors })
+        let limits = Limits { errors: settings.max_errors, answer_bytes: settings.answer_bytes };
+        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names, limits })
     }
 }
 
@@ -115,9 +116,8 @@ impl<'a> Subgraphs<'a> {
         })
     }
 
-    /// How many errors one answer tells.
-    pub fn most_errors(&self) -> usize {
-        self.calls.most_errors
+    pub fn limits(&self) -> Limits {
+        self.calls.limits
     }
 
     pub fn shown_name<'n>(&self, name: &'n str) -> Option<&'n str> {

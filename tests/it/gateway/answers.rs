@@ -259,3 +259,16 @@ async fn headers_go_on_as_the_rules_say() {
     assert!(traces.iter().all(|own| own.starts_with(&trace[..36]) && own != trace), "{traces:?}");
     assert_ne!(traces[0], traces[1]);
 }
+
+/// An answer that would be larger than the configuration allows is none.
+#[tokio::test]
+async fn an_answer_is_not_larger_than_it_may_be() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[("ANSWER_BYTES", "150")]).await;
+    data(&gateway.query("{ users { name } }").await);
+    for query in ["{ latest { id author { name reviews { id body } } } }", "{ __schema { types { name } } }"]
+    {
+        let answer = gateway.query(query).await;
+        assert_eq!((code(&answer), &answer["data"]), ("ANSWER_TOO_LARGE", &Value::Null), "{query}");
+    }
+}
