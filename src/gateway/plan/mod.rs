@@ -7,6 +7,7 @@ pub mod normal;
 mod plannable;
 pub mod planners;
 pub mod projection;
+mod reserved;
 pub mod shape;
 pub mod size;
 pub mod steps;
@@ -20,6 +21,8 @@ use hive_router_query_planner::planner::plan_nodes::QueryPlan;
 use hive_router_query_planner::state::supergraph_state::OperationKind;
 use hive_router_query_planner::utils::cancellation::CancellationToken;
 
+use serde_json::{Map, Value};
+
 use super::execute::errors::GraphqlError;
 use super::supergraph::Supergraph;
 use introspected::introspects;
@@ -32,7 +35,10 @@ use steps::{Step, StepId, Stepping, Target};
 /// An operation that can be executed any number of times.
 pub struct Plan {
     pub kind: Kind,
+    /// As the client has defined them.
     pub variables: Vec<VariableDefinition>,
+    /// What the client's `$representations` is called here.
+    representations: Option<String>,
     pub steps: Vec<Step>,
     /// For each step those that wait for it.
     pub after: Vec<Vec<StepId>>,
@@ -73,7 +79,9 @@ pub fn make(
     overrides: PlannerOverrideContext,
     cancellation: &CancellationToken,
 ) -> Result<Plan, Refusal> {
-    let operation = normal.operation;
+    let mut operation = normal.operation;
+    let variables = operation.variable_definitions.clone().unwrap_or_default();
+    let representations = reserved::rename(&mut operation);
     let downstream = downstream(&operation.selection_set);
     let tree = if downstream.items.is_empty() {
         QueryPlan { kind: "QueryPlan", node: None }
@@ -94,7 +102,19 @@ pub fn make(
             Ok(()) => unplanned(&error),
         })?
     };
-    prepare(supergraph, operation, tree)
+    Ok(Plan { variables, representations, ..prepare(supergraph, operation, tree)? })
+}
+
+impl Plan {
+    /// The variables of a request, as this plan calls them.
+    pub fn own_names(&self, mut variables: Map<String, Value>) -> Map<String, Value> {
+        if let Some(name) = &self.representations
+            && let Some(value) = variables.remove(reserved::REPRESENTATIONS)
+        {
+            variables.insert(name.clone(), value);
+        }
+        variables
+    }
 }
 
 /// What is left of a root selection for the subgraphs: not what the schema itself answers.
@@ -153,9 +173,9 @@ fn prepare(
     }
     let introspects = introspects(&operation.selection_set);
     let selection = Selection::root(schema, root, operation.selection_set);
-    let variables = operation.variable_definitions.unwrap_or_default();
     let bytes = steps.iter().map(|step| step.head.len()).sum();
-    Ok(Plan { kind, variables, steps, after, layout, selection, introspects, tree, bytes })
+    let (variables, representations) = (Vec::new(), None);
+    Ok(Plan { kind, variables, representations, steps, after, layout, selection, introspects, tree, bytes })
 }
 
 fn unplanned(error: &PlannerError) -> Refusal {

@@ -16,6 +16,7 @@ use futures_util::future::Either;
 
 use super::execute::Limits;
 use super::metrics::Metrics;
+use super::plan::Kind;
 use super::plan::steps::Step;
 use super::settings::Gateway;
 use crate::ids::Ids;
@@ -79,12 +80,15 @@ pub struct Subgraphs<'a> {
     /// The client's.
     headers: &'a HeaderMap,
     trace: Trace,
+    /// Calls that began before a mutation do not know of it, so nothing that completes one joins them.
+    shares: bool,
 }
 
 impl<'a> Subgraphs<'a> {
-    pub fn new(calls: &'a Calls, headers: &'a HeaderMap) -> Self {
+    /// For an operation of this kind.
+    pub fn new(calls: &'a Calls, headers: &'a HeaderMap, kind: Kind) -> Self {
         let trace = Trace::of(headers, u128::from_be_bytes(calls.ids.bytes()));
-        Self { calls, headers, trace }
+        Self { calls, headers, trace, shares: kind == Kind::Query }
     }
 
     /// Calls the subgraph of a step.
@@ -100,9 +104,10 @@ impl<'a> Subgraphs<'a> {
         let mut sent = headers.clone();
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
         let (metrics, is_mutation, body) = (self.calls.metrics.clone(), step.is_mutation, Bytes::from(body));
+        let shares = self.shares;
         Either::Right(async move {
             let began = std::time::Instant::now();
-            let outcome = match subgraph.flights.clone().filter(|_| !is_mutation) {
+            let outcome = match subgraph.flights.clone().filter(|_| shares) {
                 Some(flights) => {
                     let call = Call { body: body.clone(), headers: told_apart(&headers) };
                     let own = subgraph.clone();
