@@ -51,9 +51,8 @@ impl Errors {
         self.covers_all = self.left_out > 0;
     }
 
-    /// Adds the error of a fetch that has brought nothing, for what is below `keys`.
-    pub fn fail(&mut self, error: GraphqlError, keys: Vec<Box<str>>) {
-        self.push(error);
+    /// A fetch that has failed, and whose error is told, would have brought what is below `keys`.
+    pub fn cover_below(&mut self, keys: Vec<Box<str>>) {
         self.failed.push(keys);
     }
 
@@ -122,7 +121,8 @@ mod tests {
     #[test]
     fn a_failed_fetch_covers_every_item() {
         let mut errors = Errors::new(9);
-        errors.fail(error(Some(json!(["list", 0]))), vec!["list".into(), "b".into()]);
+        errors.push(error(Some(json!(["list", 0]))));
+        errors.cover_below(vec!["list".into(), "b".into()]);
         for (null, is_covered) in [
             (json!(["list", 7, "b"]), true),
             (json!(["list", 7, 2, "b", "c"]), true),

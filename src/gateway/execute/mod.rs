@@ -6,13 +6,12 @@ pub mod data;
 pub mod entities;
 pub mod errors;
 pub mod failures;
+mod placing;
 pub mod project;
 pub mod read;
 pub mod represent;
 pub mod told;
 mod walk;
-
-use std::collections::HashSet;
 
 use axum::body::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -21,18 +20,17 @@ use serde_json::{Map, Value as Json};
 
 use data::{Data, Object};
 use entities::ReadEntities;
-use errors::{GraphqlError, PathSegment};
+use errors::GraphqlError;
 use failures::Errors;
 use project::Projector;
 use read::{Had, ReadAnswer, ReadRoot, Reader};
 use represent::{Representations, Writer};
-use told::{ReadErrors, Told};
-use walk::{objects_at, places_of};
+use told::ReadErrors;
+use walk::objects_at;
 
 use super::plan::Plan;
 use super::plan::layout::Layout;
-use super::plan::shape::Shape;
-use super::plan::steps::{Entities, Path, Step, StepId, Target};
+use super::plan::steps::{Entities, Step, StepId, Target};
 use super::subgraph::{Failure, Subgraphs};
 use super::supergraph::Supergraph;
 
@@ -164,7 +162,7 @@ impl<'a> Execution<'a> {
         let step = &self.plan.steps[id];
         let taken = answer.and_then(|bytes| self.read(step, &sent, bytes));
         if let Err(failure) = taken {
-            self.fail(step, &failure);
+            self.fail(step, failure);
         }
     }
 
@@ -202,81 +200,6 @@ impl<'a> Execution<'a> {
         }
         self.take_errors(step, sent, errors.unwrap_or_default());
         Ok(())
-    }
-
-    /// Puts the errors of a subgraph to where they belong in the client's answer.
-    fn take_errors(&mut self, step: &Step, sent: &[Representations], told: Told) {
-        self.errors.leave_out(told.more);
-        for mut error in told.errors {
-            if self.errors.is_full() {
-                self.errors.leave_out(1);
-                continue;
-            }
-            let paths = error.path.take().map(|path| self.places(step, sent, path)).unwrap_or_default();
-            let error = error.into_error(self.subgraphs.shown_name(&step.subgraph));
-            if paths.is_empty() {
-                self.errors.push(error);
-                continue;
-            }
-            for path in paths {
-                self.errors.push(error.clone().at(path));
-            }
-        }
-    }
-
-    /// The paths of the client's answer that a path of a subgraph's answer stands for.
-    fn places(&self, step: &Step, sent: &[Representations], path: Vec<PathSegment>) -> Vec<Vec<PathSegment>> {
-        let view = (&self.data, &self.plan.layout);
-        let below = |places: Vec<Vec<PathSegment>>, rest: &[PathSegment]| {
-            places.into_iter().map(|place| [&place, rest].concat()).collect()
-        };
-        match &step.target {
-            Target::Root { at, .. } => below(places_of(view, self.root, at, |_| true), &path),
-            Target::Entities(lists) => {
-                let [PathSegment::Key(key), PathSegment::Index(number), rest @ ..] = path.as_slice() else {
-                    return Vec::new();
-                };
-                let Some(list) = lists.iter().position(|list| *list.key == **key) else { return Vec::new() };
-                let places = lists[list].places.iter().enumerate().flat_map(|(place, within)| {
-                    let targets: HashSet<Object> = sent[list].targets(place, *number).collect();
-                    // Nobody has asked for one of that number here.
-                    let path = (!targets.is_empty()).then_some(&within.at);
-                    let places =
-                        path.map(|path| places_of(view, self.root, path, |object| targets.contains(&object)));
-                    places.unwrap_or_default()
-                });
-                below(places.collect(), rest)
-            }
-        }
-    }
-
-    /// Says that a step has brought nothing, at the first place that misses something by it.
-    fn fail(&mut self, step: &Step, failure: &Failure) {
-        let view = (&self.data, &self.plan.layout);
-        let error = failure.error(self.subgraphs.shown_name(&step.subgraph));
-        let mut tell = |at: &Path, shape: &Shape, is_root: bool| {
-            let first = places_of(view, self.root, at, |_| true).into_iter().next().unwrap_or_default();
-            let fields = shape.fields.iter().filter(|_| is_root);
-            let mut told = false;
-            for field in fields {
-                let path = [first.as_slice(), &[PathSegment::Key(field.key.clone())]].concat();
-                let keys = at.keys.iter().cloned().chain([field.key.clone()]).collect();
-                self.errors.fail(error.clone().at(path), keys);
-                told = true;
-            }
-            if !told {
-                self.errors.fail(error.clone().at(first), at.keys.clone());
-            }
-        };
-        match &step.target {
-            Target::Root { at, shape } => tell(at, shape, true),
-            Target::Entities(lists) => {
-                lists
-                    .iter()
-                    .flat_map(|list| &list.places)
-                    .for_each(|place| tell(&place.at, &place.shape, false));
-            }
-        }
     }
 
     fn finish(mut self) -> Executed {
