@@ -31,7 +31,7 @@ use walk::objects_at;
 use super::plan::Plan;
 use super::plan::layout::Layout;
 use super::plan::steps::{Entities, Step, StepId, Target};
-use super::subgraph::{Failure, Subgraphs};
+use super::subgraph::{Failure, Fetched, Subgraphs};
 use super::supergraph::Supergraph;
 
 /// One operation under way.
@@ -56,8 +56,13 @@ pub struct Limits {
     pub answer_bytes: usize,
 }
 
-/// What a fetch comes back with, and what was sent by it.
-type Fetched = (StepId, Vec<Representations>, Result<Bytes, Failure>);
+impl Limits {
+    /// How much is held for it: for each slot so many bytes of what may be answered. Little text can be many slots.
+    fn slots(self) -> usize {
+        const BYTES: usize = 8;
+        self.answer_bytes / BYTES
+    }
+}
 
 /// Executes a plan. Gives the body of the answer.
 pub async fn execute(
@@ -66,7 +71,7 @@ pub async fn execute(
     variables: &Map<String, Json>,
     subgraphs: &Subgraphs<'_>,
 ) -> Executed {
-    let mut data = Data::default();
+    let mut data = Data::within(subgraphs.limits().slots());
     let root = data.object(plan.layout.width(Layout::ROOT));
     let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
     let errors = Errors::new(subgraphs.limits().errors);
@@ -98,8 +103,8 @@ impl<'a> Execution<'a> {
                     None => self.done(id, &mut ready),
                 }
             }
-            let Some((id, sent, answer)) = running.next().await else { break };
-            self.take((id, sent, answer));
+            let Some((id, sent, fetched)) = running.next().await else { break };
+            self.take(id, &sent, &fetched);
             self.done(id, &mut ready);
         }
     }
@@ -158,9 +163,13 @@ impl<'a> Execution<'a> {
     }
 
     /// Merges what a step has brought.
-    fn take(&mut self, (id, sent, answer): Fetched) {
+    fn take(&mut self, id: StepId, sent: &[Representations], fetched: &Fetched) {
         let step = &self.plan.steps[id];
-        let taken = answer.and_then(|bytes| self.read(step, &sent, bytes));
+        let taken = match &fetched.outcome {
+            Ok(unread) => self.read(step, sent, unread.bytes.clone()),
+            Err(failure) => Err(*failure),
+        };
+        self.subgraphs.judge(step, fetched, taken);
         if let Err(failure) = taken {
             self.fail(step, failure);
         }
@@ -193,6 +202,9 @@ impl<'a> Execution<'a> {
                 ReadAnswer { data, errors }.deserialize(&mut json)
             }
         };
+        if self.data.is_full() {
+            return Err(Failure::TooLarge);
+        }
         let Had { data, errors } = read.map_err(|_| Failure::Malformed)?;
         json.end().map_err(|_| Failure::Malformed)?;
         if data.is_none() && errors.is_none() {
