@@ -192,7 +192,9 @@ impl<'a> Projector<'a> {
         if raw.first() != Some(&b'[') {
             return self.null(wrapping);
         }
-        if matches!(leaf, Leaf::Scalar(_)) && memchr::memmem::find(raw, b"null").is_none() {
+        // Any value is one of a scalar that nobody knows, so only nulls have to be looked for.
+        let is_free = leaf == Leaf::Scalar(Scalar::Custom) && matches!(**of, Wrapping::Named { .. });
+        if is_free && memchr::memmem::find(raw, b"null").is_none() {
             self.out.extend_from_slice(raw);
             return Ok(());
         }
@@ -224,7 +226,7 @@ impl<'a> Projector<'a> {
             Leaf::Scalar(Scalar::String) => first == b'"',
             Leaf::Scalar(Scalar::Id) => first == b'"' || is_number,
             Leaf::Scalar(Scalar::Int) => {
-                is_number && !raw.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+                is_number && std::str::from_utf8(raw).is_ok_and(|text| text.parse::<i32>().is_ok())
             }
             Leaf::Scalar(Scalar::Float) => is_number,
             Leaf::Scalar(Scalar::Boolean) => raw == b"true" || raw == b"false",
@@ -311,6 +313,11 @@ mod tests {
             ("int", "1.0", "null"),
             ("int", "1e3", "null"),
             ("int", "\"1\"", "null"),
+            ("int", "2147483647", "2147483647"),
+            ("int", "2147483648", "null"),
+            ("int", "-2147483648", "-2147483648"),
+            ("int", "-2147483649", "null"),
+            ("int", "99999999999", "null"),
             ("float", "1", "1"),
             ("float", "-1.5e3", "-1.5e3"),
             ("float", "\"1\"", "null"),
@@ -327,6 +334,10 @@ mod tests {
             ("sure", "[1,2]", "[1,2]"),
             ("sure", "7", "null"),
             ("sure", "[]", "[]"),
+            ("grid", "[[1],[]]", "[[1],[]]"),
+            ("grid", "[[1],2]", "[[1],null]"),
+            ("grid", "[{\"a\":1}]", "[null]"),
+            ("raw", "[1,{\"a\":null}]", "[1,{\"a\":null}]"),
             ("mood", "\"HAPPY\"", "\"HAPPY\""),
             ("mood", "\"SECRET\"", "null"),
             ("mood", "\"UNKNOWN\"", "null"),
@@ -369,6 +380,18 @@ mod tests {
             (
                 "{ box { sure } }",
                 r#"{"box":{"sure":[1,null]}}"#,
+                r#"{"box":{"sure":null}}"#,
+                r#"["box","sure",1]"#,
+            ),
+            (
+                "{ box { sure } }",
+                r#"{"box":{"sure":[1,"x",{"a":1}]}}"#,
+                r#"{"box":{"sure":null}}"#,
+                r#"["box","sure",1]"#,
+            ),
+            (
+                "{ box { sure } }",
+                r#"{"box":{"sure":[1,99999999999]}}"#,
                 r#"{"box":{"sure":null}}"#,
                 r#"["box","sure",1]"#,
             ),
