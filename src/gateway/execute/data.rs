@@ -81,14 +81,17 @@ impl Data {
         Self { buffers: Vec::new(), own: Vec::new(), slots: Vec::new(), items: Vec::new(), most }
     }
 
-    /// Whether no more may come.
+    /// Whether more has come than may.
     pub fn is_full(&self) -> bool {
-        !self.has_room(0)
+        self.slots.len() + self.items.len() > self.most
     }
 
-    /// Whether there is room for so many items.
-    pub fn has_room(&self, items: usize) -> bool {
-        self.slots.len() + self.items.len() + items <= self.most
+    /// Whether so many items that are about to come have room; if not, there is none for anything any more.
+    pub fn admit(&mut self, items: usize) -> bool {
+        if self.slots.len() + self.items.len() + items > self.most {
+            self.most = 0;
+        }
+        !self.is_full()
     }
 
     /// Takes an answer. Gives its number.

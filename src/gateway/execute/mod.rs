@@ -60,7 +60,8 @@ impl Limits {
     /// How much is held for it: for each slot so many bytes of what may be answered. Little text can be many slots.
     fn slots(self) -> usize {
         const BYTES: usize = 8;
-        self.answer_bytes / BYTES
+        const LEAST: usize = 100_000;
+        (self.answer_bytes / BYTES).max(LEAST)
     }
 }
 

@@ -156,7 +156,7 @@ impl<'de> Visitor<'de> for ReadComposite<'_, '_> {
             let item = ReadComposite { reader: &mut *self.reader, shape: self.shape, present: old };
             let Some(new) = items.next_element_seed(item)? else { break };
             read.push(if new == Value::Null && old != Value::Absent { old } else { new });
-            if !self.reader.data.has_room(read.len()) {
+            if !self.reader.data.admit(read.len()) {
                 return Err(full());
             }
         }
@@ -378,6 +378,7 @@ mod tests {
             let read = ReadObject { reader: &mut reader, shape: &shape, into: Some(bench.root) };
             let read = read.deserialize(&mut sonic_rs::Deserializer::from_str(&text));
             assert_eq!(read.is_ok(), fits == 100, "{fits} of {brought}");
+            assert_eq!(bench.data.is_full(), fits != 100, "{fits} of {brought}");
             assert!(bench.data.extent() < 5000 + 20, "{} slots", bench.data.extent());
         }
     }
