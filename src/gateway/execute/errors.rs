@@ -56,6 +56,14 @@ impl GraphqlError {
     }
 }
 
+/// Cuts a message that has more than so many bytes.
+pub fn cut(message: &mut String, most: usize) {
+    if message.len() > most {
+        message.truncate(message.floor_char_boundary(most));
+        message.push('…');
+    }
+}
+
 /// So many errors and no more, and behind them, if there are more, how many.
 pub fn at_most(most: usize, errors: impl IntoIterator<Item = GraphqlError>) -> Vec<GraphqlError> {
     let (mut told, mut left_out) = (Vec::new(), 0);

@@ -12,6 +12,8 @@ pub mod shape;
 pub mod size;
 pub mod steps;
 
+use std::time::Duration;
+
 use hive_router_query_planner::ast::operation::{OperationDefinition, VariableDefinition};
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::SelectionSet;
@@ -23,7 +25,7 @@ use hive_router_query_planner::utils::cancellation::CancellationToken;
 
 use serde_json::{Map, Value};
 
-use super::execute::errors::GraphqlError;
+use super::execute::errors::{GraphqlError, cut};
 use super::supergraph::Supergraph;
 use introspected::introspects;
 use layout::Layout;
@@ -64,8 +66,35 @@ pub enum Kind {
 pub struct Refusal(pub Vec<GraphqlError>);
 
 impl Refusal {
+    /// Bytes of a message. Names are repeated in it, which may be as long as whole documents.
+    const LONGEST: usize = 1000;
+
     fn new(code: &str, message: impl Into<String>) -> Self {
-        Self(vec![GraphqlError::new(code, message)])
+        Self::of(vec![GraphqlError::new(code, message)])
+    }
+
+    fn of(mut errors: Vec<GraphqlError>) -> Self {
+        errors.iter_mut().for_each(|error| cut(&mut error.message, Self::LONGEST));
+        Self(errors)
+    }
+
+    /// How large it is, next to others.
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|error| size_of_val(error) + error.message.len()).sum()
+    }
+
+    /// How long it is believed; absent for ever.
+    fn holds_for(&self) -> Option<Duration> {
+        // Who was refused and asks again at once is not planned for again; who comes later may find more time.
+        const TIMED_OUT: Duration = Duration::from_secs(5);
+        if self.is_passing() {
+            return Some(Duration::ZERO);
+        }
+        self.has_code(Self::TIMED_OUT).then_some(TIMED_OUT)
+    }
+
+    fn has_code(&self, code: &str) -> bool {
+        self.0.iter().any(|error| error.extensions.get("code").is_some_and(|own| own == code))
     }
 }
 
@@ -185,8 +214,11 @@ fn unplanned(error: &PlannerError) -> Refusal {
 }
 
 impl Refusal {
+    const TIMED_OUT: &str = "QUERY_PLANNING_TIMEOUT";
+    const OVERLOADED: &str = "SERVICE_UNAVAILABLE";
+
     pub fn timed_out() -> Self {
-        Self::new("QUERY_PLANNING_TIMEOUT", "The operation takes too long to plan; ask for less at once.")
+        Self::new(Self::TIMED_OUT, "The operation takes too long to plan; ask for less at once.")
     }
 
     pub fn panicked() -> Self {
@@ -195,12 +227,10 @@ impl Refusal {
 
     /// Whether the same operation may fare better another time.
     pub fn is_passing(&self) -> bool {
-        self.0
-            .iter()
-            .any(|error| error.extensions.get("code").is_some_and(|code| code == "SERVICE_UNAVAILABLE"))
+        self.has_code(Self::OVERLOADED)
     }
 
     pub fn overloaded() -> Self {
-        Self::new("SERVICE_UNAVAILABLE", "Too many new operations at once; try again in a moment.")
+        Self::new(Self::OVERLOADED, "Too many new operations at once; try again in a moment.")
     }
 }

@@ -54,7 +54,7 @@ pub fn normalize(
             let locations = locations.collect();
             GraphqlError { locations, ..GraphqlError::new("GRAPHQL_VALIDATION_FAILED", error.message) }
         });
-        return Err(Refusal(at_most(MOST_ERRORS, told)));
+        return Err(Refusal::of(at_most(MOST_ERRORS, told)));
     }
     in_time()?;
     let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
