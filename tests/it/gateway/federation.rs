@@ -148,10 +148,14 @@ impl Front {
 
     pub async fn answered_with(&self, query: &str, variables: &Value, calls: &[(&str, usize)]) -> Value {
         self.clear();
-        let mut answer = self.gateway.send(&json!({ "query": query, "variables": variables }), &[]).await;
+        let request = json!({ "query": query, "variables": variables });
+        let text = self.gateway.send_for_text(&request, &[]).await;
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
         assert!(answer.get("errors").is_none(), "{query}: {answer:#}");
-        let unfederated = self.federation.whole.answer(query, variables);
+        let (unfederated, orders) = self.federation.whole.answer_in_order(query, variables);
         assert_eq!(answer["data"], unfederated["data"], "{query}");
+        let wanted = orders.text(&unfederated["data"]);
+        assert_eq!(text, format!("{{\"data\":{wanted}}}"), "{query}: the order");
         assert_eq!(self.calls(), owned(calls), "{query}");
         answer["data"].take()
     }
