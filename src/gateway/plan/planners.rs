@@ -88,7 +88,11 @@ impl Planners {
         let mut how = Planned::Known;
         let outcome = match self.texts.get(&question).filter(Known::holds) {
             Some(known) => known.outcome,
-            None => shared(&self.texts, &question, self.plan_text(supergraph, &question, &mut how)).await,
+            // Apart, so that what has its plan does not carry the room for planning with it.
+            None => {
+                let making = self.plan_text(supergraph, &question, &mut how);
+                Box::pin(shared(&self.texts, &question, making)).await
+            }
         };
         self.metrics.planned(how);
         outcome
