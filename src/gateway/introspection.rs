@@ -10,6 +10,7 @@ use graphql_tools::parser::schema::{
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
 use hive_router_query_planner::ast::value::Value as Argument;
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::schema::name_of;
@@ -21,7 +22,12 @@ pub struct Introspection {
     document: Arc<Document<'static, Text>>,
     /// The definition of each type by its name.
     types: HashMap<String, usize>,
+    /// The object types of each interface.
+    implementing: HashMap<String, Vec<usize>>,
 }
+
+/// The answer has more bytes than it may.
+pub struct TooLarge;
 
 /// A thing in the schema that has fields.
 #[derive(Clone, Copy)]
@@ -50,26 +56,42 @@ impl Introspection {
                 Definition::TypeDefinition(definition) => Some((name_of(definition).to_owned(), number)),
                 _ => None,
             });
-        Self { types: named.collect(), document }
+        let types = named.collect();
+        let mut implementing = HashMap::<String, Vec<usize>>::new();
+        for (number, definition) in document.definitions.iter().enumerate() {
+            let Definition::TypeDefinition(TypeDefinition::Object(object)) = definition else { continue };
+            for interface in &object.implements_interfaces {
+                implementing.entry(interface.clone()).or_default().push(number);
+            }
+        }
+        Self { types, implementing, document }
     }
 
-    /// The answer to a `__schema` or a `__type` field.
-    pub fn answer(&self, field: &FieldSelection, variables: &Map<String, Value>) -> Value {
-        let asking = Asking { schema: self, variables };
-        match field.name.as_str() {
-            "__schema" => asking.select(Node::Schema, &field.selections),
+    /// Writes the answer to a `__schema` or a `__type` field, of which `fields` are all selections, as long as `out` has not
+    /// more than `most` bytes.
+    pub fn write(
+        &self,
+        fields: &[&FieldSelection],
+        variables: &Map<String, Value>,
+        (out, most): (&mut Vec<u8>, usize),
+    ) -> Result<(), TooLarge> {
+        let mut asking = Asking { schema: self, variables, out, most };
+        let node = fields.first().and_then(|field| match field.name.as_str() {
+            "__schema" => Some(Node::Schema),
             _ => match asking.argument(field, "name") {
-                Some(Value::String(name)) => match self.definition(&name) {
-                    Some(definition) => asking.select(Node::Definition(definition), &field.selections),
-                    None => Value::Null,
-                },
-                _ => Value::Null,
+                Some(Value::String(name)) => self.definition(&name).map(Node::Definition),
+                _ => None,
             },
-        }
+        });
+        asking.one(node, fields)
     }
 
     fn definition(&self, name: &str) -> Option<&TypeDefinition<'static, Text>> {
-        match self.document.definitions.get(*self.types.get(name)?) {
+        self.numbered(*self.types.get(name)?)
+    }
+
+    fn numbered(&self, number: usize) -> Option<&TypeDefinition<'static, Text>> {
+        match self.document.definitions.get(number) {
             Some(Definition::TypeDefinition(definition)) => Some(definition),
             _ => None,
         }
@@ -91,33 +113,62 @@ impl Introspection {
 }
 
 /// One introspection.
-struct Asking<'a> {
+struct Asking<'a, 'o> {
     schema: &'a Introspection,
     variables: &'a Map<String, Value>,
+    out: &'o mut Vec<u8>,
+    most: usize,
 }
 
-impl<'a> Asking<'a> {
-    fn select(&self, node: Node<'a>, set: &SelectionSet) -> Value {
-        let mut object = Map::new();
-        self.select_into(node, set, &mut object);
-        Value::Object(object)
+/// The fields of an object by their response keys.
+type Keys<'s> = IndexMap<&'s str, Vec<&'s FieldSelection>>;
+
+impl<'a> Asking<'a, '_> {
+    fn one(&mut self, node: Option<Node<'a>>, fields: &[&FieldSelection]) -> Result<(), TooLarge> {
+        match node {
+            Some(node) => self.object(node, fields),
+            None => {
+                self.out.extend_from_slice(b"null");
+                Ok(())
+            }
+        }
     }
 
-    fn select_into(&self, node: Node<'a>, set: &SelectionSet, object: &mut Map<String, Value>) {
+    /// What all of `fields` select of a thing.
+    fn object(&mut self, node: Node<'a>, fields: &[&FieldSelection]) -> Result<(), TooLarge> {
+        let mut keys = Keys::new();
+        fields.iter().for_each(|field| self.collect(&field.selections, &mut keys));
+        self.out.push(b'{');
+        for (number, (key, same)) in keys.iter().enumerate() {
+            if self.out.len() > self.most {
+                return Err(TooLarge);
+            }
+            if number > 0 {
+                self.out.push(b',');
+            }
+            self.value(&Value::from(*key));
+            self.out.push(b':');
+            self.field(node, same)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn value(&mut self, value: &Value) {
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut *self.out, value);
+    }
+
+    fn collect<'s>(&self, set: &'s SelectionSet, keys: &mut Keys<'s>) {
         for item in &set.items {
             match item {
                 SelectionItem::Field(field) if self.is_shown(&field.skip_if, &field.include_if) => {
-                    let value = self.field(node, field);
-                    let key = field.selection_identifier();
-                    match object.get_mut(key) {
-                        Some(present) => merge(present, value),
-                        None => drop(object.insert(key.to_owned(), value)),
-                    }
+                    keys.entry(field.selection_identifier()).or_default().push(field);
                 }
                 SelectionItem::InlineFragment(fragment)
                     if self.is_shown(&fragment.skip_if, &fragment.include_if) =>
                 {
-                    self.select_into(node, &fragment.selections, object);
+                    self.collect(&fragment.selections, keys);
                 }
                 _ => {}
             }
@@ -139,12 +190,33 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn field(&self, node: Node<'a>, field: &FieldSelection) -> Value {
+    /// A field that is selected by all of `same`.
+    fn field(&mut self, node: Node<'a>, same: &[&FieldSelection]) -> Result<(), TooLarge> {
+        let Some(field) = same.first() else { return Ok(()) };
+        match self.resolve(node, field) {
+            Resolved::Value(value) => self.value(&value),
+            Resolved::One(node) => self.one(node, same)?,
+            Resolved::Many(None) => self.value(&Value::Null),
+            Resolved::Many(Some(nodes)) => {
+                self.out.push(b'[');
+                for (number, node) in nodes.into_iter().enumerate() {
+                    if number > 0 {
+                        self.out.push(b',');
+                    }
+                    self.object(node, same)?;
+                }
+                self.out.push(b']');
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, node: Node<'a>, field: &FieldSelection) -> Resolved<'a> {
         if field.name == "__typename" {
-            return node.typename().into();
+            return Resolved::Value(node.typename().into());
         }
         let with_deprecated = self.argument(field, "includeDeprecated") == Some(Value::Bool(true));
-        let resolved = match node {
+        match node {
             Node::Schema => self.of_schema(&field.name),
             Node::Definition(definition) => self.of_definition(definition, &field.name, with_deprecated),
             Node::Type(ty) => self.of_type(ty, &field.name, with_deprecated),
@@ -178,13 +250,6 @@ impl<'a> Asking<'a> {
                 }
                 _ => Resolved::Value(Value::Null),
             },
-        };
-        match resolved {
-            Resolved::Value(value) => value,
-            Resolved::One(node) => node.map_or(Value::Null, |node| self.select(node, &field.selections)),
-            Resolved::Many(nodes) => nodes.map_or(Value::Null, |nodes| {
-                nodes.into_iter().map(|node| self.select(node, &field.selections)).collect()
-            }),
         }
     }
 
@@ -279,11 +344,8 @@ impl<'a> Asking<'a> {
     }
 
     fn implementing(&self, interface: &str) -> Vec<Node<'a>> {
-        let implements = |definition: &&TypeDefinition<'static, Text>| match definition {
-            TypeDefinition::Object(object) => object.implements_interfaces.iter().any(|own| own == interface),
-            _ => false,
-        };
-        self.schema.definitions().filter(implements).map(Node::Definition).collect()
+        let numbers = self.schema.implementing.get(interface).into_iter().flatten();
+        numbers.filter_map(|number| self.schema.numbered(*number)).map(Node::Definition).collect()
     }
 }
 
@@ -334,24 +396,6 @@ fn text_argument(directives: &[Directive<'static, Text>], directive: &str, argum
         SchemaValue::String(text) if name == argument => Some(text.clone()),
         _ => None,
     })
-}
-
-/// Puts together what two selections of one key have.
-fn merge(present: &mut Value, more: Value) {
-    match (present, more) {
-        (Value::Object(present), Value::Object(more)) => {
-            for (key, value) in more {
-                match present.get_mut(&key) {
-                    Some(present) => merge(present, value),
-                    None => drop(present.insert(key, value)),
-                }
-            }
-        }
-        (Value::Array(present), Value::Array(more)) => {
-            present.iter_mut().zip(more).for_each(|(present, more)| merge(present, more));
-        }
-        _ => {}
-    }
 }
 
 fn kind_of(definition: &TypeDefinition<'static, Text>) -> &'static str {

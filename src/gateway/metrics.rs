@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -102,8 +101,8 @@ impl Metrics {
     }
 
     /// Counts a call of a subgraph.
-    pub fn called(&self, subgraph: &str, outcome: &Result<Bytes, Failure>, took: Duration) {
-        let outcome = outcome.as_ref().map_or_else(|failure| failure.name(), |_| "answered");
+    pub fn called(&self, subgraph: &str, outcome: Result<(), Failure>, took: Duration) {
+        let outcome = outcome.map_or_else(Failure::name, |()| "answered");
         let subgraph = subgraph.to_owned();
         self.calls.get_or_create(&CallLabels { subgraph: subgraph.clone(), outcome }).inc();
         self.seconds.get_or_create(&OfSubgraph { subgraph }).observe(took.as_secs_f64());

@@ -232,7 +232,7 @@ impl Gateway {
         }
         let variables = match supergraph.inputs.coerce(&plan.variables, request.variables.unwrap_or_default())
         {
-            Ok(variables) => variables,
+            Ok(variables) => plan.own_names(variables),
             Err(errors) => return self.refuse(Outcome::Refused, &errors),
         };
         let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
@@ -278,7 +278,7 @@ struct Work {
 impl Work {
     async fn execute(self, headers: &HeaderMap) -> Answer {
         let Self { serving, plan, variables, shows_plan } = self;
-        let subgraphs = Subgraphs::new(&serving.calls, headers);
+        let subgraphs = Subgraphs::new(&serving.calls, headers, plan.kind);
         let executed = execute::execute(&serving.supergraph, &plan, &variables, &subgraphs).await;
         executed.into_answer(shows_plan.then_some(&*plan))
     }

@@ -19,6 +19,7 @@ pub struct Gateway {
     pub share_queries: bool,
     pub override_label_header: String,
     pub max_errors: usize,
+    pub answer_bytes: usize,
     pub plans: Plans,
     /// What holds for every subgraph that says nothing else.
     pub subgraph: Subgraph,
@@ -142,6 +143,7 @@ impl Gateway {
         ensure!(plans.milliseconds > 0, "gateway.plans.milliseconds is 0: nothing could be planned");
         ensure!(plans.selections > 0, "gateway.plans.selections is 0: nothing could be asked for");
         ensure!(self.max_errors > 0, "gateway.max_errors is 0: nobody would learn what is wrong");
+        ensure!(self.answer_bytes > 0, "gateway.answer_bytes is 0: nothing could be answered");
         ensure!(self.poll_seconds > 0, "gateway.poll_seconds is 0; give the seconds between two looks");
         for name in self.subgraphs.keys().map(Some).chain([None]) {
             let (settings, path) = match name {

@@ -22,7 +22,7 @@ use super::plan::projection::Selection;
 use super::plan::shape::{Fetched, Making, Shape};
 use super::supergraph::Supergraph;
 
-const ZOO: &str = r#"
+pub const ZOO: &str = r#"
 schema @link(url: "https://specs.apollo.dev/link/v1.0") @link(url: "https://specs.apollo.dev/join/v0.3", for: EXECUTION)
   @link(url: "https://specs.apollo.dev/inaccessible/v0.2", for: SECURITY) { query: Query }
 directive @join__enumValue(graph: join__Graph!) repeatable on ENUM_VALUE
@@ -51,7 +51,7 @@ type Dog implements Animal @join__implements(graph: A, interface: "Animal") @joi
 type Ghost implements Animal @join__implements(graph: A, interface: "Animal") @join__type(graph: A, key: "id")
   @inaccessible { id: ID! name: String friend: Animal }
 type Box @join__type(graph: A) {
-  id: ID text: String int: Int float: Float flag: Boolean raw: Json mood: Mood moods: [Mood] sure: [Int!] grid: [[Int!]]
+  id: ID boxes: [Box] text: String int: Int float: Float flag: Boolean raw: Json mood: Mood moods: [Mood] sure: [Int!] grid: [[Int!]]
   must: String! inner: Box strict: Box!
 }
 scalar Json @join__type(graph: A)
@@ -133,8 +133,8 @@ impl Bench {
         let buffer = self.data.add(bytes.clone());
         let mut reader =
             Reader { data: &mut self.data, layout: &self.layout, schema: &self.zoo.schema, buffer };
-        let mut json = sonic_rs::Deserializer::from_slice(&bytes);
-        ReadObject { reader: &mut reader, shape, into }.deserialize(&mut json).unwrap()
+        let mut text = sonic_rs::Deserializer::from_str(json);
+        ReadObject { reader: &mut reader, shape, into }.deserialize(&mut text).unwrap()
     }
 
     /// The answer to `operation`: its data as it is written, and the errors.
@@ -147,7 +147,17 @@ impl Bench {
         &self,
         operation: &str,
         variables: &Json,
-        mut errors: Errors,
+        errors: Errors,
+    ) -> (String, Vec<GraphqlError>) {
+        self.answer_within(operation, variables, (errors, usize::MAX))
+    }
+
+    /// The same with a limit of bytes.
+    pub fn answer_within(
+        &self,
+        operation: &str,
+        variables: &Json,
+        (mut errors, most): (Errors, usize),
     ) -> (String, Vec<GraphqlError>) {
         let schema = &self.zoo.schema;
         let set = document(operation).operation.selection_set;
@@ -155,7 +165,8 @@ impl Bench {
         let (none, view) = (Map::new(), (&self.layout, &self.data));
         let variables = variables.as_object().unwrap_or(&none);
         errors.close();
-        let mut projector = Projector::new((schema, &self.zoo.introspection), view, variables, &mut errors);
+        let types = (schema, &self.zoo.introspection);
+        let mut projector = Projector::new(types, view, variables, (&mut errors, most));
         projector.root(&selection, self.root);
         let written = String::from_utf8(projector.out).unwrap();
         (written.strip_prefix("{\"data\":").unwrap().to_owned(), errors.into_list())

@@ -57,16 +57,43 @@ pub enum Value {
 }
 
 /// All objects and lists of one request.
-#[derive(Default)]
 pub struct Data {
     buffers: Vec<Bytes>,
     /// Pieces that the reader could not leave where they were: strings with escapes.
     own: Vec<u8>,
     slots: Vec<Value>,
     items: Vec<Value>,
+    /// How many slots and items there may be.
+    most: usize,
+}
+
+impl Default for Data {
+    /// As much as can be numbered.
+    fn default() -> Self {
+        Self::within(usize::MAX)
+    }
 }
 
 impl Data {
+    /// With so many slots and items at most, give or take an object or a list.
+    pub fn within(most: usize) -> Self {
+        let most = most.min(u32::MAX as usize / 2);
+        Self { buffers: Vec::new(), own: Vec::new(), slots: Vec::new(), items: Vec::new(), most }
+    }
+
+    /// Whether more has come than may.
+    pub fn is_full(&self) -> bool {
+        self.slots.len() + self.items.len() > self.most
+    }
+
+    /// Whether so many items that are about to come have room; if not, there is none for anything any more.
+    pub fn admit(&mut self, items: usize) -> bool {
+        if self.slots.len() + self.items.len() + items > self.most {
+            self.most = 0;
+        }
+        !self.is_full()
+    }
+
     /// Takes an answer. Gives its number.
     pub fn add(&mut self, answer: Bytes) -> u32 {
         self.buffers.push(answer);
@@ -202,7 +229,8 @@ impl Data {
 
     /// Merges the slots of one object into another at the same position.
     pub fn merge_objects(&mut self, layout: &Layout, position: PositionId, into: Object, from: Object) {
-        if into == from {
+        // A copy for every place of a shared object is what grows fastest.
+        if into == from || self.is_full() {
             return;
         }
         for slot in layout.slots(position) {

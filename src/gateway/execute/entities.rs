@@ -193,7 +193,7 @@ mod tests {
             lists: std::slice::from_ref(list),
             sent: std::slice::from_ref(sent),
         };
-        entities.deserialize(&mut sonic_rs::Deserializer::from_slice(&bytes)).is_ok()
+        entities.deserialize(&mut sonic_rs::Deserializer::from_str(json)).is_ok()
     }
 
     /// Entities go to all that wait for them by their number; too few, too many, null and misfits hurt nobody else.

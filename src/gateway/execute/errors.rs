@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A step of a path: a response key or the number of an item.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PathSegment {
     Key(Box<str>),
@@ -53,6 +53,14 @@ impl GraphqlError {
     pub fn of_subgraph(mut self, name: &str) -> Self {
         self.extensions.insert("service".to_owned(), name.into());
         self
+    }
+}
+
+/// Cuts a message that has more than so many bytes.
+pub fn cut(message: &mut String, most: usize) {
+    if message.len() > most {
+        message.truncate(message.floor_char_boundary(most));
+        message.push('…');
     }
 }
 

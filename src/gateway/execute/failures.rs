@@ -27,6 +27,15 @@ impl Errors {
         }
     }
 
+    /// Adds an error that is told whatever else is.
+    pub fn push_first(&mut self, error: GraphqlError) {
+        if self.is_full() {
+            self.list.pop();
+            self.left_out += 1;
+        }
+        self.list.insert(0, error);
+    }
+
     /// Whether no more errors are told.
     pub fn is_full(&self) -> bool {
         self.list.len() >= self.most
@@ -42,9 +51,8 @@ impl Errors {
         self.covers_all = self.left_out > 0;
     }
 
-    /// Adds the error of a fetch that has brought nothing, for what is below `keys`.
-    pub fn fail(&mut self, error: GraphqlError, keys: Vec<Box<str>>) {
-        self.push(error);
+    /// A fetch that has failed, and whose error is told, would have brought what is below `keys`.
+    pub fn cover_below(&mut self, keys: Vec<Box<str>>) {
         self.failed.push(keys);
     }
 
@@ -113,7 +121,8 @@ mod tests {
     #[test]
     fn a_failed_fetch_covers_every_item() {
         let mut errors = Errors::new(9);
-        errors.fail(error(Some(json!(["list", 0]))), vec!["list".into(), "b".into()]);
+        errors.push(error(Some(json!(["list", 0]))));
+        errors.cover_below(vec!["list".into(), "b".into()]);
         for (null, is_covered) in [
             (json!(["list", 7, "b"]), true),
             (json!(["list", 7, 2, "b", "c"]), true),
@@ -138,6 +147,12 @@ mod tests {
         assert!(errors.cover(&path(json!(["a"]))));
         let list = errors.into_list();
         assert_eq!((list.len(), &list[2].extensions["leftOut"]), (3, &json!(12)));
+        let mut full = Errors::new(1);
+        full.push(error(None));
+        full.push_first(GraphqlError::new("FIRST", "m"));
+        let list = full.into_list();
+        assert_eq!((list.len(), &list[0].extensions["code"]), (2, &json!("FIRST")));
+        assert_eq!(list[1].extensions["leftOut"], 1);
         let mut all = Errors::new(2);
         all.push(error(None));
         all.push(error(None));

@@ -6,6 +6,7 @@ pub mod data;
 pub mod entities;
 pub mod errors;
 pub mod failures;
+mod placing;
 pub mod project;
 pub mod read;
 pub mod represent;
@@ -19,19 +20,18 @@ use serde_json::{Map, Value as Json};
 
 use data::{Data, Object};
 use entities::ReadEntities;
-use errors::{GraphqlError, PathSegment};
+use errors::GraphqlError;
 use failures::Errors;
 use project::Projector;
 use read::{Had, ReadAnswer, ReadRoot, Reader};
 use represent::{Representations, Writer};
-use told::{ReadErrors, Told};
-use walk::{objects_at, places_of};
+use told::ReadErrors;
+use walk::objects_at;
 
 use super::plan::Plan;
 use super::plan::layout::Layout;
-use super::plan::shape::Shape;
-use super::plan::steps::{Entities, Path, Step, StepId, Target};
-use super::subgraph::{Failure, Subgraphs};
+use super::plan::steps::{Entities, Step, StepId, Target};
+use super::subgraph::{Failure, Fetched, Subgraphs};
 use super::supergraph::Supergraph;
 
 /// One operation under way.
@@ -47,8 +47,23 @@ pub struct Execution<'a> {
     missing: Vec<usize>,
 }
 
-/// What a fetch comes back with, and what was sent by it.
-type Fetched = (StepId, Vec<Representations>, Result<Bytes, Failure>);
+/// How large an answer to a client may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Errors that are told.
+    pub errors: usize,
+    /// Bytes of its data.
+    pub answer_bytes: usize,
+}
+
+impl Limits {
+    /// How much is held for it: for each slot so many bytes of what may be answered. Little text can be many slots.
+    fn slots(self) -> usize {
+        const BYTES: usize = 8;
+        const LEAST: usize = 100_000;
+        (self.answer_bytes / BYTES).max(LEAST)
+    }
+}
 
 /// Executes a plan. Gives the body of the answer.
 pub async fn execute(
@@ -57,10 +72,10 @@ pub async fn execute(
     variables: &Map<String, Json>,
     subgraphs: &Subgraphs<'_>,
 ) -> Executed {
-    let mut data = Data::default();
+    let mut data = Data::within(subgraphs.limits().slots());
     let root = data.object(plan.layout.width(Layout::ROOT));
     let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
-    let errors = Errors::new(subgraphs.most_errors());
+    let errors = Errors::new(subgraphs.limits().errors);
     let mut execution = Execution { supergraph, plan, variables, subgraphs, data, root, errors, missing };
     execution.run().await;
     execution.finish()
@@ -89,8 +104,8 @@ impl<'a> Execution<'a> {
                     None => self.done(id, &mut ready),
                 }
             }
-            let Some((id, sent, answer)) = running.next().await else { break };
-            self.take((id, sent, answer));
+            let Some((id, sent, fetched)) = running.next().await else { break };
+            self.take(id, &sent, &fetched);
             self.done(id, &mut ready);
         }
     }
@@ -149,15 +164,21 @@ impl<'a> Execution<'a> {
     }
 
     /// Merges what a step has brought.
-    fn take(&mut self, (id, sent, answer): Fetched) {
+    fn take(&mut self, id: StepId, sent: &[Representations], fetched: &Fetched) {
         let step = &self.plan.steps[id];
-        let taken = answer.and_then(|bytes| self.read(step, &sent, bytes));
+        let taken = match &fetched.outcome {
+            Ok(unread) => self.read(step, sent, unread.bytes.clone()),
+            Err(failure) => Err(*failure),
+        };
+        self.subgraphs.judge(step, fetched, taken);
         if let Err(failure) = taken {
-            self.fail(step, &failure);
+            self.fail(step, failure);
         }
     }
 
     fn read(&mut self, step: &Step, sent: &[Representations], bytes: Bytes) -> Result<(), Failure> {
+        // The reader takes it for granted, and clients get the bytes as they came.
+        let text = simdutf8::basic::from_utf8(&bytes).map_err(|_| Failure::Malformed)?;
         let buffer = self.data.add(bytes.clone());
         let objects = match &step.target {
             Target::Root { at, .. } => objects_at(&self.data, self.root, at),
@@ -170,8 +191,8 @@ impl<'a> Execution<'a> {
             buffer,
         };
         let reader = &mut reader;
-        let mut json = sonic_rs::Deserializer::from_slice(&bytes);
-        let errors = ReadErrors { most: self.subgraphs.most_errors() };
+        let mut json = sonic_rs::Deserializer::from_str(text);
+        let errors = ReadErrors { most: self.subgraphs.limits().errors };
         let read = match &step.target {
             Target::Root { shape, .. } => {
                 let data = ReadRoot { reader, shape, objects };
@@ -182,6 +203,9 @@ impl<'a> Execution<'a> {
                 ReadAnswer { data, errors }.deserialize(&mut json)
             }
         };
+        if self.data.is_full() {
+            return Err(Failure::TooLarge);
+        }
         let Had { data, errors } = read.map_err(|_| Failure::Malformed)?;
         json.end().map_err(|_| Failure::Malformed)?;
         if data.is_none() && errors.is_none() {
@@ -191,84 +215,13 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// Puts the errors of a subgraph to where they belong in the client's answer.
-    fn take_errors(&mut self, step: &Step, sent: &[Representations], told: Told) {
-        self.errors.leave_out(told.more);
-        for mut error in told.errors {
-            if self.errors.is_full() {
-                self.errors.leave_out(1);
-                continue;
-            }
-            let paths = error.path.take().map(|path| self.places(step, sent, path)).unwrap_or_default();
-            let error = error.into_error(self.subgraphs.shown_name(&step.subgraph));
-            if paths.is_empty() {
-                self.errors.push(error);
-                continue;
-            }
-            for path in paths {
-                self.errors.push(error.clone().at(path));
-            }
-        }
-    }
-
-    /// The paths of the client's answer that a path of a subgraph's answer stands for.
-    fn places(&self, step: &Step, sent: &[Representations], path: Vec<PathSegment>) -> Vec<Vec<PathSegment>> {
-        let view = (&self.data, &self.plan.layout);
-        let below = |places: Vec<Vec<PathSegment>>, rest: &[PathSegment]| {
-            places.into_iter().map(|place| [&place, rest].concat()).collect()
-        };
-        match &step.target {
-            Target::Root { at, .. } => below(places_of(view, self.root, at, |_| true), &path),
-            Target::Entities(lists) => {
-                let [PathSegment::Key(key), PathSegment::Index(number), rest @ ..] = path.as_slice() else {
-                    return Vec::new();
-                };
-                let Some(list) = lists.iter().position(|list| *list.key == **key) else { return Vec::new() };
-                let places = lists[list].places.iter().enumerate().flat_map(|(place, within)| {
-                    let targets: Vec<Object> = sent[list].targets(place, *number).collect();
-                    places_of(view, self.root, &within.at, |object| targets.contains(&object))
-                });
-                below(places.collect(), rest)
-            }
-        }
-    }
-
-    /// Says that a step has brought nothing, at the first place that misses something by it.
-    fn fail(&mut self, step: &Step, failure: &Failure) {
-        let view = (&self.data, &self.plan.layout);
-        let error = failure.error(self.subgraphs.shown_name(&step.subgraph));
-        let mut tell = |at: &Path, shape: &Shape, is_root: bool| {
-            let first = places_of(view, self.root, at, |_| true).into_iter().next().unwrap_or_default();
-            let fields = shape.fields.iter().filter(|_| is_root);
-            let mut told = false;
-            for field in fields {
-                let path = [first.as_slice(), &[PathSegment::Key(field.key.clone())]].concat();
-                let keys = at.keys.iter().cloned().chain([field.key.clone()]).collect();
-                self.errors.fail(error.clone().at(path), keys);
-                told = true;
-            }
-            if !told {
-                self.errors.fail(error.clone().at(first), at.keys.clone());
-            }
-        };
-        match &step.target {
-            Target::Root { at, shape } => tell(at, shape, true),
-            Target::Entities(lists) => {
-                lists
-                    .iter()
-                    .flat_map(|list| &list.places)
-                    .for_each(|place| tell(&place.at, &place.shape, false));
-            }
-        }
-    }
-
     fn finish(mut self) -> Executed {
         self.errors.close();
         let mut projector = Projector::new(
             (&self.supergraph.schema, &self.supergraph.introspection),
             (&self.plan.layout, &self.data),
             self.variables,
-            &mut self.errors,
+            (&mut self.errors, self.subgraphs.limits().answer_bytes),
         );
         projector.root(&self.plan.selection, self.root);
         let data = projector.out;

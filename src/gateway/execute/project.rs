@@ -12,8 +12,13 @@ use crate::gateway::plan::projection::{Condition, Field, FieldKind, Leaf, Select
 use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, Scalar, TypeId, TypeKind, Wrapping};
 
-/// A null stands where there must be none: what is around it is null as well.
-struct Bubble;
+/// Why an object is not written to its end.
+enum Stop {
+    /// A null stands where there must be none: what is around it is null as well.
+    Null,
+    /// The answer is more than it may be: nothing is answered.
+    TooLarge,
+}
 
 /// Writes what is selected.
 pub struct Projector<'a> {
@@ -24,6 +29,9 @@ pub struct Projector<'a> {
     pub variables: &'a Map<String, Json>,
     pub errors: &'a mut Errors,
     pub out: Vec<u8>,
+    /// Bytes that may still be written. Objects are shared by many places, so a small operation over little data can be an
+    /// answer without end.
+    left: usize,
     path: Vec<Step<'a>>,
 }
 
@@ -35,27 +43,37 @@ enum Step<'a> {
 }
 
 impl<'a> Projector<'a> {
+    /// Writes at most `most` bytes, and one object more.
     pub fn new(
         (schema, introspection): (&'a ApiSchema, &'a Introspection),
         (layout, data): (&'a Layout, &'a Data),
         variables: &'a Map<String, Json>,
-        errors: &'a mut Errors,
+        (errors, most): (&'a mut Errors, usize),
     ) -> Self {
-        let mut out = Vec::with_capacity(data.volume() + 256);
+        let mut out = Vec::with_capacity(data.volume().min(most) + 256);
         out.extend_from_slice(b"{\"data\":");
-        Self { schema, introspection, layout, data, variables, errors, out, path: Vec::new() }
+        Self { schema, introspection, layout, data, variables, errors, out, left: most, path: Vec::new() }
     }
 
     /// Writes the root object, or null.
     pub fn root(&mut self, selection: &'a Selection, root: Object) {
         let start = self.out.len();
-        if self.object(selection, selection.declared, root).is_err() {
+        let written = self.object(selection, selection.declared, root);
+        if written.is_err() {
             self.out.truncate(start);
             self.out.extend_from_slice(b"null");
         }
+        if matches!(written, Err(Stop::TooLarge)) {
+            self.out.shrink_to_fit();
+            let message = "The answer is larger than this gateway gives; ask for less at once.";
+            self.errors.push_first(GraphqlError::new("ANSWER_TOO_LARGE", message));
+        }
     }
 
-    fn object(&mut self, selection: &'a Selection, ty: TypeId, object: Object) -> Result<(), Bubble> {
+    fn object(&mut self, selection: &'a Selection, ty: TypeId, object: Object) -> Result<(), Stop> {
+        if self.out.len() > self.left {
+            return Err(Stop::TooLarge);
+        }
         self.out.push(b'{');
         let start = self.out.len();
         for field in selection.of(self.schema, self.layout, ty) {
@@ -76,12 +94,15 @@ impl<'a> Projector<'a> {
     }
 
     fn is_shown(&self, conditions: &[Condition]) -> bool {
-        let is = |name: &String| self.variables.get(name) == Some(&Json::Bool(true));
-        conditions.is_empty()
-            || conditions.iter().any(|one| !one.skip.iter().any(is) && one.include.iter().all(is))
+        conditions.is_empty() || conditions.iter().any(|one| self.holds(one))
     }
 
-    fn field(&mut self, field: &'a Field, ty: TypeId, object: Object) -> Result<(), Bubble> {
+    fn holds(&self, condition: &Condition) -> bool {
+        let is = |name: &String| self.variables.get(name) == Some(&Json::Bool(true));
+        !condition.skip.iter().any(is) && condition.include.iter().all(is)
+    }
+
+    fn field(&mut self, field: &'a Field, ty: TypeId, object: Object) -> Result<(), Stop> {
         let value = field.slot.map_or(Value::Absent, |slot| self.data.get(object, slot));
         match &field.kind {
             FieldKind::Typename => {
@@ -89,10 +110,10 @@ impl<'a> Projector<'a> {
                 Ok(())
             }
             FieldKind::Introspection(selected) => {
-                let answer = self.introspection.answer(selected, self.variables);
-                // Writing to memory does not fail.
-                let _ = serde_json::to_writer(&mut self.out, &answer);
-                Ok(())
+                let shown = selected.iter().filter(|(_, condition)| self.holds(condition));
+                let fields: Vec<_> = shown.map(|(field, _)| field).collect();
+                let written = self.introspection.write(&fields, self.variables, (&mut self.out, self.left));
+                written.map_err(|_| Stop::TooLarge)
             }
             FieldKind::Leaf { wrapping, leaf } => match value {
                 Value::Leaf(span) => self.leaf(wrapping, *leaf, self.data.bytes(span)),
@@ -111,7 +132,7 @@ impl<'a> Projector<'a> {
         wrapping: &'a Wrapping,
         selection: &'a Selection,
         value: Value,
-    ) -> Result<(), Bubble> {
+    ) -> Result<(), Stop> {
         let start = self.out.len();
         let written = match (wrapping, value) {
             (Wrapping::Named { .. }, Value::Object(object)) => match self.type_of(selection, object) {
@@ -135,7 +156,7 @@ impl<'a> Projector<'a> {
             }
             _ => return self.null(wrapping),
         };
-        written.or_else(|bubble| self.stop(bubble, wrapping, start))
+        written.or_else(|stop| self.stop(stop, wrapping, start))
     }
 
     /// The type of an object; `None` if clients must not see it.
@@ -155,7 +176,7 @@ impl<'a> Projector<'a> {
         }
     }
 
-    fn leaf(&mut self, wrapping: &Wrapping, leaf: Leaf, raw: &[u8]) -> Result<(), Bubble> {
+    fn leaf(&mut self, wrapping: &Wrapping, leaf: Leaf, raw: &[u8]) -> Result<(), Stop> {
         let start = self.out.len();
         let of = match wrapping {
             _ if raw == b"null" => return self.null(wrapping),
@@ -171,7 +192,9 @@ impl<'a> Projector<'a> {
         if raw.first() != Some(&b'[') {
             return self.null(wrapping);
         }
-        if matches!(leaf, Leaf::Scalar(_)) && memchr::memmem::find(raw, b"null").is_none() {
+        // Any value is one of a scalar that nobody knows, so only nulls have to be looked for.
+        let is_free = leaf == Leaf::Scalar(Scalar::Custom) && matches!(**of, Wrapping::Named { .. });
+        if is_free && memchr::memmem::find(raw, b"null").is_none() {
             self.out.extend_from_slice(raw);
             return Ok(());
         }
@@ -191,7 +214,7 @@ impl<'a> Projector<'a> {
             }
         }
         self.out.push(b']');
-        written.or_else(|bubble| self.stop(bubble, wrapping, start))
+        written.or_else(|stop| self.stop(stop, wrapping, start))
     }
 
     /// Whether a scalar has the form that its type says.
@@ -203,7 +226,7 @@ impl<'a> Projector<'a> {
             Leaf::Scalar(Scalar::String) => first == b'"',
             Leaf::Scalar(Scalar::Id) => first == b'"' || is_number,
             Leaf::Scalar(Scalar::Int) => {
-                is_number && !raw.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+                is_number && std::str::from_utf8(raw).is_ok_and(|text| text.parse::<i32>().is_ok())
             }
             Leaf::Scalar(Scalar::Float) => is_number,
             Leaf::Scalar(Scalar::Boolean) => raw == b"true" || raw == b"false",
@@ -217,17 +240,19 @@ impl<'a> Projector<'a> {
     }
 
     /// Ends what is around a null that must not be, if it may be null itself.
-    fn stop(&mut self, bubble: Bubble, wrapping: &Wrapping, start: usize) -> Result<(), Bubble> {
-        if wrapping.non_null() {
-            return Err(bubble);
+    fn stop(&mut self, stop: Stop, wrapping: &Wrapping, start: usize) -> Result<(), Stop> {
+        if wrapping.non_null() || matches!(stop, Stop::TooLarge) {
+            return Err(stop);
         }
+        // What is taken back was work as well, and must come to an end.
+        self.left = self.left.saturating_sub(self.out.len() - start);
         self.out.truncate(start);
         self.out.extend_from_slice(b"null");
         Ok(())
     }
 
     /// Writes null where something is that clients must not learn of.
-    fn hidden(&mut self, wrapping: &Wrapping) -> Result<(), Bubble> {
+    fn hidden(&mut self, wrapping: &Wrapping) -> Result<(), Stop> {
         if wrapping.non_null() {
             return self.null(wrapping);
         }
@@ -235,7 +260,7 @@ impl<'a> Projector<'a> {
         Ok(())
     }
 
-    fn null(&mut self, wrapping: &Wrapping) -> Result<(), Bubble> {
+    fn null(&mut self, wrapping: &Wrapping) -> Result<(), Stop> {
         if !wrapping.non_null() || plant::is_out("gateway::null") {
             self.out.extend_from_slice(b"null");
             return Ok(());
@@ -246,7 +271,7 @@ impl<'a> Projector<'a> {
             let message = "There is no value for a field that must have one.";
             self.errors.push(GraphqlError::new("NULL_IN_NON_NULLABLE_FIELD", message).at(path));
         }
-        Err(Bubble)
+        Err(Stop::Null)
     }
 }
 
@@ -288,6 +313,11 @@ mod tests {
             ("int", "1.0", "null"),
             ("int", "1e3", "null"),
             ("int", "\"1\"", "null"),
+            ("int", "2147483647", "2147483647"),
+            ("int", "2147483648", "null"),
+            ("int", "-2147483648", "-2147483648"),
+            ("int", "-2147483649", "null"),
+            ("int", "99999999999", "null"),
             ("float", "1", "1"),
             ("float", "-1.5e3", "-1.5e3"),
             ("float", "\"1\"", "null"),
@@ -304,6 +334,10 @@ mod tests {
             ("sure", "[1,2]", "[1,2]"),
             ("sure", "7", "null"),
             ("sure", "[]", "[]"),
+            ("grid", "[[1],[]]", "[[1],[]]"),
+            ("grid", "[[1],2]", "[[1],null]"),
+            ("grid", "[{\"a\":1}]", "[null]"),
+            ("raw", "[1,{\"a\":null}]", "[1,{\"a\":null}]"),
             ("mood", "\"HAPPY\"", "\"HAPPY\""),
             ("mood", "\"SECRET\"", "null"),
             ("mood", "\"UNKNOWN\"", "null"),
@@ -346,6 +380,18 @@ mod tests {
             (
                 "{ box { sure } }",
                 r#"{"box":{"sure":[1,null]}}"#,
+                r#"{"box":{"sure":null}}"#,
+                r#"["box","sure",1]"#,
+            ),
+            (
+                "{ box { sure } }",
+                r#"{"box":{"sure":[1,"x",{"a":1}]}}"#,
+                r#"{"box":{"sure":null}}"#,
+                r#"["box","sure",1]"#,
+            ),
+            (
+                "{ box { sure } }",
+                r#"{"box":{"sure":[1,99999999999]}}"#,
                 r#"{"box":{"sure":null}}"#,
                 r#"["box","sure",1]"#,
             ),
@@ -411,5 +457,82 @@ mod tests {
         let codes: Vec<_> = errors.iter().map(|error| error.extensions["code"].as_str().unwrap()).collect();
         assert_eq!(codes, ["BROKEN", "NULL_IN_NON_NULLABLE_FIELD"]);
         assert_eq!(serde_json::to_value(&errors[1].path).unwrap(), json!(["boxes", 0, "must"]));
+    }
+
+    /// What one answer is made of within a limit: its data, and the codes of its errors.
+    fn within(bench: &Bench, operation: &str, most: usize) -> (String, Vec<String>) {
+        let (data, errors) = bench.answer_within(operation, &json!({}), (Errors::new(9), most));
+        let codes = errors.iter().map(|error| error.extensions["code"].as_str().unwrap().to_owned());
+        (data, codes.collect())
+    }
+
+    /// Ten objects, each of which has the same ten below it, and so on: little data, and no end of an answer.
+    #[test]
+    fn an_answer_of_shared_objects_comes_to_an_end() {
+        let levels = 12;
+        let operation = format!("{{ {} id {} }}", "boxes { ".repeat(levels), "} ".repeat(levels));
+        let (mut bench, [shape]) = Bench::new([operation.as_str()]);
+        let one = format!("{}{{\"id\":\"1\"}}{}", "{\"boxes\":[".repeat(levels), "]}".repeat(levels));
+        bench.read(&shape, &one);
+        let (mut above, mut position) = (bench.root, Layout::ROOT);
+        for _ in 0..levels {
+            let slot = bench.layout.find(position, "boxes").unwrap();
+            position = bench.layout.child(position, slot).unwrap();
+            let Value::List(list) = bench.data.get(above, slot) else { panic!("no list") };
+            let Value::Object(below) = bench.data.item(list, 0) else { panic!("no object") };
+            let often = bench.data.list(std::iter::repeat_n(Value::Object(below), 10));
+            bench.data.set(above, slot, Value::List(often));
+            above = below;
+        }
+        let refused = ("null".to_owned(), vec!["ANSWER_TOO_LARGE".to_owned()]);
+        assert_eq!(within(&bench, &operation, 100_000), refused);
+        let flat = within(&bench, "{ boxes { __typename } }", 1000);
+        assert_eq!(flat.1, Vec::<String>::new());
+        assert_eq!(within(&bench, "{ boxes { __typename } }", 50), refused);
+    }
+
+    /// What a null takes back counts: it is not in the answer, and has been written all the same.
+    #[test]
+    fn what_is_taken_back_counts() {
+        let operation = "{ boxes { inner { text must } } }";
+        let (mut bench, [shape]) = Bench::new([operation]);
+        let text = "x".repeat(1000);
+        let one = format!("{{\"inner\":{{\"text\":\"{text}\"}}}}");
+        let brought = format!("{{\"boxes\":[{}]}}", [one.as_str(); 100].join(","));
+        bench.read(&shape, &brought);
+        let (data, codes) = within(&bench, operation, 200_000);
+        assert_eq!((data.len(), codes.len()), (1511, 10), "{data}");
+        assert_eq!(within(&bench, operation, 50_000).1[0], "ANSWER_TOO_LARGE");
+    }
+
+    /// The schema is as large as an answer as anything else.
+    #[test]
+    fn introspection_is_measured_too() {
+        let (bench, _) = Bench::new(["{ box { id } }"]);
+        let operation = "{ __schema { types { name fields { name } } } }";
+        let (data, codes) = within(&bench, operation, 100_000);
+        assert!(data.len() > 1000 && codes.is_empty(), "{data}");
+        let refused = ("null".to_owned(), vec!["ANSWER_TOO_LARGE".to_owned()]);
+        assert_eq!(within(&bench, operation, 1000), refused);
+    }
+
+    /// What is selected of the schema under several conditions is answered by those that hold, all of them together.
+    #[test]
+    fn each_selection_of_the_schema_has_its_own_condition() {
+        let (bench, _) = Bench::new(["{ box { id } }"]);
+        let operation = "{ __schema @include(if: $a) { queryType { name } }
+            __schema @skip(if: $b) { queryType { kind } mutationType { name } } }";
+        for (a, b, shown) in [
+            (true, true, r#"{"__schema":{"queryType":{"name":"Query"}}}"#),
+            (false, false, r#"{"__schema":{"queryType":{"kind":"OBJECT"},"mutationType":null}}"#),
+            (
+                true,
+                false,
+                r#"{"__schema":{"queryType":{"name":"Query","kind":"OBJECT"},"mutationType":null}}"#,
+            ),
+            (false, true, "{}"),
+        ] {
+            assert_eq!(bench.answer(operation, &json!({ "a": a, "b": b })).0, shown, "{a} {b}");
+        }
     }
 }

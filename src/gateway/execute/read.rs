@@ -156,12 +156,18 @@ impl<'de> Visitor<'de> for ReadComposite<'_, '_> {
             let item = ReadComposite { reader: &mut *self.reader, shape: self.shape, present: old };
             let Some(new) = items.next_element_seed(item)? else { break };
             read.push(if new == Value::Null && old != Value::Absent { old } else { new });
+            if !self.reader.data.admit(read.len()) {
+                return Err(full());
+            }
         }
         Ok(Value::List(self.reader.data.list(read.into_iter())))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let Self { reader, shape, present } = self;
+        if reader.data.is_full() {
+            return Err(full());
+        }
         let object = match present {
             Value::Object(object) => object,
             _ => reader.data.object(reader.layout.width(shape.position)),
@@ -193,6 +199,11 @@ impl<'de> Visitor<'de> for ReadComposite<'_, '_> {
         reader.retype(shape, object);
         Ok(Value::Object(object))
     }
+}
+
+/// Ends reading; whoever reads asks the data for the reason.
+fn full<E: serde::de::Error>() -> E {
+    E::custom("there is no room for more")
 }
 
 /// The number of the field that a key is for.
@@ -273,6 +284,7 @@ impl<'de, D: DeserializeSeed<'de>> Visitor<'de> for ReadAnswer<D> {
 mod tests {
     use serde_json::json;
 
+    use super::*;
     use crate::gateway::testing::{Bench, rename, retype};
 
     /// What was not asked for is passed over, whatever it is, and the order of keys is the subgraph's own.
@@ -347,5 +359,27 @@ mod tests {
         bench.read(&shape, r#"{"animal":{"__typename":"Ghost"}}"#);
         let shown = bench.answer("{ animal { __typename } }", &json!({})).0;
         assert_eq!(shown, r#"{"animal":null}"#, "a type that the rewrite does not name stays");
+    }
+
+    /// Two bytes of an answer can be an object of many slots, or an item: there are no more of them than may be.
+    #[test]
+    fn what_is_little_text_and_much_memory_is_not_read_to_its_end() {
+        let operation = "{ boxes { id text int float flag raw mood moods sure grid must inner { id } } }";
+        for (brought, fits) in
+            [("{}", 100), ("7", 100), ("[]", 100), ("{}", 10_000), ("7", 10_000), ("[]", 10_000)]
+        {
+            let (mut bench, [shape]) = Bench::new([operation]);
+            bench.data = Data::within(5000);
+            bench.root = bench.data.object(bench.layout.width(Layout::ROOT));
+            let text = format!("{{\"boxes\":[{}]}}", vec![brought; fits].join(","));
+            let buffer = bench.data.add(text.clone().into());
+            let (data, layout, schema) = (&mut bench.data, &bench.layout, &bench.zoo.schema);
+            let mut reader = Reader { data, layout, schema, buffer };
+            let read = ReadObject { reader: &mut reader, shape: &shape, into: Some(bench.root) };
+            let read = read.deserialize(&mut sonic_rs::Deserializer::from_str(&text));
+            assert_eq!(read.is_ok(), fits == 100, "{fits} of {brought}");
+            assert_eq!(bench.data.is_full(), fits != 100, "{fits} of {brought}");
+            assert!(bench.data.extent() < 5000 + 20, "{} slots", bench.data.extent());
+        }
     }
 }

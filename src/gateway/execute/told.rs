@@ -5,7 +5,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use sonic_rs::LazyValue;
 
-use super::errors::{GraphqlError, PathSegment};
+use super::errors::{GraphqlError, PathSegment, cut};
 
 /// Bytes of one part of an error. What is longer is cut, or left out if it cannot be cut.
 const LONGEST: usize = 16 * 1024;
@@ -44,15 +44,18 @@ impl SubgraphError {
 
     fn read(raw: &LazyValue<'_>) -> Self {
         let Parts { message, path, extensions } = sonic_rs::from_str(raw.as_raw_str()).unwrap_or_default();
-        let message = message.and_then(|raw| sonic_rs::from_str::<String>(raw.as_raw_str()).ok());
+        let mut message = message.and_then(|raw| sonic_rs::from_str::<String>(raw.as_raw_str()).ok());
+        message.iter_mut().for_each(|message| cut(message, LONGEST));
         let path = part(path.as_ref()).filter(|path: &Vec<_>| !path.is_empty());
-        Self { message: message.map(cut), path, extensions: part(extensions.as_ref()).unwrap_or_default() }
+        Self { message, path, extensions: part(extensions.as_ref()).unwrap_or_default() }
     }
 
     /// For the client, without a path.
     pub fn into_error(self, subgraph: Option<&str>) -> GraphqlError {
         let Self { message, mut extensions, .. } = self;
         let message = message.unwrap_or_else(|| "The subgraph gave an error without a message.".to_owned());
+        // Whose it is, is for the gateway to say, or not.
+        extensions.remove("service");
         extensions.entry("code").or_insert_with(|| Self::CODE.into());
         let error = GraphqlError { message, locations: Vec::new(), path: None, extensions };
         match subgraph {
@@ -60,14 +63,6 @@ impl SubgraphError {
             None => error,
         }
     }
-}
-
-fn cut(mut message: String) -> String {
-    if message.len() > LONGEST {
-        message.truncate(message.floor_char_boundary(LONGEST));
-        message.push('…');
-    }
-    message
 }
 
 /// The errors of one answer of a subgraph.
@@ -161,6 +156,14 @@ mod tests {
             let wanted = json!({ "message": message, "extensions": extensions });
             assert_eq!(told(error), (wanted, path), "{error}");
         }
+    }
+
+    /// Where names are masked the subgraph does not give its own away.
+    #[test]
+    fn a_masked_name_stays_masked() {
+        let text = r#"[{"message":"m","extensions":{"service":"users","code":"C"}}]"#;
+        let error = read(text, 3).unwrap().errors.remove(0).into_error(None);
+        assert_eq!(serde_json::Value::from(error.extensions), json!({ "code": "C" }));
     }
 
     /// Only so many are held, of a bounded size each, and the others are counted.

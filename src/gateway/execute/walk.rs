@@ -8,6 +8,9 @@ use crate::gateway::plan::steps::{Path, PathSegment};
 /// An error that belongs to many places is told for so many of them.
 const MOST_PATHS: usize = 100;
 
+/// Objects that are looked at for them. Shared objects are at more places than anybody can go to.
+const MOST_VISITS: usize = 100_000;
+
 /// The objects at a path, each one once however many places show it.
 pub fn objects_at(data: &Data, root: Object, path: &Path) -> Vec<Object> {
     let mut objects = vec![root];
@@ -43,14 +46,14 @@ fn is_of(data: &Data, object: Object, types: &[crate::gateway::schema::TypeId]) 
     }
 }
 
-/// The places of the answer that show an object at a path; not more than is useful.
+/// The places of the answer that show an object at a path; not more than is useful, and none that is too far to look for.
 pub fn places_of(
     (data, layout): (&Data, &Layout),
     root: Object,
     path: &Path,
     wanted: impl Fn(Object) -> bool,
 ) -> Vec<Vec<Segment>> {
-    let mut walk = Walk { data, layout, wanted, at: Vec::new(), found: Vec::new() };
+    let mut walk = Walk { data, layout, wanted, at: Vec::new(), found: Vec::new(), visits: 0 };
     walk.go(&path.segments, Layout::ROOT, Value::Object(root));
     walk.found
 }
@@ -61,13 +64,15 @@ struct Walk<'a, W> {
     wanted: W,
     at: Vec<Segment>,
     found: Vec<Vec<Segment>>,
+    visits: usize,
 }
 
 impl<W: Fn(Object) -> bool> Walk<'_, W> {
     fn go(&mut self, segments: &[PathSegment], position: PositionId, value: Value) {
-        if self.found.len() >= MOST_PATHS {
+        if self.found.len() >= MOST_PATHS || self.visits >= MOST_VISITS {
             return;
         }
+        self.visits += 1;
         match (value, segments) {
             (Value::List(list), _) => {
                 for index in 0..self.data.length(list) {
@@ -173,5 +178,33 @@ mod tests {
         assert_eq!(objects_at(&bench.data, bench.root, &animals), [one]);
         let places = places_of((&bench.data, &bench.layout), bench.root, &animals, |_| true);
         assert_eq!(places.len(), MOST_PATHS);
+    }
+
+    /// Places without number that show nothing of interest are not all looked at.
+    #[test]
+    fn a_search_comes_to_an_end() {
+        let fetch = "{ boxes { boxes { boxes { boxes { id } } } } }";
+        let (mut bench, [shape]) = Bench::new([fetch]);
+        bench.read(&shape, r#"{"boxes":[{"boxes":[{"boxes":[{"boxes":[{"id":"1"}]}]}]}]}"#);
+        let paths = ["boxes", "boxes.boxes", "boxes.boxes.boxes", "boxes.boxes.boxes.boxes"];
+        let (mut above, last) = (bench.root, path(&bench, paths[3]));
+        let deepest = objects_at(&bench.data, bench.root, &last)[0];
+        for words in paths {
+            let path = path(&bench, words);
+            let one = objects_at(&bench.data, bench.root, &path)[0];
+            let list = bench.data.list(std::iter::repeat_n(Value::Object(one), 1000));
+            let PathSegment::Slot(slot) = path.segments[path.segments.len() - 1] else { panic!("{words}") };
+            bench.data.set(above, slot, Value::List(list));
+            above = one;
+        }
+        let visits = std::cell::Cell::new(0_usize);
+        let wanted = |_| {
+            visits.set(visits.get() + 1);
+            false
+        };
+        assert!(places_of((&bench.data, &bench.layout), bench.root, &last, wanted).is_empty());
+        assert!((1000..=MOST_VISITS).contains(&visits.get()), "{visits:?} of 10^12");
+        let found = places_of((&bench.data, &bench.layout), bench.root, &last, |object| object == deepest);
+        assert_eq!(found.len(), MOST_PATHS);
     }
 }

@@ -1,14 +1,18 @@
 //! Plans: how an operation is answered over the subgraphs, prepared for execution once and executed often.
 
 pub mod input;
+mod introspected;
 pub mod layout;
 pub mod normal;
 mod plannable;
 pub mod planners;
 pub mod projection;
+mod reserved;
 pub mod shape;
 pub mod size;
 pub mod steps;
+
+use std::time::Duration;
 
 use hive_router_query_planner::ast::operation::{OperationDefinition, VariableDefinition};
 use hive_router_query_planner::ast::selection_item::SelectionItem;
@@ -19,18 +23,24 @@ use hive_router_query_planner::planner::plan_nodes::QueryPlan;
 use hive_router_query_planner::state::supergraph_state::OperationKind;
 use hive_router_query_planner::utils::cancellation::CancellationToken;
 
-use super::execute::errors::GraphqlError;
+use serde_json::{Map, Value};
+
+use super::execute::errors::{GraphqlError, cut};
 use super::supergraph::Supergraph;
+use introspected::introspects;
 use layout::Layout;
 use normal::Normal;
-use plannable::plannable;
+use plannable::Plannable;
 use projection::Selection;
 use steps::{Step, StepId, Stepping, Target};
 
 /// An operation that can be executed any number of times.
 pub struct Plan {
     pub kind: Kind,
+    /// As the client has defined them.
     pub variables: Vec<VariableDefinition>,
+    /// What the client's `$representations` is called here.
+    representations: Option<String>,
     pub steps: Vec<Step>,
     /// For each step those that wait for it.
     pub after: Vec<Vec<StepId>>,
@@ -56,8 +66,35 @@ pub enum Kind {
 pub struct Refusal(pub Vec<GraphqlError>);
 
 impl Refusal {
+    /// Bytes of a message. Names are repeated in it, which may be as long as whole documents.
+    const LONGEST: usize = 1000;
+
     fn new(code: &str, message: impl Into<String>) -> Self {
-        Self(vec![GraphqlError::new(code, message)])
+        Self::of(vec![GraphqlError::new(code, message)])
+    }
+
+    fn of(mut errors: Vec<GraphqlError>) -> Self {
+        errors.iter_mut().for_each(|error| cut(&mut error.message, Self::LONGEST));
+        Self(errors)
+    }
+
+    /// How large it is, next to others.
+    fn bytes(&self) -> usize {
+        self.0.iter().map(|error| size_of_val(error) + error.message.len()).sum()
+    }
+
+    /// How long it is believed; absent for ever.
+    fn holds_for(&self) -> Option<Duration> {
+        // Who was refused and asks again at once is not planned for again; who comes later may find more time.
+        const TIMED_OUT: Duration = Duration::from_secs(5);
+        if self.is_passing() {
+            return Some(Duration::ZERO);
+        }
+        self.has_code(Self::TIMED_OUT).then_some(TIMED_OUT)
+    }
+
+    fn has_code(&self, code: &str) -> bool {
+        self.0.iter().any(|error| error.extensions.get("code").is_some_and(|own| own == code))
     }
 }
 
@@ -71,7 +108,9 @@ pub fn make(
     overrides: PlannerOverrideContext,
     cancellation: &CancellationToken,
 ) -> Result<Plan, Refusal> {
-    let operation = normal.operation;
+    let mut operation = normal.operation;
+    let variables = operation.variable_definitions.clone().unwrap_or_default();
+    let representations = reserved::rename(&mut operation);
     let downstream = downstream(&operation.selection_set);
     let tree = if downstream.items.is_empty() {
         QueryPlan { kind: "QueryPlan", node: None }
@@ -82,7 +121,8 @@ pub fn make(
             Some(OperationKind::Subscription) => schema.subscription,
             None | Some(OperationKind::Query) => schema.query,
         };
-        let selection_set = plannable(schema, root, &downstream);
+        let plannable = Plannable { schema, cancellation };
+        let selection_set = plannable.set(root, &downstream).map_err(|_| Refusal::timed_out())?;
         let asked = OperationDefinition { selection_set, ..operation.clone() };
         let planned = supergraph.planner.plan_from_normalized_operation(&asked, overrides, cancellation);
         planned.map_err(|error| match cancellation.bail_if_cancelled() {
@@ -91,7 +131,19 @@ pub fn make(
             Ok(()) => unplanned(&error),
         })?
     };
-    prepare(supergraph, operation, tree)
+    Ok(Plan { variables, representations, ..prepare(supergraph, operation, tree)? })
+}
+
+impl Plan {
+    /// The variables of a request, as this plan calls them.
+    pub fn own_names(&self, mut variables: Map<String, Value>) -> Map<String, Value> {
+        if let Some(name) = &self.representations
+            && let Some(value) = variables.remove(reserved::REPRESENTATIONS)
+        {
+            variables.insert(name.clone(), value);
+        }
+        variables
+    }
 }
 
 /// What is left of a root selection for the subgraphs: not what the schema itself answers.
@@ -150,17 +202,9 @@ fn prepare(
     }
     let introspects = introspects(&operation.selection_set);
     let selection = Selection::root(schema, root, operation.selection_set);
-    let variables = operation.variable_definitions.unwrap_or_default();
     let bytes = steps.iter().map(|step| step.head.len()).sum();
-    Ok(Plan { kind, variables, steps, after, layout, selection, introspects, tree, bytes })
-}
-
-fn introspects(set: &SelectionSet) -> bool {
-    set.items.iter().any(|item| match item {
-        SelectionItem::Field(field) => matches!(field.name.as_str(), "__schema" | "__type"),
-        SelectionItem::InlineFragment(fragment) => introspects(&fragment.selections),
-        SelectionItem::FragmentSpread(_) => false,
-    })
+    let (variables, representations) = (Vec::new(), None);
+    Ok(Plan { kind, variables, representations, steps, after, layout, selection, introspects, tree, bytes })
 }
 
 fn unplanned(error: &PlannerError) -> Refusal {
@@ -170,8 +214,11 @@ fn unplanned(error: &PlannerError) -> Refusal {
 }
 
 impl Refusal {
+    const TIMED_OUT: &str = "QUERY_PLANNING_TIMEOUT";
+    const OVERLOADED: &str = "SERVICE_UNAVAILABLE";
+
     pub fn timed_out() -> Self {
-        Self::new("QUERY_PLANNING_TIMEOUT", "The operation takes too long to plan; ask for less at once.")
+        Self::new(Self::TIMED_OUT, "The operation takes too long to plan; ask for less at once.")
     }
 
     pub fn panicked() -> Self {
@@ -180,12 +227,10 @@ impl Refusal {
 
     /// Whether the same operation may fare better another time.
     pub fn is_passing(&self) -> bool {
-        self.0
-            .iter()
-            .any(|error| error.extensions.get("code").is_some_and(|code| code == "SERVICE_UNAVAILABLE"))
+        self.has_code(Self::OVERLOADED)
     }
 
     pub fn overloaded() -> Self {
-        Self::new("SERVICE_UNAVAILABLE", "Too many new operations at once; try again in a moment.")
+        Self::new(Self::OVERLOADED, "Too many new operations at once; try again in a moment.")
     }
 }

@@ -7,10 +7,12 @@ use hive_router_query_planner::ast::normalization::error::NormalizationError;
 use hive_router_query_planner::ast::normalization::normalize_operation;
 use hive_router_query_planner::ast::operation::OperationDefinition;
 use hive_router_query_planner::state::supergraph_state::OperationKind;
+use hive_router_query_planner::utils::cancellation::CancellationToken;
 use hive_router_query_planner::utils::parsing::safe_parse_operation;
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
+use super::introspected::require_depth;
 use super::size::require_size;
 use crate::gateway::execute::errors::{GraphqlError, Location, at_most};
 use crate::gateway::supergraph::Supergraph;
@@ -26,22 +28,25 @@ pub struct Normal {
     pub operation: OperationDefinition,
 }
 
-/// Brings an operation of at most `most` selections, those of fragments counted wherever they are spread, into its
-/// normal form.
+/// Brings an operation of at most `most` selections into its normal form; [`super::size`] says how they are counted.
 ///
 /// # Errors
-/// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, OPERATION_TOO_LARGE, QUERY_PLANNING_FAILED, BAD_USER_INPUT for an
-/// operation that is not there.
+/// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, OPERATION_TOO_LARGE, QUERY_PLANNING_FAILED, QUERY_PLANNING_TIMEOUT,
+/// BAD_USER_INPUT for an operation that is not there.
 pub fn normalize(
     supergraph: &Supergraph,
     (operation, name): (&str, Option<&str>),
     most: usize,
+    cancellation: &CancellationToken,
 ) -> Result<Normal, Refusal> {
+    // Between the steps, which are the libraries' own and do not look at the time themselves.
+    let in_time = || cancellation.bail_if_cancelled().map_err(|_| Refusal::timed_out());
     let document = safe_parse_operation(operation)
         .map_err(|error| Refusal::new("GRAPHQL_PARSE_FAILED", error.to_string()))?;
     require_operation(&document, name)?;
     // Before anybody goes through it: a few fragments that spread each other twice are more than any memory holds.
-    require_size(&document, most)?;
+    require_size(supergraph, &document, most)?;
+    in_time()?;
     let errors = validate(&supergraph.planner.consumer_schema.document, &document, &supergraph.rules);
     if !errors.is_empty() {
         let told = errors.into_iter().map(|error| {
@@ -49,10 +54,12 @@ pub fn normalize(
             let locations = locations.collect();
             GraphqlError { locations, ..GraphqlError::new("GRAPHQL_VALIDATION_FAILED", error.message) }
         });
-        return Err(Refusal(at_most(MOST_ERRORS, told)));
+        return Err(Refusal::of(at_most(MOST_ERRORS, told)));
     }
+    in_time()?;
     let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
         .map_err(|error| unnormalized(&error))?;
+    require_depth(&normalized.operation.selection_set)?;
     // What it is called is in no plan.
     let operation = OperationDefinition { name: None, ..normalized.operation };
     let digest = digest(&operation).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
@@ -115,7 +122,8 @@ mod tests {
     #[test]
     fn operations_that_mean_the_same_have_one_digest() {
         let supergraph = Supergraph::parse(SHOP).unwrap();
-        let digest = |text: &str| normalize(&supergraph, (text, None), 100).unwrap().digest;
+        let token = CancellationToken::new();
+        let digest = |text: &str| normalize(&supergraph, (text, None), 100, &token).unwrap().digest;
         let same = [
             ["{ me { id name } }", "query Q { me { ...F } } fragment F on User { id name }"],
             ["{ me { id name } }", "query {\n me { ... on User { id } ... { name } id } }"],
@@ -157,8 +165,18 @@ mod tests {
     fn so_many_mistakes_are_told_and_no_more() {
         let supergraph = Supergraph::parse(SHOP).unwrap();
         let text = (0..300).map(|n| format!("x{n} ")).collect::<String>();
-        let refusal = normalize(&supergraph, (&format!("{{ {text} }}"), None), 1000).unwrap_err();
+        let text = format!("{{ {text} }}");
+        let refusal = normalize(&supergraph, (&text, None), 1000, &CancellationToken::new()).unwrap_err();
         assert_eq!(refusal.0.len(), MOST_ERRORS + 1);
         assert_eq!(refusal.0[MOST_ERRORS].extensions["leftOut"], 200);
+    }
+
+    /// Who asked has long gone.
+    #[test]
+    fn what_has_no_time_left_is_given_up() {
+        let supergraph = Supergraph::parse(SHOP).unwrap();
+        let over = CancellationToken::with_timeout(std::time::Duration::ZERO);
+        let refusal = normalize(&supergraph, ("{ me { id } }", None), 100, &over).unwrap_err();
+        assert_eq!(refusal.0[0].extensions["code"], "QUERY_PLANNING_TIMEOUT");
     }
 }

@@ -3,39 +3,75 @@
 
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::{FieldSelection, InlineFragmentSelection, SelectionSet};
+use hive_router_query_planner::utils::cancellation::{CancellationError, CancellationToken};
 
 use crate::gateway::schema::{ApiSchema, TypeId};
 
-/// The same selection of objects of type `parent`, in another form where there is need of one.
-pub fn plannable(schema: &ApiSchema, parent: Option<TypeId>, set: &SelectionSet) -> SelectionSet {
-    let mut items = Vec::with_capacity(set.items.len());
-    for item in &set.items {
-        match item {
-            SelectionItem::Field(field) => {
-                let below = parent.and_then(|parent| schema.field(parent, &field.name));
-                let below = below.map(|field| field.named).filter(|named| schema.is_composite(*named));
-                if below.is_none() {
-                    items.push(item.clone());
-                    continue;
+/// Rewrites selections, as long as there is time.
+#[derive(Clone, Copy)]
+pub struct Plannable<'a> {
+    pub schema: &'a ApiSchema,
+    pub cancellation: &'a CancellationToken,
+}
+
+impl Plannable<'_> {
+    /// The same selection of objects of type `parent`, in another form where there is need of one.
+    ///
+    /// # Errors
+    /// The time is over.
+    pub fn set(self, parent: Option<TypeId>, set: &SelectionSet) -> Result<SelectionSet, CancellationError> {
+        self.cancellation.bail_if_cancelled()?;
+        let schema = self.schema;
+        let mut items = Vec::with_capacity(set.items.len());
+        for item in &set.items {
+            match item {
+                SelectionItem::Field(field) => {
+                    let below = parent.and_then(|parent| schema.field(parent, &field.name));
+                    let below = below.map(|field| field.named).filter(|named| schema.is_composite(*named));
+                    if below.is_none() {
+                        items.push(item.clone());
+                        continue;
+                    }
+                    let selections = present(self.set(below, &field.selections)?);
+                    items.push(SelectionItem::Field(FieldSelection { selections, ..field.clone() }));
                 }
-                let selections = present(plannable(schema, below, &field.selections));
-                items.push(SelectionItem::Field(FieldSelection { selections, ..field.clone() }));
-            }
-            SelectionItem::InlineFragment(fragment) => {
-                let on = schema.id(&fragment.type_condition);
-                let is_conditional = fragment.skip_if.is_some() || fragment.include_if.is_some();
-                match on.filter(|on| is_conditional && !schema.is_object(*on)) {
-                    Some(on) => items.extend(for_each_type(schema, (parent, on), fragment)),
-                    None => {
-                        let within = present(plannable(schema, on, &fragment.selections));
-                        items.push(SelectionItem::InlineFragment(fragment.with_new_selections(within)));
+                SelectionItem::InlineFragment(fragment) => {
+                    let on = schema.id(&fragment.type_condition);
+                    let is_conditional = fragment.skip_if.is_some() || fragment.include_if.is_some();
+                    match on.filter(|on| is_conditional && !schema.is_object(*on)) {
+                        Some(on) => items.extend(self.for_each_type((parent, on), fragment)?),
+                        None => {
+                            let within = present(self.set(on, &fragment.selections)?);
+                            items.push(SelectionItem::InlineFragment(fragment.with_new_selections(within)));
+                        }
                     }
                 }
+                SelectionItem::FragmentSpread(_) => items.push(item.clone()),
             }
-            SelectionItem::FragmentSpread(_) => items.push(item.clone()),
         }
+        Ok(SelectionSet { items })
     }
-    SelectionSet { items }
+
+    /// A fragment for each object type instead of one for all of them.
+    fn for_each_type(
+        self,
+        (parent, on): (Option<TypeId>, TypeId),
+        fragment: &InlineFragmentSelection,
+    ) -> Result<Vec<SelectionItem>, CancellationError> {
+        let schema = self.schema;
+        let may_be = |ty: &TypeId| parent.is_none_or(|parent| schema.satisfies(*ty, parent));
+        let types = schema.possible(on).iter().filter(|ty| schema.is_object(**ty) && may_be(ty));
+        let fragments = types.map(|ty| {
+            let own = of_type(schema, *ty, &fragment.selections);
+            let within = present(self.set(Some(*ty), &own)?);
+            let type_condition = schema.get(*ty).name.to_string();
+            Ok(SelectionItem::InlineFragment(InlineFragmentSelection {
+                type_condition,
+                ..fragment.with_new_selections(within)
+            }))
+        });
+        fragments.collect()
+    }
 }
 
 /// With `__typename` where nothing is left because literal conditions have taken it away: objects are shown as `{}` then,
@@ -45,26 +81,6 @@ fn present(mut set: SelectionSet) -> SelectionSet {
         set.items.push(SelectionItem::Field(FieldSelection::new_typename()));
     }
     set
-}
-
-/// A fragment for each object type instead of one for all of them.
-fn for_each_type(
-    schema: &ApiSchema,
-    (parent, on): (Option<TypeId>, TypeId),
-    fragment: &InlineFragmentSelection,
-) -> Vec<SelectionItem> {
-    let may_be = |ty: &TypeId| parent.is_none_or(|parent| schema.satisfies(*ty, parent));
-    let types = schema.possible(on).iter().filter(|ty| schema.is_object(**ty) && may_be(ty));
-    let fragments = types.map(|ty| {
-        let own = of_type(schema, *ty, &fragment.selections);
-        let within = present(plannable(schema, Some(*ty), &own));
-        let type_condition = schema.get(*ty).name.to_string();
-        SelectionItem::InlineFragment(InlineFragmentSelection {
-            type_condition,
-            ..fragment.with_new_selections(within)
-        })
-    });
-    fragments.collect()
 }
 
 /// What of a selection is for objects of one type.

@@ -4,9 +4,11 @@
 //! A plan is found by the text of its operation first, which need not even be read then, and else by its normal form,
 //! which texts share that mean the same.
 
+use std::convert::Infallible;
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hive_router_query_planner::utils::cancellation::CancellationToken;
 use quick_cache::Weighter;
@@ -24,10 +26,11 @@ use crate::gateway::supergraph::Supergraph;
 /// Deeply nested operations need it: the planner recurses.
 const STACK: usize = 16 * 1024 * 1024;
 
-/// Bytes of text, with what is asked of the subgraphs, for which a plan counts as one more.
+/// Bytes of text, with what is asked of the subgraphs or told of a refusal, for which a plan counts as one more.
 const UNIT: usize = 1024;
 
 type Outcome = Result<Arc<Plan>, Arc<Refusal>>;
+type Kept<K> = Cache<K, Known, BySize>;
 type Task = Box<dyn FnOnce() + Send>;
 
 /// What is planned.
@@ -49,8 +52,8 @@ struct Operation {
 
 /// Makes plans, and remembers them.
 pub struct Planners {
-    texts: Cache<Question, Outcome, BySize>,
-    plans: Cache<Operation, Outcome, BySize>,
+    texts: Kept<Question>,
+    plans: Kept<Operation>,
     tasks: mpsc::SyncSender<Task>,
     time: Duration,
     /// Selections that an operation may have.
@@ -83,11 +86,12 @@ impl Planners {
     /// The plan of an operation. Who asks for the same at the same time waits for the same.
     pub async fn plan(&self, supergraph: &Arc<Supergraph>, question: Question) -> Outcome {
         let mut how = Planned::Known;
-        let outcome = match self.texts.get(&question) {
-            Some(known) => known,
+        let outcome = match self.texts.get(&question).filter(Known::holds) {
+            Some(known) => known.outcome,
+            // Apart, so that what has its plan does not carry the room for planning with it.
             None => {
-                let read = async { remembered(self.plan_text(supergraph, &question, &mut how).await) };
-                self.texts.get_or_insert_async(&question, read).await.unwrap_or_else(Err)
+                let making = self.plan_text(supergraph, &question, &mut how);
+                Box::pin(shared(&self.texts, &question, making)).await
             }
         };
         self.metrics.planned(how);
@@ -102,7 +106,9 @@ impl Planners {
     ) -> Outcome {
         *how = Planned::Refused;
         let (of, asked, selections) = (supergraph.clone(), question.clone(), self.selections);
-        let read = move |_: &_| normalize(&of, (&asked.operation, asked.name.as_deref()), selections);
+        let read = move |cancellation: &_| {
+            normalize(&of, (&asked.operation, asked.name.as_deref()), selections, cancellation)
+        };
         let normal = self.ask(read).await?;
         let Question { supergraph: id, overrides, .. } = question.clone();
         let operation = Operation { supergraph: id, digest: normal.digest, overrides };
@@ -115,9 +121,9 @@ impl Planners {
             });
             let outcome = made.await.map(Arc::new);
             *how = if outcome.is_ok() { Planned::Made } else { Planned::Refused };
-            remembered(outcome)
+            outcome
         };
-        self.plans.get_or_insert_async(&operation, making).await.unwrap_or_else(Err)
+        shared(&self.plans, &operation, making).await
     }
 
     /// Has something done by a thread, within the time.
@@ -158,12 +164,41 @@ impl Planners {
     }
 }
 
-/// As a cache takes it: what another time may be otherwise is not kept.
-fn remembered(outcome: Outcome) -> Result<Outcome, Arc<Refusal>> {
-    match outcome {
-        Err(refusal) if refusal.is_passing() => Err(refusal),
-        outcome => Ok(outcome),
+/// What has come of an operation, and how long that holds.
+#[derive(Clone)]
+struct Known {
+    outcome: Outcome,
+    /// Absent if it holds as long as it is kept.
+    until: Option<Instant>,
+}
+
+impl Known {
+    fn new(outcome: Outcome) -> Self {
+        let until = outcome.as_ref().err().and_then(|refusal| Some(Instant::now() + refusal.holds_for()?));
+        Self { outcome, until }
     }
+
+    fn holds(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+}
+
+/// What is known for `key`, or comes of `making` it; whoever wants the same meanwhile gets the same, refusals too, so that
+/// nobody queues up to be refused again.
+async fn shared<K: Clone + Eq + Hash>(
+    cache: &Kept<K>,
+    key: &K,
+    making: impl Future<Output = Outcome>,
+) -> Outcome
+where
+    BySize: Weighter<K, Known>,
+{
+    let forget = || cache.remove_if(key, |known| !known.holds());
+    forget();
+    let known = cache.get_or_insert_async(key, async { Ok::<_, Infallible>(Known::new(making.await)) });
+    let Ok(known) = known.await;
+    forget();
+    known.outcome
 }
 
 /// Does what is to be done until there is nobody who could ask.
@@ -180,21 +215,25 @@ fn work(queue: &Mutex<mpsc::Receiver<Task>>) {
 struct BySize;
 
 impl BySize {
-    fn weigh(text: usize, outcome: &Outcome) -> u64 {
-        let asked = outcome.as_ref().map_or(0, |plan| plan.bytes);
-        1 + ((text + asked) / UNIT) as u64
+    fn weigh(text: usize, known: &Known) -> u64 {
+        let told = match &known.outcome {
+            Ok(plan) => plan.bytes,
+            Err(refusal) => refusal.bytes(),
+        };
+        1 + ((text + told) / UNIT) as u64
     }
 }
 
-impl Weighter<Question, Outcome> for BySize {
-    fn weight(&self, question: &Question, outcome: &Outcome) -> u64 {
-        Self::weigh(question.operation.len(), outcome)
+impl Weighter<Question, Known> for BySize {
+    fn weight(&self, question: &Question, known: &Known) -> u64 {
+        let name = question.name.as_ref().map_or(0, String::len);
+        Self::weigh(question.operation.len() + name, known)
     }
 }
 
-impl Weighter<Operation, Outcome> for BySize {
-    fn weight(&self, _: &Operation, outcome: &Outcome) -> u64 {
-        Self::weigh(0, outcome)
+impl Weighter<Operation, Known> for BySize {
+    fn weight(&self, _: &Operation, known: &Known) -> u64 {
+        Self::weigh(0, known)
     }
 }
 
@@ -218,7 +257,10 @@ mod tests {
         fn new(kept: usize) -> Self {
             let metrics = Arc::<Metrics>::default();
             // Programs of tests are not optimised.
-            let settings = Plans { threads: 2, queue: 100, milliseconds: 60_000, kept, selections: 100 };
+            Self::with(Plans { threads: 2, queue: 100, milliseconds: 60_000, kept, selections: 100 }, metrics)
+        }
+
+        fn with(settings: Plans, metrics: Arc<Metrics>) -> Self {
             let planners = Planners::new(&settings, metrics.clone()).unwrap();
             Self { planners, metrics, shop: Arc::new(Supergraph::parse(SHOP).unwrap()) }
         }
@@ -313,11 +355,68 @@ mod tests {
     #[test]
     fn a_plan_whose_time_is_over_is_given_up() {
         let shop = Supergraph::parse(SHOP).unwrap();
-        let normal = normalize(&shop, ("{ me { id } }", None), 100).unwrap();
+        let normal = normalize(&shop, ("{ me { id } }", None), 100, &CancellationToken::new()).unwrap();
         let over = CancellationToken::with_timeout(Duration::ZERO);
         let Err(refusal) = make(&shop, normal, Overrides::default().context(), &over) else {
             panic!("a plan in no time")
         };
         assert_eq!(refusal.0[0].extensions["code"], "QUERY_PLANNING_TIMEOUT");
+    }
+
+    /// A refusal for want of time may be another one's fault: it is kept for as long as who was refused asks again at once.
+    #[tokio::test]
+    async fn a_refusal_for_want_of_time_lapses() {
+        let bench = Bench::new(100);
+        let question = bench.question("{ me { id } }");
+        let kept = |refusal: Refusal| Known::new(Err(Arc::new(refusal)));
+        assert!(kept(Refusal::timed_out()).holds() && !kept(Refusal::overloaded()).holds());
+        assert!(kept(Refusal::timed_out()).until.unwrap() <= Instant::now() + Duration::from_secs(5));
+        assert_eq!(kept(Refusal::panicked()).until, None);
+        bench.planners.texts.insert(question.clone(), kept(Refusal::timed_out()));
+        assert!(bench.plan("{ me { id } }").await.is_err());
+        let lapsed = Known { until: Some(Instant::now()), ..kept(Refusal::timed_out()) };
+        bench.planners.texts.insert(question, lapsed);
+        assert!(bench.plan("{ me { id } }").await.is_ok());
+    }
+
+    /// Who waits for the same is refused at the same time, and not one behind the other; that is forgotten at once.
+    #[tokio::test]
+    async fn all_who_wait_for_the_same_are_refused_together() {
+        let settings = Plans { threads: 1, queue: 2, milliseconds: 300, kept: 100, selections: 100 };
+        let bench = Bench::with(settings, Arc::default());
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let busy = move || {
+            let _ = wait.recv();
+        };
+        bench.planners.tasks.send(Box::new(busy)).unwrap();
+        let begin = Instant::now();
+        let answers = join_all((0..100).map(|_| bench.plan("{ me { id } }"))).await;
+        // One by one it would be half a minute.
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+        assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|refusal| refusal.is_passing())));
+        assert_eq!((bench.planners.texts.len(), bench.planners.plans.len()), (0, 0));
+        drop(done);
+        let mut tries = 0;
+        while bench.plan("{ me { id } }").await.is_err() {
+            tries += 1;
+            assert!(tries < 100, "it passes");
+        }
+    }
+
+    /// What is told of a text is no longer than is useful, and counts.
+    #[tokio::test]
+    async fn a_refusal_is_small_and_counts() {
+        let bench = Bench::new(1000);
+        let long = "x".repeat(40_000);
+        for (text, name) in [("{ me { id } }", Some(long.clone())), (&format!("{{ {long} }}"), None)] {
+            let question = Question { name, ..bench.question(text) };
+            let Err(refusal) = bench.planners.plan(&bench.shop, question).await else { panic!("a plan") };
+            assert!(refusal.0[0].message.len() < 2000, "{}", refusal.0[0].message.len());
+        }
+        let many = (0..90).map(|n| format!("x{n}{} ", "x".repeat(50))).collect::<String>();
+        let before = bench.planners.texts.weight();
+        assert!(bench.plan(&format!("{{ {many} }}")).await.is_err());
+        let weight = bench.planners.texts.weight() - before;
+        assert!(weight as usize > many.len() / UNIT + 5, "{weight}");
     }
 }

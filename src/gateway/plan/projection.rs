@@ -61,8 +61,8 @@ impl Condition {
 pub enum FieldKind {
     /// `__typename`.
     Typename,
-    /// `__schema` and `__type`, answered from the schema itself.
-    Introspection(FieldSelection),
+    /// `__schema` and `__type`, answered from the schema itself: all that is selected of it, each under its condition.
+    Introspection(Vec<(FieldSelection, Condition)>),
     Leaf {
         wrapping: Wrapping,
         leaf: Leaf,
@@ -107,6 +107,18 @@ impl Selection {
         self.shown[number].get_or_init(|| self.fields(schema, layout, ty))
     }
 
+    /// How many keys of a path from here on the client has asked for, of objects of whatever type.
+    pub fn selected<'k>(&self, keys: impl Iterator<Item = &'k str>) -> usize {
+        let mut sets: Vec<&SelectionSet> = self.sets.iter().map(|(set, _)| set).collect();
+        let selected = keys.take_while(|key| {
+            let mut below = Vec::new();
+            sets.iter().for_each(|set| select(set, key, &mut below));
+            sets = below;
+            !sets.is_empty()
+        });
+        selected.count()
+    }
+
     fn fields(&self, schema: &ApiSchema, layout: &Layout, ty: TypeId) -> Vec<Field> {
         let mut collected = Collected::default();
         for (set, condition) in &self.sets {
@@ -133,7 +145,7 @@ impl Selection {
         let written = format!("{}:", serde_json::to_string(key).ok()?).into();
         let kind = match name.as_str() {
             "__typename" => FieldKind::Typename,
-            "__schema" | "__type" => FieldKind::Introspection(selected.into_iter().next()?.0),
+            "__schema" | "__type" => FieldKind::Introspection(selected),
             name => {
                 let field = schema.field(ty, name)?;
                 let (wrapping, named) = (field.wrapping.clone(), field.named);
@@ -155,6 +167,21 @@ impl Selection {
             }
         };
         Some(Field { key: written, slot, conditions, kind })
+    }
+}
+
+/// What is selected below a key.
+fn select<'a>(set: &'a SelectionSet, key: &str, below: &mut Vec<&'a SelectionSet>) {
+    for item in &set.items {
+        match item {
+            SelectionItem::Field(field)
+                if !field.omit_from_response && field.selection_identifier() == key =>
+            {
+                below.push(&field.selections);
+            }
+            SelectionItem::InlineFragment(fragment) => select(&fragment.selections, key, below),
+            SelectionItem::Field(_) | SelectionItem::FragmentSpread(_) => {}
+        }
     }
 }
 

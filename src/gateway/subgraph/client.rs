@@ -1,10 +1,12 @@
 //! One subgraph over HTTP: pooled connections, limits of time and size, tries, and a circuit breaker.
 
+use std::future::{pending, ready};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -70,21 +72,33 @@ impl SubgraphClient {
         Self { uri, http, settings, circuit }
     }
 
-    /// Sends an operation, which is tried again if it `may_repeat` and a failure passes.
+    /// Sends an operation, which is tried again if it `may_repeat` and a failure passes. Whoever reads what comes says by
+    /// [`Self::note`] whether that is an answer.
     pub async fn call(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Bytes, Failure> {
-        let tried = async {
-            match tokio::time::timeout(self.settings.answer(), self.attempt(body, headers, may_repeat)).await
-            {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Failure::TimedOut),
-            }
-        };
-        let Some(circuit) = &self.circuit else { return tried.await };
-        let is_fault = |failure: &Failure| failure.is_fault();
-        circuit.call_with(is_fault, tried).await.map_err(|error| match error {
-            recloser::Error::Inner(failure) => failure,
-            recloser::Error::Rejected => Failure::CircuitOpen,
-        })
+        if self.is_open() {
+            return Err(Failure::CircuitOpen);
+        }
+        let attempt = self.attempt(body, headers, may_repeat);
+        let timed = tokio::time::timeout(self.settings.answer(), attempt).await;
+        let outcome = timed.unwrap_or(Err(Failure::TimedOut));
+        if let Err(failure) = outcome {
+            self.note(Err(failure));
+        }
+        outcome
+    }
+
+    fn is_open(&self) -> bool {
+        // Asks for leave, and no more: what is dropped before it has an outcome is not counted.
+        let ask = |circuit: &AsyncRecloser| circuit.call(pending::<Result<(), Failure>>()).now_or_never();
+        self.circuit.as_ref().and_then(ask).is_some()
+    }
+
+    /// Counts what has become of a call.
+    pub fn note(&self, outcome: Result<(), Failure>) {
+        if let Some(circuit) = &self.circuit {
+            let is_fault = |failure: &Failure| failure.is_fault();
+            let _ = circuit.call_with(is_fault, ready(outcome)).now_or_never();
+        }
     }
 
     async fn attempt(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Bytes, Failure> {

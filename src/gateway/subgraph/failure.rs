@@ -41,8 +41,9 @@ impl Failure {
     pub fn is_fault(self) -> bool {
         match self {
             Self::Status(status) => status >= 500,
-            Self::Unreachable | Self::TimedOut | Self::Malformed | Self::TooLarge => true,
-            Self::CircuitOpen | Self::Unknown => false,
+            Self::Unreachable | Self::TimedOut | Self::Malformed => true,
+            // How much there is to answer is the client's choice.
+            Self::TooLarge | Self::CircuitOpen | Self::Unknown => false,
         }
     }
 

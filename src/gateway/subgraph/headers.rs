@@ -1,7 +1,7 @@
 //! Which headers a subgraph gets.
 //!
-//! Of a client's headers none but those that a rule names. Credentials are never meant by a pattern: who forwards them
-//! says so by their own names.
+//! Of a client's headers none but those that a rule names. No pattern forwards credentials: who forwards them says so by
+//! their own names. Any pattern takes them away.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -71,8 +71,13 @@ impl Pattern {
     fn means(&self, name: &HeaderName) -> bool {
         match self {
             Self::Name(own) => own == name,
-            Self::Beginning(beginning) => name.as_str().starts_with(beginning) && !CREDENTIALS.contains(name),
+            Self::Beginning(beginning) => name.as_str().starts_with(beginning),
         }
+    }
+
+    fn forwards(&self, name: &HeaderName) -> bool {
+        let may = matches!(self, Self::Name(_)) || !CREDENTIALS.contains(name);
+        may && self.means(name)
     }
 }
 
@@ -106,8 +111,9 @@ impl Rules {
         let mut headers = HeaderMap::new();
         if !self.forward.is_empty() {
             for (name, value) in from {
-                let is_meant = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.means(name));
-                if is_meant(&self.forward) && !is_meant(&self.remove) && !NEVER.contains(name) {
+                let is_forwarded = self.forward.iter().any(|pattern| pattern.forwards(name));
+                let is_removed = self.remove.iter().any(|pattern| pattern.means(name));
+                if is_forwarded && !is_removed && !NEVER.contains(name) {
                     headers.append(name.clone(), value.clone());
                 }
             }
@@ -156,12 +162,19 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_means_credentials() {
+    fn no_pattern_forwards_credentials() {
         assert_eq!(
             names(&rules(&["*"], &[], &[]).unwrap()),
             ["x-acme-a=client", "x-acme-b=client", "x-other=client"]
         );
         assert_eq!(names(&rules(&["authorization"], &[], &[]).unwrap()), ["authorization=client"]);
+    }
+
+    #[test]
+    fn a_pattern_takes_credentials_away() {
+        let named = ["authorization", "cookie", "x-other"];
+        assert!(names(&rules(&named, &["*"], &[]).unwrap()).is_empty());
+        assert_eq!(names(&rules(&named, &["auth*", "cookie"], &[]).unwrap()), ["x-other=client"]);
     }
 
     #[test]

@@ -8,13 +8,17 @@ pub mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Uri};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 
+use super::execute::Limits;
 use super::metrics::Metrics;
+use super::plan::Kind;
 use super::plan::steps::Step;
 use super::settings::Gateway;
 use crate::ids::Ids;
@@ -31,7 +35,7 @@ pub struct Calls {
     ids: Ids,
     metrics: Arc<Metrics>,
     show_names: bool,
-    most_errors: usize,
+    limits: Limits,
 }
 
 struct Subgraph {
@@ -39,7 +43,27 @@ struct Subgraph {
     client: SubgraphClient,
     rules: Rules,
     /// Calls under way that others may join; absent if each one is made by itself.
-    flights: Option<Flights<Call, Result<Bytes, Failure>>>,
+    flights: Option<Flights<Call, Result<Unread, Failure>>>,
+}
+
+/// What a subgraph has answered. Whether it is GraphQL shows when it is read.
+#[derive(Clone)]
+pub struct Unread {
+    pub bytes: Bytes,
+    /// Of all that share it the first reader says so.
+    is_judged: Arc<AtomicBool>,
+}
+
+impl Unread {
+    fn new(bytes: Bytes) -> Self {
+        Self { bytes, is_judged: Arc::default() }
+    }
+}
+
+/// What has come of a call, and how long it took.
+pub struct Fetched {
+    pub outcome: Result<Unread, Failure>,
+    took: Duration,
 }
 
 /// All that an answer of a subgraph can depend on.
@@ -67,8 +91,8 @@ impl Calls {
             Ok((name.clone(), Arc::new(subgraph)))
         });
         let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
-        let (show_names, most_errors) = (settings.show_subgraph_names, settings.max_errors);
-        Ok(Self { subgraphs, ids, metrics, show_names, most_errors })
+        let limits = Limits { errors: settings.max_errors, answer_bytes: settings.answer_bytes };
+        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names, limits })
     }
 }
 
@@ -78,46 +102,56 @@ pub struct Subgraphs<'a> {
     /// The client's.
     headers: &'a HeaderMap,
     trace: Trace,
+    /// Calls that began before a mutation do not know of it, so nothing that completes one joins them.
+    shares: bool,
 }
 
 impl<'a> Subgraphs<'a> {
-    pub fn new(calls: &'a Calls, headers: &'a HeaderMap) -> Self {
+    /// For an operation of this kind.
+    pub fn new(calls: &'a Calls, headers: &'a HeaderMap, kind: Kind) -> Self {
         let trace = Trace::of(headers, u128::from_be_bytes(calls.ids.bytes()));
-        Self { calls, headers, trace }
+        Self { calls, headers, trace, shares: kind == Kind::Query }
     }
 
-    /// Calls the subgraph of a step.
-    pub fn fetch(
-        &self,
-        step: &Step,
-        body: Vec<u8>,
-    ) -> impl Future<Output = Result<Bytes, Failure>> + Send + use<> {
+    /// Calls the subgraph of a step. What comes is to be read, and [judged](Self::judge).
+    pub fn fetch(&self, step: &Step, body: Vec<u8>) -> impl Future<Output = Fetched> + Send + use<> {
         let Some(subgraph) = self.calls.subgraphs.get(&step.subgraph).cloned() else {
-            return Either::Left(std::future::ready(Err(Failure::Unknown)));
+            let unknown = Fetched { outcome: Err(Failure::Unknown), took: Duration::ZERO };
+            return Either::Left(std::future::ready(unknown));
         };
         let headers = subgraph.rules.apply(self.headers);
         let mut sent = headers.clone();
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
-        let (metrics, is_mutation, body) = (self.calls.metrics.clone(), step.is_mutation, Bytes::from(body));
+        let (shares, is_mutation, body) = (self.shares, step.is_mutation, Bytes::from(body));
         Either::Right(async move {
-            let began = std::time::Instant::now();
-            let outcome = match subgraph.flights.clone().filter(|_| !is_mutation) {
+            let began = Instant::now();
+            let outcome = match subgraph.flights.clone().filter(|_| shares) {
                 Some(flights) => {
                     let call = Call { body: body.clone(), headers: told_apart(&headers) };
                     let own = subgraph.clone();
-                    let begin = || async move { own.client.call(body, &sent, true).await }.boxed();
+                    let begin =
+                        || async move { own.client.call(body, &sent, true).await.map(Unread::new) }.boxed();
                     flights.join(call, begin).await
                 }
-                None => subgraph.client.call(body, &sent, !is_mutation).await,
+                None => subgraph.client.call(body, &sent, !is_mutation).await.map(Unread::new),
             };
-            metrics.called(&subgraph.name, &outcome, began.elapsed());
-            outcome
+            Fetched { outcome, took: began.elapsed() }
         })
     }
 
-    /// How many errors one answer tells.
-    pub fn most_errors(&self) -> usize {
-        self.calls.most_errors
+    /// Takes note of what has become of a call, once what came is read: so garbage is no answer.
+    pub fn judge(&self, step: &Step, fetched: &Fetched, read: Result<(), Failure>) {
+        let Some(subgraph) = self.calls.subgraphs.get(&step.subgraph) else { return };
+        if let Ok(unread) = &fetched.outcome
+            && !unread.is_judged.swap(true, Ordering::Relaxed)
+        {
+            subgraph.client.note(read);
+        }
+        self.calls.metrics.called(&subgraph.name, read, fetched.took);
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.calls.limits
     }
 
     pub fn shown_name<'n>(&self, name: &'n str) -> Option<&'n str> {

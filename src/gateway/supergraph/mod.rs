@@ -1,5 +1,6 @@
 //! A supergraph: the schema that clients see, and which subgraph has what of it.
 
+mod guards;
 pub mod source;
 
 use std::collections::BTreeMap;
@@ -47,12 +48,14 @@ pub enum SupergraphError {
     BadUrl { name: String, url: String },
     #[error("it bears `@{0}`, which this gateway does not enforce: it would be served open")]
     Unenforced(String),
+    #[error(
+        "it links {0} for SECURITY, which this gateway does not enforce under that name: what that guards would be \
+         served open"
+    )]
+    UnknownGuard(String),
     #[error("it cannot be planned over: {0}")]
     Unplannable(String),
 }
-
-/// Directives that say who may see what.
-const GUARDS: [&str; 3] = ["authenticated", "requiresScopes", "policy"];
 
 impl Supergraph {
     /// Reads a supergraph as any composition tool writes it.
@@ -70,9 +73,7 @@ impl Supergraph {
         let document =
             safe_parse_schema(text).map_err(|error| SupergraphError::Unparsable(error.to_string()))?;
         let subgraphs = subgraphs(&document)?;
-        if let Some(guard) = guard_in(&document) {
-            return Err(SupergraphError::Unenforced(guard));
-        }
+        guards::require_none(&document)?;
         let planner = Planner::new_from_supergraph(&document, QueryPlannerOptions::default())
             .map_err(|error| SupergraphError::Unplannable(error.to_string()))?;
         let api = planner.consumer_schema.document.clone();
@@ -124,24 +125,4 @@ fn subgraphs(document: &Document<'static, String>) -> Result<BTreeMap<String, Ur
         }
     }
     Ok(subgraphs)
-}
-
-/// The first directive on a type or a field that says who may see it.
-fn guard_in(document: &Document<'static, String>) -> Option<String> {
-    let is_guard = |name: &str| {
-        let own = name.rsplit("__").next().unwrap_or(name);
-        GUARDS.iter().find(|guard| **guard == own).map(|guard| (*guard).to_owned())
-    };
-    document.definitions.iter().find_map(|definition| {
-        let Definition::TypeDefinition(definition) = definition else { return None };
-        let (own, fields) = match definition {
-            TypeDefinition::Object(object) => (&object.directives, object.fields.as_slice()),
-            TypeDefinition::Interface(interface) => (&interface.directives, interface.fields.as_slice()),
-            TypeDefinition::Scalar(scalar) => (&scalar.directives, [].as_slice()),
-            TypeDefinition::Enum(values) => (&values.directives, [].as_slice()),
-            _ => return None,
-        };
-        let all = own.iter().chain(fields.iter().flat_map(|field| &field.directives));
-        all.map(|directive| directive.name.as_str()).find_map(is_guard)
-    })
 }

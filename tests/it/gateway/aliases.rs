@@ -137,3 +137,18 @@ async fn selections_of_one_key_are_merged() {
     );
     front.answered(QUERY, &[("people", 2), ("accounts", 1)]).await;
 }
+
+/// A client may call its variables as it likes, also as those that lists of entities are sent in.
+#[tokio::test]
+async fn a_variable_of_a_client_may_be_called_as_one_of_ours() {
+    let front = Front::new("mismatches", rows()).await;
+    let query = "query($representations: Boolean!, $representations_: Boolean!) {
+        users { label(long: $representations) name @include(if: $representations) id @skip(if: $representations_) } }";
+    let variables = json!({ "representations": true, "representations_": true });
+    let data = front.answered_with(query, &variables, &[("people", 1), ("accounts", 1)]).await;
+    assert_eq!(data["users"].as_array().unwrap()[0].as_object().unwrap().len(), 2);
+    let wrong = json!({ "representations": "x", "representations_": true });
+    let answer = front.gateway.send(&json!({ "query": query, "variables": wrong }), &[]).await;
+    let message = answer["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("$representations is"), "{message}");
+}

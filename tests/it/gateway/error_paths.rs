@@ -54,3 +54,12 @@ async fn numbers_within_an_entity_are_kept() {
         answer["errors"].as_array().unwrap().iter().all(|error| error["extensions"]["service"] == "reviews")
     );
 }
+
+/// A key that the planner has made up, because the types of a union differ in it, is the client's own again.
+#[tokio::test]
+async fn a_key_of_the_planner_is_in_no_path() {
+    let rows = super::aliases::rows().failing("Admin", "id");
+    let front = Federation::new("mismatches", rows).await.front(&[]).await;
+    let answer = front.gateway.query("{ accounts { ... on User { id } ... on Admin { id } } }").await;
+    assert_eq!(paths(&answer), ["[\"accounts\",1,\"id\"]"], "{answer:#}");
+}

@@ -30,6 +30,16 @@ async fn s40_what_an_ill_subgraph_does_not_bring_is_null() {
         (Health::Garbage("[1]"), "SUBGRAPH_MALFORMED_RESPONSE"),
         (Health::Garbage("{\"data\": {\"_entities\": 7}}"), "SUBGRAPH_MALFORMED_RESPONSE"),
         (Health::Garbage("{\"data\": {\"_entities\": ["), "SUBGRAPH_MALFORMED_RESPONSE"),
+        // No UTF-8, in a value, in a key and in what nobody asked for.
+        (
+            Health::Bytes(b"{\"data\":{\"_entities\":[{\"inStock\":\"\xff\"}]}}"),
+            "SUBGRAPH_MALFORMED_RESPONSE",
+        ),
+        (Health::Bytes(b"{\"data\":{\"_entities\":[{\"\xc3\":true}]}}"), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (
+            Health::Bytes(b"{\"data\":{\"_entities\":[]},\"more\":\"\xed\xa0\x80\"}"),
+            "SUBGRAPH_MALFORMED_RESPONSE",
+        ),
         (Health::Cut, "SUBGRAPH_UNREACHABLE"),
         (Health::Huge(10_000), "SUBGRAPH_RESPONSE_TOO_LARGE"),
     ] {
@@ -117,6 +127,52 @@ async fn a_circuit_opens_and_closes() {
         answer.get("errors").is_none().then_some(())
     })
     .await;
+}
+
+/// What is no GraphQL is a failure like others; what is too large is not, because a client chooses how much it asks for.
+#[tokio::test]
+async fn garbage_opens_a_circuit_and_too_much_does_not() {
+    let shop = Shop::new().await;
+    let settings = [
+        ("SUBGRAPH__CIRCUIT_CALLS", "4"),
+        ("SUBGRAPH__CIRCUIT_SECONDS", "600"),
+        ("SUBGRAPH__ANSWER_BYTES", "4000"),
+    ];
+    let gateway = shop.gateway(&settings).await;
+    shop.users.set(Health::Garbage("{\"data\": {\"me\": "));
+    shop.reviews.set(Health::Huge(10_000));
+    for _ in 0..12 {
+        gateway.query("{ me { name } latest { id } }").await;
+    }
+    let (users, reviews) = (shop.users.calls().len(), shop.reviews.calls().len());
+    assert!(users < 12, "{users} calls of garbage");
+    assert_eq!(reviews, 12);
+    let (_, metrics) = gateway.get("/metrics").await;
+    let calls = |labels: &str| {
+        let name = format!("accounts_center_gateway_subgraph_calls_total{{{labels}}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+    };
+    assert_eq!(calls("subgraph=\"users\",outcome=\"malformed\""), Some(users.to_string()), "{metrics}");
+    assert_eq!(calls("subgraph=\"users\",outcome=\"answered\""), None);
+    assert_eq!(calls("subgraph=\"reviews\",outcome=\"too_large\""), Some("12".to_owned()));
+}
+
+/// Objects of which a subgraph says next to nothing have a place for every key all the same.
+#[tokio::test]
+async fn what_is_little_text_and_much_memory_is_too_large() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[("ANSWER_BYTES", "2000000")]).await;
+    let query = "{ latest { a: id b: id c: id d: body e: body f: body g: body } }";
+    assert!(gateway.query(query).await.get("errors").is_none());
+    let before = gateway.peak_memory();
+    let many = format!("{{\"data\":{{\"latest\":[{}{{}}]}}}}", "{},".repeat(1_000_000));
+    shop.reviews.set(Health::Garbage(Box::leak(many.into_boxed_str())));
+    let answer = gateway.query(query).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "SUBGRAPH_RESPONSE_TOO_LARGE");
+    assert_eq!(answer["data"], Value::Null);
+    // The slots of all of them would be more than 100 MB; their text is 3.
+    let more = (gateway.peak_memory() - before) / 1_000_000;
+    assert!(more < 60, "{more} MB");
 }
 
 /// What is the same in every byte, headers included, is asked for once while it is under way. S45: what differs in rights

@@ -109,9 +109,9 @@ impl Federation {
     /// The plan of an operation, each line without its margin.
     pub fn plan(&self, query: &str) -> String {
         let supergraph = Supergraph::parse(&self.text).unwrap();
-        let plan = normalize(&supergraph, (query, None), 10_000).and_then(|normal| {
-            plan::make(&supergraph, normal, Overrides::default().context(), &CancellationToken::new())
-        });
+        let token = CancellationToken::new();
+        let plan = normalize(&supergraph, (query, None), 10_000, &token)
+            .and_then(|normal| plan::make(&supergraph, normal, Overrides::default().context(), &token));
         trimmed(&plan.unwrap_or_else(|refusal| panic!("{:?}", refusal.0)).tree.to_string())
     }
 }
@@ -148,10 +148,14 @@ impl Front {
 
     pub async fn answered_with(&self, query: &str, variables: &Value, calls: &[(&str, usize)]) -> Value {
         self.clear();
-        let mut answer = self.gateway.send(&json!({ "query": query, "variables": variables }), &[]).await;
+        let request = json!({ "query": query, "variables": variables });
+        let text = self.gateway.send_for_text(&request, &[]).await;
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
         assert!(answer.get("errors").is_none(), "{query}: {answer:#}");
-        let unfederated = self.federation.whole.answer(query, variables);
+        let (unfederated, orders) = self.federation.whole.answer_in_order(query, variables);
         assert_eq!(answer["data"], unfederated["data"], "{query}");
+        let wanted = orders.text(&unfederated["data"]);
+        assert_eq!(text, format!("{{\"data\":{wanted}}}"), "{query}: the order");
         assert_eq!(self.calls(), owned(calls), "{query}");
         answer["data"].take()
     }

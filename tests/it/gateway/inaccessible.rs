@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::federation::Front;
+use super::federation::{Federation, Front};
 use super::rows::Rows;
 
 pub fn rows() -> Rows {
@@ -139,4 +139,27 @@ async fn what_is_inaccessible_cannot_be_asked_for() {
     let schema =
         front.gateway.query("{ __schema { types { name possibleTypes { name } } } }").await.to_string();
     assert!(schema.contains("Dog") && !schema.contains("Unicorn"), "{schema}");
+}
+
+/// S48: an error at a key that clients do not see is told at what they do see of its path.
+#[tokio::test]
+async fn s48_no_path_leads_to_what_is_inaccessible() {
+    let front = Front::new("inaccessible", rows().failing("Dog", "chip")).await;
+    let answer = front.gateway.query("{ dogs { name vaccinated } }").await;
+    let errors = answer["errors"].as_array().unwrap();
+    let paths: Vec<String> = errors.iter().map(|error| error["path"].to_string()).collect();
+    assert_eq!(paths, ["[\"dogs\",0]", "[\"dogs\",1]"], "{answer:#}");
+}
+
+/// S48: a plan has the names that subgraphs know, hidden ones too; so nobody gets one unless the configuration says so.
+#[tokio::test]
+async fn s48_a_plan_is_for_whoever_may_see_all() {
+    let request = json!({ "query": "{ dogs { vaccinated } }" });
+    let header = [("accounts-center-query-plan", "include")];
+    for (shows, settings) in [(false, &[][..]), (true, &[("QUERY_PLANS", "true")])] {
+        let front = Federation::new("inaccessible", rows()).await.front(settings).await;
+        let answer = front.gateway.send(&request, &header).await;
+        assert_eq!(answer["data"]["dogs"][1], json!({ "vaccinated": true }));
+        assert_eq!(answer.to_string().contains("chip"), shows, "{answer:#}");
+    }
 }

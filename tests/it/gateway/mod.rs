@@ -18,6 +18,7 @@ mod keys;
 mod log;
 mod mutations;
 mod nulls;
+mod order;
 mod overrides;
 mod plan_command;
 mod plan_limits;

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::federation::{Federation, Front};
 use super::rows::Rows;
 use super::subgraph::{Call, Health};
+use crate::support::eventually;
 
 fn rows() -> Rows {
     let basket = json!({ "__typename": "Basket", "id": "1" });
@@ -144,4 +145,30 @@ async fn a_mutation_is_never_tried_again() {
     let answer = front.gateway.query("mutation { pay(amount: 1) { due } }").await;
     assert_eq!(answer["data"], json!({ "pay": null }));
     assert_eq!(front.calls()["payments"], 1);
+}
+
+/// What completes a mutation asks anew: a call that is the same in every byte and began before it knows nothing of it.
+#[tokio::test]
+async fn what_completes_a_mutation_does_not_join_what_began_before() {
+    let front = Front::new("mutations", rows()).await;
+    let (query, mutation) = ("{ basket { due } }", "mutation { put(item: 1) { due } }");
+    let asked = front.answered(query, &[("baskets", 1), ("payments", 1)]).await;
+    front.answered(mutation, &[("baskets", 1), ("payments", 1)]).await;
+    let payments = &front.federation.subgraphs["payments"];
+    payments.set(Health::Slow(Duration::from_secs(1)));
+    let before = front.gateway.query(query);
+    let changing = async {
+        let call = eventually("the query has come to its second call", async || payments.calls().pop()).await;
+        (call, front.gateway.query(mutation).await)
+    };
+    let (before, (earlier, changed)) = futures_util::future::join(before, changing).await;
+    assert_eq!((&before["data"], &changed["data"]["put"]["due"]), (&asked, &json!(7)));
+    let later = payments.calls();
+    assert_eq!(later.len(), 1);
+    assert_eq!(
+        (&later[0].query, &later[0].variables),
+        (&earlier.query, &earlier.variables),
+        "else it proves nothing"
+    );
+    assert!(later[0].began < earlier.ended(), "it was under way");
 }

@@ -129,15 +129,37 @@ async fn s46_a_full_queue_is_told_and_passes() {
     assert_eq!(passed.await["me"][format!("n{refused}")], "Ada");
 }
 
-/// A thousand different operations are planned, are not all kept, and do not hold up one that has its plan.
+/// Planners that have work for a long time do not hold up an operation that has its plan.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s46_a_thousand_different_operations_hold_nobody_up() {
+async fn s46_operations_that_are_planned_hold_nobody_up() {
+    let shop = Shop::new().await;
+    // Two threads with 40 plans of half a second: ten seconds.
+    let gateway = gateway(&shop, "1*off->sleep(500)", &[("PLANS__MILLISECONDS", "20000")]).await;
+    let known = "{ latest { id } }";
+    gateway.query(known).await;
+    let flood = join_all((0..40).map(|number| {
+        let gateway = &gateway;
+        async move { gateway.query(&different(number)).await }
+    }));
+    let beside = async {
+        eventually("planning has begun", async || (gateway.plans("made").await > 1).then_some(())).await;
+        for _ in 0..50 {
+            assert_eq!(code(&gateway.query(known).await), "");
+        }
+        gateway.plans("made").await
+    };
+    let (answers, made) = futures_util::future::join(flood, beside).await;
+    assert!(made < 41, "it was answered when all others were");
+    assert!(answers.iter().all(|answer| code(answer).is_empty()), "{answers:#?}");
+}
+
+/// A thousand different operations are planned, and are not all kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s46_a_thousand_different_operations_are_planned() {
     let shop = Shop::new().await;
     let settings = [("PLANS__KEPT", "64"), ("PLANS__MILLISECONDS", "10000")];
     let gateway = shop.gateway(&settings).await;
-    let known = "{ latest { id } }";
-    gateway.query(known).await;
-    let flood = futures_util::stream::iter(0..1000)
+    futures_util::stream::iter(0..1000)
         .map(|number| {
             let gateway = &gateway;
             async move { (number, gateway.query(&different(number)).await) }
@@ -145,19 +167,9 @@ async fn s46_a_thousand_different_operations_hold_nobody_up() {
         .buffer_unordered(50)
         .for_each(async |(number, answer)| {
             assert_eq!(answer["data"]["me"][format!("n{number}")], "Ada", "{answer}");
-        });
-    let beside = async {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..50 {
-            let begin = Instant::now();
-            assert_eq!(code(&gateway.query(known).await), "");
-            slowest = slowest.max(begin.elapsed());
-        }
-        slowest
-    };
-    let ((), slowest) = futures_util::future::join(flood, beside).await;
-    assert!(slowest < IN_TIME, "{slowest:?}");
-    assert!(gateway.plans("made").await >= 1001);
+        })
+        .await;
+    assert!(gateway.plans("made").await >= 1000);
     let before = gateway.plans("made").await;
     for number in 0..200 {
         gateway.query(&different(number)).await;

@@ -10,6 +10,7 @@ use graphql_tools::parser::query::{
 };
 use serde_json::{Map, Value, json};
 
+use super::order::Orders;
 use super::types::{Of, Types};
 
 /// Computes a field of an object from the object and the arguments.
@@ -94,16 +95,28 @@ impl Rows {
 
     /// The answer to an operation.
     pub fn answer(&self, query: &str, variables: &Value) -> Value {
+        self.answer_in_order(query, variables).0
+    }
+
+    /// The same, with the order of its keys.
+    pub fn answer_in_order(&self, query: &str, variables: &Value) -> (Value, Orders) {
         let document = parse_query::<String>(query).unwrap();
         let (root, set) = root(&document);
-        let mut asking =
-            Asking { rows: self, document: &document, variables, errors: Vec::new(), path: Vec::new() };
+        let mut asking = Asking {
+            rows: self,
+            document: &document,
+            variables,
+            errors: Vec::new(),
+            path: Vec::new(),
+            orders: Orders::default(),
+        };
         let object = self.row(root, &Map::new());
         let data = asking.select(&object, &[set]).unwrap_or_default();
-        match asking.errors.is_empty() {
+        let answer = match asking.errors.is_empty() {
             true => json!({ "data": data }),
             false => json!({ "data": data, "errors": asking.errors }),
-        }
+        };
+        (answer, asking.orders)
     }
 
     /// The row of a type that has all of `part`; `part` itself is enough if there is none.
@@ -182,6 +195,7 @@ struct Asking<'a> {
     variables: &'a Value,
     errors: Vec<Value>,
     path: Vec<Value>,
+    orders: Orders,
 }
 
 impl<'a> Asking<'a> {
@@ -195,6 +209,7 @@ impl<'a> Asking<'a> {
         for set in sets {
             self.collect(&ty, set, &mut fields);
         }
+        self.orders.note(&self.path, fields.iter().map(|(key, _)| key.clone()).collect());
         let mut selected = Map::new();
         for (key, fields) in fields {
             self.path.push(key.as_str().into());

@@ -149,11 +149,16 @@ impl GatewayProcess {
     }
 
     pub async fn send(&self, request: &Value, headers: &[(&str, &str)]) -> Value {
+        serde_json::from_str(&self.send_for_text(request, headers).await).unwrap()
+    }
+
+    /// The answer as it is written.
+    pub async fn send_for_text(&self, request: &Value, headers: &[(&str, &str)]) -> String {
         let mut sent = self.http.post(format!("{}/graphql", self.url)).json(request);
         for (name, value) in headers {
             sent = sent.header(*name, *value);
         }
-        sent.send().await.unwrap().json().await.unwrap()
+        sent.send().await.unwrap().text().await.unwrap()
     }
 
     /// What a path says, with its status.

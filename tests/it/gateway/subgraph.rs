@@ -28,6 +28,8 @@ pub enum Health {
     Slow(Duration),
     /// Answers with what is no GraphQL.
     Garbage(&'static str),
+    /// The same, where it is no text either.
+    Bytes(&'static [u8]),
     /// Closes the connection in the middle of the answer.
     Cut,
     /// Answers with so many bytes.
@@ -131,6 +133,9 @@ async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byte
             return (StatusCode::from_u16(status).unwrap(), "out of order").into_response();
         }
         Health::Garbage(text) => return json(text.to_owned()),
+        Health::Bytes(bytes) => {
+            return ([(header::CONTENT_TYPE, "application/json")], bytes).into_response();
+        }
         Health::Huge(bytes) => {
             return json(format!("{{\"data\":{{\"x\":\"{}\"}}}}", "x".repeat(bytes)));
         }

@@ -30,6 +30,32 @@ pub async fn front(name: &str, seed: u64, without: Option<&str>) -> Front {
     federation.behind(command).await.0
 }
 
+/// What can be wrong with an answer.
+const DATA: &str = "the data is";
+const PATH: &str = "the path of an error";
+const TWICE: &str = "the same was sent twice";
+
+fn paths(answer: &Value) -> impl Iterator<Item = &Value> {
+    let errors = answer["errors"].as_array().into_iter().flatten();
+    errors.filter_map(|error| error.get("path"))
+}
+
+/// A path ends at a value or at a null on its way, and has no key that nobody asked for.
+fn leads_somewhere(data: &Value, path: &Value) -> bool {
+    let mut at = data;
+    for segment in path.as_array().into_iter().flatten() {
+        let below = match segment {
+            Value::String(key) => at.get(key),
+            index => index.as_u64().and_then(|index| at.get(usize::try_from(index).unwrap())),
+        };
+        match below {
+            Some(below) => at = below,
+            None => return at.is_null(),
+        }
+    }
+    true
+}
+
 /// What is wrong with the answer to an operation; `None` where it was none that could be answered.
 async fn judge(front: &Front, operation: &Operation) -> Result<Option<()>, String> {
     front.calls();
@@ -42,9 +68,14 @@ async fn judge(front: &Front, operation: &Operation) -> Result<Option<()>, Strin
     }
     let expected = front.unfederated(query, variables);
     let mut wrong = String::new();
+    // Whatever the order of keys: where selections of one key stand in several fragments or under several conditions, the
+    // normal form of an operation does not keep it.
     let (told, wanted) = (answer["data"].to_string(), expected["data"].to_string());
     if answer.get("data").is_none() || told != wanted {
-        let _ = writeln!(wrong, "the data is {told}\n instead of {wanted}; {}", answer["errors"]);
+        let _ = writeln!(wrong, "{DATA} {told}\n instead of {wanted}; {}", answer["errors"]);
+    }
+    for path in paths(&answer).filter(|path| !leads_somewhere(&answer["data"], path)) {
+        let _ = writeln!(wrong, "{PATH} {path} is not in {answer}");
     }
     if answer.get("errors").is_some() != expected.get("errors").is_some() {
         let _ = writeln!(wrong, "the errors are {} instead of {}", answer["errors"], expected["errors"]);
@@ -58,7 +89,7 @@ async fn judge(front: &Front, operation: &Operation) -> Result<Option<()>, Strin
                 apart.sort_unstable();
                 apart.dedup();
                 if apart.len() < items.len() {
-                    let _ = writeln!(wrong, "{name} was sent the same twice: {items:?}");
+                    let _ = writeln!(wrong, "{TWICE} to {name}: {items:?}");
                 }
             }
         }
@@ -102,11 +133,17 @@ async fn compare(name: &str, seed: u64, (operations, without): (u64, Option<&str
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_federation_answers_as_one_server() {
     let (operations, seed) = (number("FEDERATION_OPERATIONS", 60), number("FEDERATION_SEED", 1));
+    let mut too_few = Vec::new();
     for name in NAMES {
         let answered =
             compare(name, seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
-        assert!(answered * 2 > operations, "{name}: only {answered} of {operations} were valid");
+        // Some of what is drawn there names what clients do not see, and is not valid.
+        let percent = if name == "inaccessible" { 70 } else { 90 };
+        if answered * 100 < operations * percent {
+            too_few.push((name, answered));
+        }
     }
+    assert!(too_few.is_empty(), "of {operations} operations so few were answered: {too_few:?}");
 }
 
 /// One schema, dealt out anew every so many operations.
@@ -117,7 +154,10 @@ async fn a_schema_that_is_dealt_out_answers_as_one_server() {
     for seed in seed..seed + rounds {
         let answered =
             compare("split", seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
-        assert!(answered * 2 > operations, "only {answered} of {operations} were valid");
+        assert!(
+            answered * 10 >= operations * 9,
+            "seed {seed}: only {answered} of {operations} were answered"
+        );
     }
 }
 
@@ -127,17 +167,18 @@ const OPERATIONS: u64 = 150;
 /// Each of them, where nothing is amiss otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_is_missed() {
-    for (rule, name) in [
-        ("gateway::input-rewrite", "interfaceobject"),
-        ("gateway::output-rewrite", "mismatches"),
-        ("gateway::same-representation", "split"),
-        ("gateway::null", "split"),
-        ("gateway::hidden", "inaccessible"),
+    for (rule, name, kind) in [
+        ("gateway::input-rewrite", "interfaceobject", DATA),
+        ("gateway::output-rewrite", "mismatches", DATA),
+        ("gateway::same-representation", "split", TWICE),
+        ("gateway::null", "split", DATA),
+        ("gateway::hidden", "inaccessible", DATA),
     ] {
         assert!(accounts_center::gateway::plant::RULES.contains(&rule), "{rule}");
         let whole = compare(name, 1, (OPERATIONS, None)).await;
         assert!(whole.is_ok(), "nothing is missing: {whole:?}");
         let found = compare(name, 1, (OPERATIONS, Some(rule))).await;
-        assert!(found.is_err(), "{name} is the same without {rule}");
+        let Err(wrong) = found else { panic!("{name} is the same without {rule}") };
+        assert!(wrong.contains(kind), "{rule} is missed for another reason than that {kind} …: {wrong}");
     }
 }
