@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use accounts_center::config::Config;
 use accounts_center::gateway::overrides::Overrides;
+use accounts_center::gateway::plan::make;
 use accounts_center::gateway::plan::normal::normalize;
 use accounts_center::gateway::plan::planners::{Planners, Question};
-use accounts_center::gateway::plan::make;
 use accounts_center::gateway::supergraph::Supergraph;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hive_router_query_planner::utils::cancellation::CancellationToken;
@@ -22,12 +22,15 @@ const MOST: usize = 10_000;
 fn planning(criterion: &mut Criterion) {
     let supergraph = Arc::new(Supergraph::parse(SUPERGRAPH).expect("a supergraph"));
     let mut group = criterion.benchmark_group("planning");
-    group.bench_function("parsed", |bench| bench.iter(|| safe_parse_operation(black_box(HEAVY)).expect("an operation")));
+    group.bench_function("parsed", |bench| {
+        bench.iter(|| safe_parse_operation(black_box(HEAVY)).expect("an operation"));
+    });
     group.bench_function("new", |bench| {
         bench.iter(|| {
-            let normal = normalize(&supergraph, (black_box(HEAVY), None), MOST).expect("an operation");
-            let context = Overrides::default().context();
-            make(&supergraph, normal, context, &CancellationToken::new()).expect("a plan")
+            let unhurried = CancellationToken::new();
+            let normal = normalize(&supergraph, (black_box(HEAVY), None), MOST, &unhurried);
+            let normal = normal.expect("an operation");
+            make(&supergraph, normal, Overrides::default().context(), &unhurried).expect("a plan")
         });
     });
     let settings = Config::from_pairs([]).expect("the defaults").gateway.plans;
@@ -40,7 +43,9 @@ fn planning(criterion: &mut Criterion) {
         overrides: Overrides::default(),
     };
     group.bench_function("known", |bench| {
-        bench.iter(|| runtime.block_on(planners.plan(&supergraph, black_box(question.clone()))).expect("a plan"));
+        bench.iter(|| {
+            runtime.block_on(planners.plan(&supergraph, black_box(question.clone()))).expect("a plan")
+        });
     });
     group.finish();
 }
