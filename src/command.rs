@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use chrono::SecondsFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
@@ -27,6 +26,7 @@ use crate::gateway::plan::planners::{Planners, Question};
 use crate::gateway::settings::Plans;
 use crate::gateway::supergraph::Supergraph;
 use crate::gateway::supergraph::source::Source;
+use crate::http::listening::Patience;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
 use crate::store::{self, MigrationState, Standing};
@@ -112,32 +112,17 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
     let following = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow(source)));
     print(format_args!("Gateway listens on http://{}", listener.local_addr()?))?;
     let (stop, is_stopping) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-    let terms = crate::gateway::http::Terms {
-        limit: config.http.body_limit,
-        is_quiet,
-        stopping: is_stopping.clone(),
-    };
+    let terms =
+        crate::gateway::http::Terms { body: config.http.body(), is_quiet, stopping: is_stopping.clone() };
     let router = crate::gateway::http::router(gateway, terms);
-    let stopping = stop.clone();
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
-    let mut serving = tokio::spawn(serving.into_future());
+    let serving = http::listening::serve(listener, router, config.http.patience(), stop.clone());
+    let serving = tokio::spawn(serving);
     shutdown::requested()?.cancelled().await;
     print(format_args!("Stopping: requests under way may end."))?;
     is_stopping.store(true, Ordering::Relaxed);
     stop.cancel();
     drop(following);
-    let drain = Duration::from_secs(config.http.drain_seconds);
-    if tokio::time::timeout(drain, &mut serving).await.is_err() {
-        tracing::warn!("requests were still under way at the end of http.drain_seconds");
-        serving.abort();
-    }
-    Ok(())
+    Ok(serving.await?)
 }
 
 /// Does only background work, until it is asked to stop.
@@ -165,15 +150,11 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
     print(format_args!("Sandbox listens on http://{}", listener.local_addr()?))?;
     let router = sandbox::router(sandbox.clone(), stop.clone())
         .layer(axum::middleware::from_fn(http::development::require_loopback_host));
-    let stopping = stop.clone();
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
-    let serving = tokio::spawn(serving.into_future());
+    let patience = Patience { drain: SANDBOX_DRAIN, ..config.http.patience() };
+    let serving = tokio::spawn(http::listening::serve(listener, router, patience, stop.clone()));
     shutdown::requested()?.cancelled().await;
     stop.cancel();
-    if let Ok(served) = tokio::time::timeout(SANDBOX_DRAIN, serving).await {
-        served??;
-    }
+    serving.await?;
     sandbox.save()
 }
 

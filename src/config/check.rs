@@ -44,6 +44,7 @@ impl Config {
             ("jobs.concurrency", self.jobs.concurrency.max(1) as u64, 10_000),
             ("http.init_timeout_seconds", self.http.init_timeout_seconds, 3600),
             ("http.body_seconds", self.http.body_seconds, 3600),
+            ("http.header_seconds", self.http.header_seconds, 3600),
             ("http.ping_seconds", self.http.ping_seconds, DAY),
             ("http.send_seconds", self.http.send_seconds, DAY),
             ("http.drain_seconds", self.http.drain_seconds, DAY),

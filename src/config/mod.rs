@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use config::{Environment, File, FileFormat};
@@ -12,6 +13,8 @@ use serde::Deserialize;
 use self::errors::{unreadable, without_value};
 pub(crate) use self::values::list;
 use self::values::{address_or_none, secrets, words};
+use crate::http::body;
+use crate::http::listening::Patience;
 use crate::platform::PlatformKey;
 use crate::sandbox;
 
@@ -63,6 +66,7 @@ pub struct Http {
     pub allowed_origins: Vec<String>,
     pub body_limit: usize,
     pub body_seconds: u64,
+    pub header_seconds: u64,
     pub init_timeout_seconds: u64,
     pub ping_seconds: u64,
     pub send_seconds: u64,
@@ -234,6 +238,21 @@ pub enum LogFormat {
 words!(Mode, "development" => Self::Development, "production" => Self::Production);
 words!(Proof, "one_time_code" => Self::OneTimeCode);
 words!(LogFormat, "auto" => Self::Auto, "pretty" => Self::Pretty, "json" => Self::Json);
+
+impl Http {
+    /// What a request's body may be.
+    pub(crate) fn body(&self) -> body::Limits {
+        body::Limits { bytes: self.body_limit, time: Duration::from_secs(self.body_seconds) }
+    }
+
+    /// How long connections may take.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            headers: Duration::from_secs(self.header_seconds),
+            drain: Duration::from_secs(self.drain_seconds),
+        }
+    }
+}
 
 impl Config {
     /// Reads the defaults, `file` if given, and the environment.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{self, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,6 +20,7 @@ use tracing::field::Empty;
 
 use super::execute::errors::GraphqlError;
 use super::{Answer, Asked, Gateway, Outcome, REQUEST_ID, Request, refused};
+use crate::http::body::{Limits, collect};
 use crate::http::{answer_to_panic, negotiate};
 use crate::ids::Ids;
 
@@ -29,13 +30,14 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Clone)]
 struct Wire {
     gateway: Gateway,
+    body: Limits,
     stopping: Arc<AtomicBool>,
 }
 
 /// How it is served.
 pub struct Terms {
-    /// Bytes of a body.
-    pub limit: usize,
+    /// What a request's body may be.
+    pub(crate) body: Limits,
     /// A developer does not want to see a line for each request.
     pub is_quiet: bool,
     /// Says that no more requests should come.
@@ -44,7 +46,7 @@ pub struct Terms {
 
 /// What is served.
 pub fn router(gateway: Gateway, terms: Terms) -> Router {
-    let Terms { limit, is_quiet, stopping } = terms;
+    let Terms { body, is_quiet, stopping } = terms;
     let ids = gateway.ids().clone();
     Router::new()
         .route("/graphql", get(by_get).post(by_post))
@@ -61,9 +63,8 @@ pub fn router(gateway: Gateway, terms: Terms) -> Router {
                 .on_failure(()),
             PropagateRequestIdLayer::new(REQUEST_ID),
             CatchPanicLayer::custom(answer_to_panic),
-            DefaultBodyLimit::max(limit),
         ))
-        .with_state(Wire { gateway, stopping })
+        .with_state(Wire { gateway, body, stopping })
 }
 
 /// Names requests that bear no id.
@@ -172,11 +173,7 @@ async fn by_get(
     respond(media_type, wire.gateway.answer(request, Asked { headers, by_get: true }).await)
 }
 
-async fn by_post(
-    State(wire): State<Wire>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+async fn by_post(State(wire): State<Wire>, headers: HeaderMap, body: Body) -> Response {
     let Some(media_type) = negotiate(&headers) else { return not_acceptable() };
     let is_json =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
@@ -187,11 +184,11 @@ async fn by_post(
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
-    let body = match body {
+    let body = match collect(body, wire.body).await {
         Ok(body) => body,
-        Err(rejection) => {
-            let mut response = bad_input(media_type, "The body cannot be read; perhaps it is too large.");
-            *response.status_mut() = rejection.status();
+        Err(unread) => {
+            let mut response = bad_input(media_type, &unread.message(wire.body));
+            *response.status_mut() = unread.status();
             return response;
         }
     };

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Response as GraphResponse, ServerError, Value};
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
 use serde::Serialize;
 
+use super::body::{Limits, collect};
 use super::{Wire, client};
-use crate::config;
 use crate::error::{Code, Error};
 use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
@@ -23,9 +21,6 @@ use crate::session::{TokenError, Viewer};
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
-/// How much of a body that is too large is read on, and for how long.
-const FORGOTTEN: usize = 8 * 1024 * 1024;
-const FORGETTING: Duration = Duration::from_secs(5);
 
 /// An answer as it is written: `data` stands there only if the operation was executed.
 #[derive(Serialize)]
@@ -65,9 +60,9 @@ pub(super) async fn post(
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
-    let operation = match read(content, &wire.app.config.http).await {
+    let operation = match read(content, wire.app.config.http.body()).await {
         Ok(operation) => operation,
-        Err(error) => return unreadable(&wire, media_type, &error),
+        Err((status, message)) => return refusal_as(media_type, status, &bad_input(message)),
     };
     let Answered { body, outcome, .. } = wire.operations.answer(operation, asked, body).await;
     answer(body, outcome, media_type)
@@ -117,73 +112,16 @@ pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenEr
 
 /// The operation in a body. Not by the extractor of async-graphql-axum, which takes uploads and batches as well: to
 /// refuse those it would read the body three times.
-async fn read(body: Body, limits: &config::Http) -> Result<async_graphql::Request, Unread> {
-    let bytes = collect(body, limits).await?;
+async fn read(body: Body, limits: Limits) -> Result<async_graphql::Request, (StatusCode, String)> {
+    let bytes = collect(body, limits).await.map_err(|unread| (unread.status(), unread.message(limits)))?;
     serde_json::from_slice(&bytes).map_err(|_| {
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        if first == Some(&b'[') { Unread::Batch } else { Unread::NoOperation }
+        let message = match first {
+            Some(b'[') => "Send one operation a request; batches are not supported.",
+            _ => "The body is not {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"} in JSON.",
+        };
+        (StatusCode::BAD_REQUEST, message.to_owned())
     })
-}
-
-/// Why a body could not be read, or has no operation to execute.
-pub(super) enum Unread {
-    TooLarge,
-    /// The connection ended before the body did.
-    Cut,
-    /// It did not come in time.
-    Slow,
-    /// More operations than one.
-    Batch,
-    NoOperation,
-}
-
-/// The whole body, if it comes in time. One that is too large is read on for a while and forgotten: to answer and close while the
-/// client still writes would reset the connection, and the client might never see why.
-pub(super) async fn collect(body: Body, limits: &config::Http) -> Result<Vec<u8>, Unread> {
-    let time = Duration::from_secs(limits.body_seconds);
-    tokio::time::timeout(time, collect_up_to(body, limits.body_limit)).await.unwrap_or(Err(Unread::Slow))
-}
-
-async fn collect_up_to(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Unread::Cut)?;
-        if bytes.len() + chunk.len() > limit {
-            let rest = async {
-                let mut read = bytes.len() + chunk.len();
-                while let Some(Ok(chunk)) = chunks.next().await
-                    && read < FORGOTTEN
-                {
-                    read += chunk.len();
-                }
-            };
-            let _ = tokio::time::timeout(FORGETTING, rest).await;
-            return Err(Unread::TooLarge);
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-fn unreadable(wire: &Wire, media_type: &'static str, unread: &Unread) -> Response {
-    let message = match unread {
-        Unread::TooLarge => {
-            let limit = wire.app.config.http.body_limit;
-            let error = bad_input(format!("The body is over {limit} bytes."));
-            return refusal_as(media_type, StatusCode::PAYLOAD_TOO_LARGE, &error);
-        }
-        Unread::Slow => {
-            let message = format!("The body did not come within {} s.", wire.app.config.http.body_seconds);
-            return refusal_as(media_type, StatusCode::REQUEST_TIMEOUT, &bad_input(message));
-        }
-        Unread::Cut => "The body ended too early.",
-        Unread::Batch => "Send one operation a request; batches are not supported.",
-        Unread::NoOperation => {
-            "The body is not {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"} in JSON."
-        }
-    };
-    refusal_as(media_type, StatusCode::BAD_REQUEST, &bad_input(message))
 }
 
 /// An answer to what was not executed.

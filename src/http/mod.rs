@@ -1,10 +1,12 @@
 //! The wire: GraphQL over HTTP and WebSocket, health, and the pages of development mode.
 
+pub(crate) mod body;
 pub(crate) mod development;
 pub(crate) mod explorer;
 mod get;
 mod graphql;
 mod health;
+pub(crate) mod listening;
 mod metrics;
 mod operating;
 mod webhooks;
@@ -19,7 +21,6 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,9 @@ use crate::verification::Client;
 
 pub(crate) use graphql::negotiate;
 pub use operating::serve_worker;
+
+/// How long sockets may take to end behind the requests.
+const SOCKETS: Duration = Duration::from_secs(1);
 
 /// What handlers work with.
 pub(crate) struct Wire {
@@ -58,33 +62,23 @@ pub struct Service {
 /// Serves until told to stop, then lets requests under way end.
 pub async fn serve(listener: TcpListener, service: Service) {
     let stop = service.stop.clone();
-    let drain = Duration::from_secs(service.app.config.http.drain_seconds);
+    let patience = service.app.config.http.patience();
     let Ok(address) = listener.local_addr() else { return };
     let sockets = TaskTracker::new();
     let router = router(service, address, &sockets);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = stop.clone();
-    // Small frames go out at once: Nagle's algorithm would hold an event back for some 40 ms.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-    });
-    let serving = async move {
-        let served = axum::serve(listener, service)
-            .with_graceful_shutdown(async move { stopping.cancelled().await })
-            .await;
+    let serving = async {
+        listening::serve(listener, router, patience, stop.clone()).await;
         sockets.close();
         sockets.wait().await;
-        served
     };
     let out_of_time = async {
         stop.cancelled().await;
-        tokio::time::sleep(drain).await;
+        // The requests' own end comes first.
+        tokio::time::sleep(patience.drain + SOCKETS).await;
     };
     tokio::select! {
-        served = serving => if let Err(error) = served { tracing::error!(%error, "serving ended") },
-        () = out_of_time => tracing::warn!("requests were still under way at the end of http.drain_seconds"),
+        () = serving => {}
+        () = out_of_time => tracing::warn!("sockets were still open when the time to end was over"),
     }
 }
 

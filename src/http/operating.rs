@@ -1,6 +1,5 @@
 //! What probes and Prometheus ask of every process that serves or works.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::listening::{self, Patience};
 use super::{development, health, metrics};
 use crate::app::App;
 use crate::store::BacklogWatch;
@@ -43,21 +43,11 @@ pub async fn serve_worker(
     stop: CancellationToken,
     stopped: CancellationToken,
 ) {
-    let development = app.config.is_development();
+    let (development, patience) = (app.config.is_development(), app.config.http.patience());
     let mut router = router(Process { app, sockets: None, stop, backlog: Arc::default() });
     if development {
         router = router.layer(axum::middleware::from_fn(development::require_loopback_host));
     }
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = stopped.clone();
-    let serving =
-        axum::serve(listener, service).with_graceful_shutdown(async move { stopping.cancelled().await });
-    let out_of_time = async {
-        stopped.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = serving => if let Err(error) = served { tracing::error!(%error, "serving probes ended") },
-        () = out_of_time => {}
-    }
+    let patience = Patience { drain: DRAIN, ..patience };
+    listening::serve(listener, router, patience, stopped).await;
 }

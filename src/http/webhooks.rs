@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Wire;
-use super::graphql::{Unread, collect};
+use super::body::collect;
 use crate::error::Error;
 use crate::profile::{self, ProfileWebhook};
 
@@ -47,11 +47,10 @@ pub(super) async fn receive(
     };
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
-    let body = match collect(body, &wire.app.config.http).await {
+    let limits = wire.app.config.http.body();
+    let body = match collect(body, limits).await {
         Ok(body) => body,
-        Err(Unread::TooLarge) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-        Err(Unread::Slow) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
-        Err(_) => return refuse(StatusCode::BAD_REQUEST, "the body ended too early"),
+        Err(unread) => return refuse(unread.status(), &unread.message(limits)),
     };
     let id = match platform.webhooks.verify(&headers, &body, wire.app.clock.now()) {
         Ok(id) => id,

@@ -39,6 +39,7 @@ mod schema;
 mod security;
 mod seeding;
 mod signing_in;
+mod slow_clients;
 mod step_up;
 mod subscriptions;
 mod told;

@@ -27,7 +27,7 @@ mod random;
 mod requires;
 mod rows;
 mod shareable;
-mod shop;
+pub(crate) mod shop;
 mod subgraph;
 mod supergraphs;
 mod types;
