@@ -166,7 +166,7 @@ impl Bench {
         let variables = variables.as_object().unwrap_or(&none);
         errors.close();
         let types = (schema, &self.zoo.introspection);
-        let mut projector = Projector::new(types, view, variables, (&mut errors, most));
+        let mut projector = Projector::new(types, view, variables, (&mut errors, most, 0));
         projector.root(&selection, self.root);
         let written = String::from_utf8(projector.out).unwrap();
         (written.strip_prefix("{\"data\":").unwrap().to_owned(), errors.into_list())

@@ -13,6 +13,8 @@ pub mod represent;
 pub mod told;
 mod walk;
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::de::DeserializeSeed;
@@ -33,6 +35,9 @@ use super::plan::layout::Layout;
 use super::plan::steps::{Entities, Step, StepId, Target};
 use super::subgraph::{Failure, Fetched, Subgraphs};
 use super::supergraph::Supergraph;
+
+/// Bytes that an answer is made room for beside what is known of it.
+const ROOM: usize = 256;
 
 /// One operation under way.
 pub struct Execution<'a> {
@@ -217,14 +222,17 @@ impl<'a> Execution<'a> {
 
     fn finish(mut self) -> Executed {
         self.errors.close();
+        let last = self.plan.last_answer.load(Ordering::Relaxed);
+        let room = if last == 0 { self.data.volume() } else { last + last / 16 } + ROOM;
         let mut projector = Projector::new(
             (&self.supergraph.schema, &self.supergraph.introspection),
             (&self.plan.layout, &self.data),
             self.variables,
-            (&mut self.errors, self.subgraphs.limits().answer_bytes),
+            (&mut self.errors, self.subgraphs.limits().answer_bytes, room),
         );
         projector.root(&self.plan.selection, self.root);
         let data = projector.out;
+        self.plan.last_answer.store(data.len(), Ordering::Relaxed);
         Executed { data, errors: self.errors.into_list() }
     }
 }

@@ -43,14 +43,14 @@ enum Step<'a> {
 }
 
 impl<'a> Projector<'a> {
-    /// Writes at most `most` bytes, and one object more.
+    /// Writes at most `most` bytes, and one object more. `room` is made for so many at once.
     pub fn new(
         (schema, introspection): (&'a ApiSchema, &'a Introspection),
         (layout, data): (&'a Layout, &'a Data),
         variables: &'a Map<String, Json>,
-        (errors, most): (&'a mut Errors, usize),
+        (errors, most, room): (&'a mut Errors, usize, usize),
     ) -> Self {
-        let mut out = Vec::with_capacity(data.volume().min(most) + 256);
+        let mut out = Vec::with_capacity(room.min(most));
         out.extend_from_slice(b"{\"data\":");
         Self { schema, introspection, layout, data, variables, errors, out, left: most, path: Vec::new() }
     }
@@ -77,7 +77,7 @@ impl<'a> Projector<'a> {
         self.out.push(b'{');
         let start = self.out.len();
         for field in selection.of(self.schema, self.layout, ty) {
-            if !self.is_shown(&field.conditions) {
+            if !self.is_shown(field) {
                 continue;
             }
             if self.out.len() > start {
@@ -93,8 +93,9 @@ impl<'a> Projector<'a> {
         Ok(())
     }
 
-    fn is_shown(&self, conditions: &[Condition]) -> bool {
-        conditions.is_empty() || conditions.iter().any(|one| self.holds(one))
+    fn is_shown(&self, field: &Field) -> bool {
+        let is_asked = field.conditions.is_empty() || field.conditions.iter().any(|one| self.holds(one));
+        is_asked && !field.unless.iter().any(|one| self.holds(one))
     }
 
     fn holds(&self, condition: &Condition) -> bool {
@@ -104,7 +105,7 @@ impl<'a> Projector<'a> {
 
     fn field(&mut self, field: &'a Field, ty: TypeId, object: Object) -> Result<(), Stop> {
         let value = field.slot.map_or(Value::Absent, |slot| self.data.get(object, slot));
-        match &field.kind {
+        match &*field.kind {
             FieldKind::Typename => {
                 self.out.extend_from_slice(self.schema.get(ty).quoted.as_bytes());
                 Ok(())

@@ -1,5 +1,8 @@
 //! What an operation asks of the schema itself.
 
+use graphql_tools::parser::query::{
+    Definition, Document, OperationDefinition as OperationAst, Selection, SelectionSet as SetAst,
+};
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
 
@@ -28,6 +31,34 @@ pub fn require_depth(operation: &SelectionSet) -> Result<(), Refusal> {
         return Err(Refusal::new("OPERATION_TOO_LARGE", message));
     }
     Ok(())
+}
+
+/// Takes what is selected of the schema out of a document, and leaves the fields that it was selected by.
+pub fn forget_introspection(document: &mut Document<'static, String>) {
+    for definition in &mut document.definitions {
+        forget_in(match definition {
+            Definition::Operation(OperationAst::SelectionSet(set)) => set,
+            Definition::Operation(OperationAst::Query(query)) => &mut query.selection_set,
+            Definition::Operation(OperationAst::Mutation(mutation)) => &mut mutation.selection_set,
+            Definition::Operation(OperationAst::Subscription(subscription)) => {
+                &mut subscription.selection_set
+            }
+            Definition::Fragment(fragment) => &mut fragment.selection_set,
+        });
+    }
+}
+
+fn forget_in(set: &mut SetAst<'static, String>) {
+    for item in &mut set.items {
+        match item {
+            Selection::Field(field) if ["__schema", "__type"].contains(&field.name.as_str()) => {
+                field.selection_set.items.clear();
+            }
+            Selection::Field(field) => forget_in(&mut field.selection_set),
+            Selection::InlineFragment(fragment) => forget_in(&mut fragment.selection_set),
+            Selection::FragmentSpread(_) => {}
+        }
+    }
 }
 
 fn is_introspection(field: &FieldSelection) -> bool {
@@ -68,6 +99,8 @@ mod tests {
         for fine in [
             "{ __schema { types { fields { args { type { ofType { name } } } } interfaces { name } } } }",
             "{ __type(name: \"Animal\") { possibleTypes { interfaces { name } } } }",
+            "{ __schema { ... { types { ... { name } } } ... on __Schema { queryType { name } } } }",
+            "query($c: Boolean!) { __schema { ... @skip(if: $c) { types { name } } } }",
             "{ animals { friend { friend { friend { id } } } } __type(name: \"Cat\") { fields { name } } }",
         ] {
             assert_eq!(code(fine), "none", "{fine}");

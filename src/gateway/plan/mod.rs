@@ -9,9 +9,11 @@ pub mod planners;
 pub mod projection;
 mod reserved;
 pub mod shape;
+mod shown;
 pub mod size;
 pub mod steps;
 
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use hive_router_query_planner::ast::operation::{OperationDefinition, VariableDefinition};
@@ -52,6 +54,8 @@ pub struct Plan {
     pub tree: QueryPlan,
     /// Bytes of what it asks the subgraphs: how large it is, next to others.
     pub bytes: usize,
+    /// Bytes of the data of its last answer: the next one is made room for at once.
+    pub last_answer: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +112,12 @@ pub fn make(
     overrides: PlannerOverrideContext,
     cancellation: &CancellationToken,
 ) -> Result<Plan, Refusal> {
-    let mut operation = normal.operation;
+    let (mut operation, mut shown) = (normal.operation, normal.shown);
     let variables = operation.variable_definitions.clone().unwrap_or_default();
     let representations = reserved::rename(&mut operation);
+    if let Some(name) = &representations {
+        reserved::in_set(&mut shown, name);
+    }
     let downstream = downstream(&operation.selection_set);
     let tree = if downstream.items.is_empty() {
         QueryPlan { kind: "QueryPlan", node: None }
@@ -131,7 +138,7 @@ pub fn make(
             Ok(()) => unplanned(&error),
         })?
     };
-    Ok(Plan { variables, representations, ..prepare(supergraph, operation, tree)? })
+    Ok(Plan { variables, representations, ..prepare(supergraph, (operation.operation_kind, shown), tree)? })
 }
 
 impl Plan {
@@ -166,11 +173,11 @@ fn downstream(set: &SelectionSet) -> SelectionSet {
 
 fn prepare(
     supergraph: &Supergraph,
-    operation: OperationDefinition,
+    (kind, shown): (Option<OperationKind>, SelectionSet),
     tree: QueryPlan,
 ) -> Result<Plan, Refusal> {
     let schema = &supergraph.schema;
-    let (kind, root) = match operation.operation_kind {
+    let (kind, root) = match kind {
         None | Some(OperationKind::Query) => (Kind::Query, schema.query),
         Some(OperationKind::Mutation) => (Kind::Mutation, schema.mutation),
         Some(OperationKind::Subscription) => (Kind::Subscription, schema.subscription),
@@ -200,11 +207,22 @@ fn prepare(
             }
         }
     }
-    let introspects = introspects(&operation.selection_set);
-    let selection = Selection::root(schema, root, operation.selection_set);
+    let introspects = introspects(&shown);
+    let selection = Selection::root(schema, root, shown);
     let bytes = steps.iter().map(|step| step.head.len()).sum();
-    let (variables, representations) = (Vec::new(), None);
-    Ok(Plan { kind, variables, representations, steps, after, layout, selection, introspects, tree, bytes })
+    Ok(Plan {
+        kind,
+        variables: Vec::new(),
+        representations: None,
+        steps,
+        after,
+        layout,
+        selection,
+        introspects,
+        tree,
+        bytes,
+        last_answer: AtomicUsize::default(),
+    })
 }
 
 fn unplanned(error: &PlannerError) -> Refusal {

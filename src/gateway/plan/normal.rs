@@ -6,14 +6,15 @@ use graphql_tools::validation::validate::validate;
 use hive_router_query_planner::ast::normalization::error::NormalizationError;
 use hive_router_query_planner::ast::normalization::normalize_operation;
 use hive_router_query_planner::ast::operation::OperationDefinition;
+use hive_router_query_planner::ast::selection_set::SelectionSet;
 use hive_router_query_planner::state::supergraph_state::OperationKind;
 use hive_router_query_planner::utils::cancellation::CancellationToken;
 use hive_router_query_planner::utils::parsing::safe_parse_operation;
 use sha2::{Digest, Sha256};
 
-use super::Refusal;
-use super::introspected::require_depth;
+use super::introspected::{forget_introspection, require_depth};
 use super::size::require_size;
+use super::{Refusal, shown};
 use crate::gateway::execute::errors::{GraphqlError, Location, at_most};
 use crate::gateway::supergraph::Supergraph;
 
@@ -26,6 +27,8 @@ pub struct Normal {
     /// Two operations with the same one have the same plan over the same supergraph.
     pub digest: [u8; 32],
     pub operation: OperationDefinition,
+    /// What is shown of its root, in the client's order.
+    pub shown: SelectionSet,
 }
 
 /// Brings an operation of at most `most` selections into its normal form; [`super::size`] says how they are counted.
@@ -41,7 +44,7 @@ pub fn normalize(
 ) -> Result<Normal, Refusal> {
     // Between the steps, which are the libraries' own and do not look at the time themselves.
     let in_time = || cancellation.bail_if_cancelled().map_err(|_| Refusal::timed_out());
-    let document = safe_parse_operation(operation)
+    let mut document = safe_parse_operation(operation)
         .map_err(|error| Refusal::new("GRAPHQL_PARSE_FAILED", error.to_string()))?;
     require_operation(&document, name)?;
     // Before anybody goes through it: a few fragments that spread each other twice are more than any memory holds.
@@ -57,21 +60,24 @@ pub fn normalize(
         return Err(Refusal::of(at_most(MOST_ERRORS, told)));
     }
     in_time()?;
+    let shown = shown::of(supergraph, document.clone(), name).map_err(|error| unnormalized(&error))?;
+    require_depth(&shown)?;
+    // The planner has nothing to do with it, and its library does not take all of it.
+    forget_introspection(&mut document);
     let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
         .map_err(|error| unnormalized(&error))?;
-    require_depth(&normalized.operation.selection_set)?;
     // What it is called is in no plan.
     let operation = OperationDefinition { name: None, ..normalized.operation };
-    let digest = digest(&operation).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
-    Ok(Normal { digest, operation })
+    let digest = digest(&operation, &shown).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
+    Ok(Normal { digest, operation, shown })
 }
 
 /// Of all that a plan depends on.
-fn digest(operation: &OperationDefinition) -> Result<[u8; 32], String> {
+fn digest(operation: &OperationDefinition, shown: &SelectionSet) -> Result<[u8; 32], String> {
     let kind = operation.operation_kind.as_ref().unwrap_or(&OperationKind::Query);
     let variables = operation.variable_definitions.as_deref().unwrap_or_default();
-    // Not the text of the operation, which does not say all.
-    let all = serde_json::to_vec(&(kind, variables, &operation.selection_set));
+    // Not the text, which does not say all. What is asked of the subgraphs follows from what is shown.
+    let all = serde_json::to_vec(&(kind, variables, shown));
     all.map(|all| Sha256::digest(all).into()).map_err(|error| error.to_string())
 }
 

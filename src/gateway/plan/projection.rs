@@ -5,7 +5,7 @@
 //! first one of that type comes, because an interface may have hundreds of types that never do.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
@@ -34,7 +34,9 @@ pub struct Field {
     pub slot: Option<Slot>,
     /// Shown only if one of these holds.
     pub conditions: Vec<Condition>,
-    pub kind: FieldKind,
+    /// Not shown if one of these holds: then it was, further ahead.
+    pub unless: Vec<Condition>,
+    pub kind: Arc<FieldKind>,
 }
 
 /// `@skip` and `@include`: variables that have to be false and true.
@@ -47,6 +49,10 @@ pub struct Condition {
 impl Condition {
     pub fn is_empty(&self) -> bool {
         self.skip.is_empty() && self.include.is_empty()
+    }
+
+    fn into_alternatives(self) -> Vec<Self> {
+        if self.is_empty() { Vec::new() } else { vec![self] }
     }
 
     fn and(&self, skip: Option<&String>, include: Option<&String>) -> Self {
@@ -124,26 +130,40 @@ impl Selection {
         for (set, condition) in &self.sets {
             collected.collect(schema, ty, set, condition);
         }
-        let fields = collected.fields.into_iter();
-        fields.filter_map(|(key, selected)| self.field(schema, layout, (ty, &key), selected)).collect()
+        let mut placed = Vec::new();
+        for (key, Selected { fields, places }) in collected.fields {
+            let slot = self.position.and_then(|position| layout.find(position, &key));
+            let (Some(kind), Ok(key)) =
+                (self.kind(schema, layout, (ty, slot), fields), serde_json::to_string(&key))
+            else {
+                continue;
+            };
+            let (kind, mut unless) = (Arc::new(kind), Vec::new());
+            for Place { at, conditions, .. } in places {
+                let shown = Field {
+                    key: format!("{key}:").into(),
+                    slot,
+                    conditions: conditions.clone(),
+                    unless: unless.clone(),
+                    kind: kind.clone(),
+                };
+                placed.push((at, shown));
+                unless.extend(conditions);
+            }
+        }
+        placed.sort_unstable_by_key(|(at, _)| *at);
+        placed.into_iter().map(|(_, field)| field).collect()
     }
 
-    fn field(
+    fn kind(
         &self,
         schema: &ApiSchema,
         layout: &Layout,
-        (ty, key): (TypeId, &str),
+        (ty, slot): (TypeId, Option<Slot>),
         selected: Vec<(FieldSelection, Condition)>,
-    ) -> Option<Field> {
-        let slot = self.position.and_then(|position| layout.find(position, key));
+    ) -> Option<FieldKind> {
         let name = selected.first()?.0.name.clone();
-        let mut conditions: Vec<Condition> =
-            selected.iter().map(|(_, condition)| condition.clone()).collect();
-        if conditions.iter().any(Condition::is_empty) {
-            conditions.clear();
-        }
-        let written = format!("{}:", serde_json::to_string(key).ok()?).into();
-        let kind = match name.as_str() {
+        Some(match name.as_str() {
             "__typename" => FieldKind::Typename,
             "__schema" | "__type" => FieldKind::Introspection(selected),
             name => {
@@ -165,8 +185,7 @@ impl Selection {
                     }
                 }
             }
-        };
-        Some(Field { key: written, slot, conditions, kind })
+        })
     }
 }
 
@@ -185,11 +204,55 @@ fn select<'a>(set: &'a SelectionSet, key: &str, below: &mut Vec<&'a SelectionSet
     }
 }
 
-/// Fields by their response keys, in the order in which they come.
+/// Fields by their response keys.
 #[derive(Default)]
 struct Collected {
-    fields: Vec<(String, Vec<(FieldSelection, Condition)>)>,
-    places: HashMap<String, usize>,
+    fields: HashMap<String, Selected>,
+    /// How many selections there were.
+    count: usize,
+}
+
+/// All selections of one key.
+#[derive(Default)]
+struct Selected {
+    fields: Vec<(FieldSelection, Condition)>,
+    places: Vec<Place>,
+}
+
+/// Where a key is shown if it is not shown further ahead.
+struct Place {
+    /// The number of its first selection.
+    at: usize,
+    last: usize,
+    /// One of them holds; none if it is always shown.
+    conditions: Vec<Condition>,
+}
+
+impl Selected {
+    /// Whoever asks for a key under more conditions than anybody needs finds it at the last of so many places.
+    const MOST: usize = 8;
+
+    fn add(&mut self, at: usize, field: FieldSelection, condition: Condition) {
+        self.fields.push((field, condition.clone()));
+        let count = self.places.len();
+        let Some(last) = self.places.last_mut() else {
+            let conditions = condition.into_alternatives();
+            self.places.push(Place { at, last: at, conditions });
+            return;
+        };
+        if last.conditions.is_empty() {
+            return;
+        }
+        if last.last + 1 == at || count == Self::MOST {
+            last.last = at;
+            match condition.is_empty() {
+                true => last.conditions.clear(),
+                false => last.conditions.push(condition),
+            }
+            return;
+        }
+        self.places.push(Place { at, last: at, conditions: condition.into_alternatives() });
+    }
 }
 
 impl Collected {
@@ -199,12 +262,9 @@ impl Collected {
                 SelectionItem::Field(field) if field.omit_from_response => {}
                 SelectionItem::Field(field) => {
                     let condition = condition.and(field.skip_if.as_ref(), field.include_if.as_ref());
-                    let key = field.selection_identifier();
-                    let place = *self.places.entry(key.to_owned()).or_insert_with(|| {
-                        self.fields.push((key.to_owned(), Vec::new()));
-                        self.fields.len() - 1
-                    });
-                    self.fields[place].1.push((field.clone(), condition));
+                    let selected = self.fields.entry(field.selection_identifier().to_owned()).or_default();
+                    selected.add(self.count, field.clone(), condition);
+                    self.count += 1;
                 }
                 SelectionItem::InlineFragment(fragment) => {
                     let fits = schema.id(&fragment.type_condition).is_some_and(|on| schema.satisfies(ty, on));
@@ -235,11 +295,14 @@ mod tests {
         let selection = Selection::root(&zoo.schema, declared, set);
         let fields = selection.of(&zoo.schema, &layout, zoo.schema.id(ty).unwrap());
         let told = fields.iter().map(|field| {
-            let conditions = field
-                .conditions
-                .iter()
-                .map(|condition| format!(" -{} +{}", condition.skip.join(","), condition.include.join(",")));
-            format!("{}{}", field.key, conditions.collect::<String>())
+            let told = |conditions: &[Condition]| {
+                let told = conditions.iter().map(|condition| {
+                    format!(" -{} +{}", condition.skip.join(","), condition.include.join(","))
+                });
+                told.collect::<String>()
+            };
+            let unless = if field.unless.is_empty() { "" } else { " unless" };
+            format!("{}{}{unless}{}", field.key, told(&field.conditions), told(&field.unless))
         });
         told.collect()
     }
@@ -279,6 +342,30 @@ mod tests {
         }
     }
 
+    /// A key comes where the first selection of it that is shown is; asked for under ever more conditions, at the last of
+    /// some places.
+    #[test]
+    fn a_key_has_a_place_for_each_condition_with_something_between() {
+        let of = |operation: &str| shown(operation, "Cat");
+        assert_eq!(
+            of("{ name @skip(if: $a) id name @skip(if: $b) lives name id }"),
+            [
+                "\"name\": -a +",
+                "\"id\":",
+                "\"name\": -b + unless -a +",
+                "\"lives\":",
+                "\"name\": unless -a + -b +"
+            ]
+        );
+        let again = |n: usize| (0..n).map(|n| format!("name @skip(if: $v{n}) a{n}: id ")).collect::<String>();
+        let places =
+            |n| of(&format!("{{ {} }}", again(n))).iter().filter(|key| key.starts_with("\"name\"")).count();
+        assert_eq!([places(7), places(8), places(9), places(100)], [7, 8, 8, 8]);
+        let last = of(&format!("{{ {} name }}", again(100)));
+        let last = last.iter().rfind(|key| key.starts_with("\"name\"")).unwrap();
+        assert!(last.starts_with("\"name\": unless -v0 +"), "{last}");
+    }
+
     /// The conditions of several selections of one object hold below it, each for what it selects.
     #[test]
     fn what_is_below_alternatives_keeps_its_own_condition() {
@@ -288,7 +375,7 @@ mod tests {
         let selection = Selection::root(&zoo.schema, cat, set.operation.selection_set);
         let layout = Layout::default();
         let friend = &selection.of(&zoo.schema, &layout, cat)[0];
-        let FieldKind::Composite { selection, .. } = &friend.kind else { panic!("{friend:?}") };
+        let FieldKind::Composite { selection, .. } = &*friend.kind else { panic!("{friend:?}") };
         let below = selection.of(&zoo.schema, &layout, cat);
         let of = |skip: &[&str], include: &[&str]| Condition {
             skip: skip.iter().map(ToString::to_string).collect(),

@@ -25,7 +25,8 @@ pub fn rename(operation: &mut OperationDefinition) -> Option<String> {
     Some(name)
 }
 
-fn in_set(set: &mut SelectionSet, name: &str) {
+/// The same in what is shown.
+pub fn in_set(set: &mut SelectionSet, name: &str) {
     for item in &mut set.items {
         match item {
             SelectionItem::Field(field) => {

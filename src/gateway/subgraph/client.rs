@@ -1,6 +1,7 @@
 //! One subgraph over HTTP: pooled connections, limits of time and size, tries, and a circuit breaker.
 
 use std::future::{pending, ready};
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -25,7 +26,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A connection that was idle for so long is closed.
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes that a connection reads at once, at most, and keeps room for while it is idle.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 16 * 1024;
 /// Between two tries; each pause is drawn from up to twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -138,16 +139,15 @@ impl SubgraphClient {
     /// The whole body, if it may be GraphQL. A subgraph may say what is wrong with an operation beside a status.
     async fn collect<B>(&self, status: u16, body: B) -> Result<Bytes, Failure>
     where
-        B: axum::body::HttpBody,
+        B: axum::body::HttpBody<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let body = Limited::new(body, self.settings.answer_bytes).collect().await.map_err(|error| {
+        let body = gather(Limited::new(body, self.settings.answer_bytes)).await.map_err(|error| {
             if error.is::<LengthLimitError>() { Failure::TooLarge } else { Failure::Unreachable }
         });
         let is_success = (200..300).contains(&status);
         match body {
-            Ok(body) => {
-                let bytes = body.to_bytes();
+            Ok(bytes) => {
                 let may_be_graphql =
                     is_success || ((400..500).contains(&status) && bytes.first() == Some(&b'{'));
                 if may_be_graphql { Ok(bytes) } else { Err(Failure::Status(status)) }
@@ -156,4 +156,20 @@ impl SubgraphClient {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// A body in one piece of its own. A part of it is let go of as soon as it is copied, because it holds the whole buffer
+/// that its connection has read it into.
+async fn gather<B: axum::body::HttpBody<Data = Bytes>>(body: B) -> Result<Bytes, B::Error> {
+    // What is announced is not believed beyond it: there may be a million connections, and nothing may come.
+    const BELIEVED: u64 = 256 * 1024;
+    let mut body = pin!(body);
+    let announced = body.size_hint().lower().min(BELIEVED);
+    let mut whole = Vec::with_capacity(announced as usize);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(whole.into())
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{ChildStderr, Command};
 
+use super::order::Orders;
 use super::rows::Rows;
 use super::shop::GatewayProcess;
 use super::subgraph::Subgraph;
@@ -163,6 +164,11 @@ impl Front {
     /// What one server with everything answers.
     pub fn unfederated(&self, query: &str, variables: &Value) -> Value {
         self.federation.whole.answer(query, variables)
+    }
+
+    /// The same, with the order of keys.
+    pub fn unfederated_in_order(&self, query: &str, variables: &Value) -> (Value, Orders) {
+        self.federation.whole.answer_in_order(query, variables)
     }
 
     /// How often each subgraph was called since this was asked the last time, if it was.
