@@ -249,6 +249,7 @@ impl Http {
     pub(crate) fn patience(&self) -> Patience {
         Patience {
             headers: Duration::from_secs(self.header_seconds),
+            send: Duration::from_secs(self.send_seconds),
             drain: Duration::from_secs(self.drain_seconds),
         }
     }

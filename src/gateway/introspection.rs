@@ -1,6 +1,7 @@
 //! `__schema` and `__type`, answered from the API schema (GraphQL specification, section 4).
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use graphql_tools::parser::schema::{
@@ -75,7 +76,7 @@ impl Introspection {
         variables: &Map<String, Value>,
         (out, most): (&mut Vec<u8>, usize),
     ) -> Result<(), TooLarge> {
-        let mut asking = Asking { schema: self, variables, out, most };
+        let mut asking = Asking { schema: self, variables, out, most, known: HashMap::new() };
         let node = fields.first().and_then(|field| match field.name.as_str() {
             "__schema" => Some(Node::Schema),
             _ => match asking.argument(field, "name") {
@@ -113,18 +114,21 @@ impl Introspection {
 }
 
 /// One introspection.
-struct Asking<'a, 'o> {
+struct Asking<'a, 's, 'o> {
     schema: &'a Introspection,
     variables: &'a Map<String, Value>,
     out: &'o mut Vec<u8>,
     most: usize,
+    /// What is selected of things, by where the selections are kept: any number of things have the same, and what is not
+    /// shown of them writes nothing.
+    known: HashMap<(usize, usize), Rc<Keys<'s>>>,
 }
 
 /// The fields of an object by their response keys.
 type Keys<'s> = IndexMap<&'s str, Vec<&'s FieldSelection>>;
 
-impl<'a> Asking<'a, '_> {
-    fn one(&mut self, node: Option<Node<'a>>, fields: &[&FieldSelection]) -> Result<(), TooLarge> {
+impl<'a, 's> Asking<'a, 's, '_> {
+    fn one(&mut self, node: Option<Node<'a>>, fields: &[&'s FieldSelection]) -> Result<(), TooLarge> {
         match node {
             Some(node) => self.object(node, fields),
             None => {
@@ -135,14 +139,13 @@ impl<'a> Asking<'a, '_> {
     }
 
     /// What all of `fields` select of a thing.
-    fn object(&mut self, node: Node<'a>, fields: &[&FieldSelection]) -> Result<(), TooLarge> {
-        let mut keys = Keys::new();
-        fields.iter().for_each(|field| self.collect(&field.selections, &mut keys));
+    fn object(&mut self, node: Node<'a>, fields: &[&'s FieldSelection]) -> Result<(), TooLarge> {
+        if self.out.len() > self.most {
+            return Err(TooLarge);
+        }
+        let keys = self.keys(fields);
         self.out.push(b'{');
         for (number, (key, same)) in keys.iter().enumerate() {
-            if self.out.len() > self.most {
-                return Err(TooLarge);
-            }
             if number > 0 {
                 self.out.push(b',');
             }
@@ -154,12 +157,24 @@ impl<'a> Asking<'a, '_> {
         Ok(())
     }
 
+    fn keys(&mut self, fields: &[&'s FieldSelection]) -> Rc<Keys<'s>> {
+        let place = (fields.as_ptr().addr(), fields.len());
+        if let Some(known) = self.known.get(&place) {
+            return known.clone();
+        }
+        let mut keys = Keys::new();
+        fields.iter().for_each(|field| self.collect(&field.selections, &mut keys));
+        let keys = Rc::new(keys);
+        self.known.insert(place, keys.clone());
+        keys
+    }
+
     fn value(&mut self, value: &Value) {
         // Writing to memory does not fail.
         let _ = serde_json::to_writer(&mut *self.out, value);
     }
 
-    fn collect<'s>(&self, set: &'s SelectionSet, keys: &mut Keys<'s>) {
+    fn collect(&self, set: &'s SelectionSet, keys: &mut Keys<'s>) {
         for item in &set.items {
             match item {
                 SelectionItem::Field(field) if self.is_shown(&field.skip_if, &field.include_if) => {
@@ -191,7 +206,7 @@ impl<'a> Asking<'a, '_> {
     }
 
     /// A field that is selected by all of `same`.
-    fn field(&mut self, node: Node<'a>, same: &[&FieldSelection]) -> Result<(), TooLarge> {
+    fn field(&mut self, node: Node<'a>, same: &[&'s FieldSelection]) -> Result<(), TooLarge> {
         let Some(field) = same.first() else { return Ok(()) };
         match self.resolve(node, field) {
             Resolved::Value(value) => self.value(&value),

@@ -42,14 +42,18 @@ directive @inaccessible on FIELD_DEFINITION | OBJECT | INTERFACE | UNION | ENUM 
 enum join__Graph { A @join__graph(name: "a", url: "http://a.test/") }
 type Query @join__type(graph: A) { animal: Animal animals: [Animal] box: Box boxes: [Box!] }
 interface Animal @join__type(graph: A, key: "id") { id: ID! name: String friend: Animal }
-type Cat implements Animal @join__implements(graph: A, interface: "Animal") @join__type(graph: A, key: "id") {
-  id: ID! name: String friend: Animal lives: Int!
+interface Kept @join__type(graph: A) { home: Box }
+type Cat implements Animal & Kept @join__implements(graph: A, interface: "Animal")
+  @join__implements(graph: A, interface: "Kept") @join__type(graph: A, key: "id") {
+  id: ID! name: String friend: Animal home: Box lives: Int!
 }
-type Dog implements Animal @join__implements(graph: A, interface: "Animal") @join__type(graph: A, key: "id") {
-  id: ID! name: String friend: Animal bark: String
+type Dog implements Animal & Kept @join__implements(graph: A, interface: "Animal")
+  @join__implements(graph: A, interface: "Kept") @join__type(graph: A, key: "id") {
+  id: ID! name: String friend: Animal home: Box bark: String
 }
-type Ghost implements Animal @join__implements(graph: A, interface: "Animal") @join__type(graph: A, key: "id")
-  @inaccessible { id: ID! name: String friend: Animal }
+type Ghost implements Animal & Kept @join__implements(graph: A, interface: "Animal")
+  @join__implements(graph: A, interface: "Kept") @join__type(graph: A, key: "id")
+  @inaccessible { id: ID! name: String friend: Animal home: Box }
 type Box @join__type(graph: A) {
   id: ID boxes: [Box] text: String int: Int float: Float flag: Boolean raw: Json mood: Mood moods: [Mood] sure: [Int!] grid: [[Int!]]
   must: String! inner: Box strict: Box!

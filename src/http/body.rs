@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
 
@@ -50,24 +50,28 @@ impl Unread {
 /// The whole body, if it comes in time. One that is too large is read on for a while and forgotten: to answer and close
 /// while the client still writes would reset the connection, and the client might never see why.
 pub(crate) async fn collect(body: Body, limits: Limits) -> Result<Vec<u8>, Unread> {
-    tokio::time::timeout(limits.time, collect_up_to(body, limits.bytes)).await.unwrap_or(Err(Unread::Slow))
+    let mut chunks = body.into_data_stream();
+    let collected = tokio::time::timeout(limits.time, collect_up_to(&mut chunks, limits.bytes)).await;
+    let collected = collected.unwrap_or(Err(Unread::Slow));
+    if collected == Err(Unread::TooLarge) {
+        let rest = async {
+            let mut read = limits.bytes;
+            while let Some(Ok(chunk)) = chunks.next().await
+                && read < FORGOTTEN
+            {
+                read += chunk.len();
+            }
+        };
+        let _ = tokio::time::timeout(FORGETTING, rest).await;
+    }
+    collected
 }
 
-async fn collect_up_to(body: Body, limit: usize) -> Result<Vec<u8>, Unread> {
-    let mut chunks = body.into_data_stream();
+async fn collect_up_to(chunks: &mut BodyDataStream, limit: usize) -> Result<Vec<u8>, Unread> {
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Unread::Cut)?;
         if bytes.len() + chunk.len() > limit {
-            let rest = async {
-                let mut read = bytes.len() + chunk.len();
-                while let Some(Ok(chunk)) = chunks.next().await
-                    && read < FORGOTTEN
-                {
-                    read += chunk.len();
-                }
-            };
-            let _ = tokio::time::timeout(FORGETTING, rest).await;
             return Err(Unread::TooLarge);
         }
         bytes.extend_from_slice(&chunk);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::gateway::shop::{GatewayProcess, Shop};
-use crate::support::{Client, on_both_stacks};
+use crate::support::{Client, SocketMessage, on_both_stacks};
 
 const SETTINGS: [(&str, &str); 2] =
     [("ACCOUNTS__HTTP__HEADER_SECONDS", "1"), ("ACCOUNTS__HTTP__BODY_SECONDS", "2")];
@@ -19,7 +20,11 @@ on_both_stacks! {
         let mut place = place;
         SETTINGS.iter().for_each(|(name, value)| place.set(name, value));
         let app = place.app().await;
+        let mut socket = app.client().socket().await;
         are_let_go(&app.url, "{\"query\": \"{ platforms { key } }\"}").await;
+        // It has said nothing for longer than a request may take.
+        socket.send(json!({ "type": "ping" })).await;
+        assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "pong" })));
     }
 }
 
@@ -30,6 +35,39 @@ async fn s31_slow_clients_of_the_gateway_are_let_go() {
     command.envs(SETTINGS);
     let gateway = GatewayProcess::start(command).await;
     are_let_go(&gateway.url, "{\"query\": \"{ __typename }\"}").await;
+}
+
+/// An answer of some megabytes to a client that takes none of it, and to one that does.
+#[tokio::test]
+async fn s31_a_client_that_does_not_read_its_answer_is_let_go() {
+    let shop = Shop::new().await;
+    let mut command = shop.command(&[]);
+    command.env("ACCOUNTS__HTTP__SEND_SECONDS", "3");
+    let gateway = GatewayProcess::start(command).await;
+    let again: String = (0..1100).map(|n| format!("a{n}: __schema {{ ...F }} ")).collect();
+    let fragment = "fragment F on __Schema { types { name fields { name type { name kind } } } }";
+    let body = json!({ "query": format!("{{ {again} }} {fragment}") }).to_string();
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let received = async |pause: Duration, window: u32| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(window).unwrap();
+        let address = gateway.url.strip_prefix("http://").unwrap().parse().unwrap();
+        let mut stream = socket.connect(address).await.unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        tokio::time::sleep(pause).await;
+        let (mut total, mut buffer) = (0, vec![0; 1 << 20]);
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            total += read;
+        }
+        total
+    };
+    let (whole, part) =
+        tokio::join!(received(Duration::ZERO, 1 << 22), received(Duration::from_secs(12), 4096));
+    assert!(whole > 4_500_000, "{whole} bytes are too few for this test");
+    assert!(part < whole, "all {whole} bytes came, though nobody took them for seconds");
 }
 
 async fn are_let_go(url: &str, body: &str) {
@@ -57,6 +95,9 @@ async fn are_let_go(url: &str, body: &str) {
         let (early, late) = whole.split_at(30);
         let answer = talk(address, early, &[late]).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"data\""), "{answer}");
+        // A connection may be used again.
+        let answer = talk(address, &whole, &[&whole]).await;
+        assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 2, "{answer}");
         // The body never comes to its end.
         let answer = talk(address, &whole[..whole.len() - 1], &[]).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");

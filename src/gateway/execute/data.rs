@@ -39,6 +39,13 @@ pub struct List {
     length: u32,
 }
 
+impl List {
+    /// Below [`Data::items_extent`], and no other list's, unless that is empty.
+    pub fn number(self) -> usize {
+        self.first as usize
+    }
+}
+
 /// What a slot or a list holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Value {
@@ -170,6 +177,11 @@ impl Data {
     /// How many slots there are, to mark objects by their number.
     pub fn extent(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many items there are, to mark lists by their number.
+    pub fn items_extent(&self) -> usize {
+        self.items.len()
     }
 
     /// Merges a value that may be shared into a slot: objects that are there already keep what else they have.

@@ -223,7 +223,9 @@ impl<'a> Execution<'a> {
     fn finish(mut self) -> Executed {
         self.errors.close();
         let last = self.plan.last_answer.load(Ordering::Relaxed);
-        let room = if last == 0 { self.data.volume() } else { last + last / 16 } + ROOM;
+        let volume = self.data.volume();
+        // The answer before may have been another client's, and larger than all that has come for this one.
+        let room = if last == 0 { volume } else { (last + last / 16).min(2 * volume) } + ROOM;
         let mut projector = Projector::new(
             (&self.supergraph.schema, &self.supergraph.introspection),
             (&self.plan.layout, &self.data),
@@ -231,7 +233,10 @@ impl<'a> Execution<'a> {
             (&mut self.errors, self.subgraphs.limits().answer_bytes, room),
         );
         projector.root(&self.plan.selection, self.root);
-        let data = projector.out;
+        let mut data = projector.out;
+        if data.capacity() > 2 * data.len() + ROOM {
+            data.shrink_to_fit();
+        }
         self.plan.last_answer.store(data.len(), Ordering::Relaxed);
         Executed { data, errors: self.errors.into_list() }
     }

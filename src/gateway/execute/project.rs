@@ -1,6 +1,9 @@
 //! Writing the answer, in one pass: in the order of the operation, with nothing that was not asked for, and with nulls
 //! where the schema lets them stand (GraphQL specification, sections 6.4.3 and 6.4.4).
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use serde_json::{Map, Value as Json};
 
 use super::data::{Data, Object, Value};
@@ -33,6 +36,8 @@ pub struct Projector<'a> {
     /// answer without end.
     left: usize,
     path: Vec<Step<'a>>,
+    /// By the selection's address and a type.
+    chosen: HashMap<(usize, TypeId), Rc<[usize]>>,
 }
 
 #[derive(Clone, Copy)]
@@ -52,7 +57,8 @@ impl<'a> Projector<'a> {
     ) -> Self {
         let mut out = Vec::with_capacity(room.min(most));
         out.extend_from_slice(b"{\"data\":");
-        Self { schema, introspection, layout, data, variables, errors, out, left: most, path: Vec::new() }
+        let (path, chosen) = (Vec::new(), HashMap::new());
+        Self { schema, introspection, layout, data, variables, errors, out, left: most, path, chosen }
     }
 
     /// Writes the root object, or null.
@@ -76,10 +82,11 @@ impl<'a> Projector<'a> {
         }
         self.out.push(b'{');
         let start = self.out.len();
-        for field in selection.of(self.schema, self.layout, ty) {
-            if !self.is_shown(field) {
-                continue;
-            }
+        let shown = selection.of(self.schema, self.layout, ty);
+        let chosen = shown.is_conditional.then(|| self.chosen((selection, ty), &shown.fields));
+        let count = chosen.as_ref().map_or(shown.fields.len(), |chosen| chosen.len());
+        for number in 0..count {
+            let field = &shown.fields[chosen.as_ref().map_or(number, |chosen| chosen[number])];
             if self.out.len() > start {
                 self.out.push(b',');
             }
@@ -91,6 +98,19 @@ impl<'a> Projector<'a> {
         }
         self.out.push(b'}');
         Ok(())
+    }
+
+    /// Which of the fields are shown in this answer. It is found out once: an object may be shown any number of times, and
+    /// what is not shown writes nothing.
+    fn chosen(&mut self, (selection, ty): (&'a Selection, TypeId), fields: &'a [Field]) -> Rc<[usize]> {
+        let key = (std::ptr::from_ref(selection).addr(), ty);
+        if let Some(known) = self.chosen.get(&key) {
+            return known.clone();
+        }
+        let shown = fields.iter().enumerate().filter(|(_, field)| self.is_shown(field));
+        let chosen: Rc<[usize]> = shown.map(|(number, _)| number).collect();
+        self.chosen.insert(key, chosen.clone());
+        chosen
     }
 
     fn is_shown(&self, field: &Field) -> bool {

@@ -11,10 +11,11 @@ const MOST_PATHS: usize = 100;
 /// Objects that are looked at for them. Shared objects are at more places than anybody can go to.
 const MOST_VISITS: usize = 100_000;
 
-/// The objects at a path, each one once however many places show it.
+/// The objects at a path, each one once however many places show it, and each list too: what is shared is not looked at
+/// again for each place.
 pub fn objects_at(data: &Data, root: Object, path: &Path) -> Vec<Object> {
     let mut objects = vec![root];
-    let mut seen = Marks::new(data.extent());
+    let mut seen = Seen { objects: Marks::new(data.extent()), lists: Marks::new(data.items_extent()) };
     for segment in &path.segments {
         match segment {
             PathSegment::Slot(slot) => {
@@ -30,10 +31,18 @@ pub fn objects_at(data: &Data, root: Object, path: &Path) -> Vec<Object> {
     objects
 }
 
-fn gather(data: &Data, value: Value, seen: &mut Marks, objects: &mut Vec<Object>) {
+struct Seen {
+    objects: Marks,
+    /// By their first items.
+    lists: Marks,
+}
+
+fn gather(data: &Data, value: Value, seen: &mut Seen, objects: &mut Vec<Object>) {
     match value {
-        Value::Object(object) if seen.mark(object.number()) => objects.push(object),
-        Value::List(list) => data.items(list).iter().for_each(|item| gather(data, *item, seen, objects)),
+        Value::Object(object) if seen.objects.mark(object.number()) => objects.push(object),
+        Value::List(list) if data.length(list) > 0 && seen.lists.mark(list.number()) => {
+            data.items(list).iter().for_each(|item| gather(data, *item, seen, objects));
+        }
         _ => {}
     }
 }

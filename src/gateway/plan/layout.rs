@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 /// A position's number in one [`Layout`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PositionId(u32);
 
 /// A slot's number among those of one position.

@@ -138,7 +138,10 @@ pub fn make(
             Ok(()) => unplanned(&error),
         })?
     };
-    Ok(Plan { variables, representations, ..prepare(supergraph, (operation.operation_kind, shown), tree)? })
+    let plan = prepare(supergraph, (operation.operation_kind, shown), tree)?;
+    // What is kept of an operation takes several times its text.
+    let bytes = plan.bytes + 4 * normal.bytes;
+    Ok(Plan { variables, representations, bytes, ..plan })
 }
 
 impl Plan {

@@ -1,11 +1,14 @@
 //! The normal form of an operation: valid, of a bounded size, and without what two texts may differ in and still mean the
 //! same, as names, spaces, fragments and the order of arguments.
 
+use std::collections::{HashMap, VecDeque};
+
 use graphql_tools::parser::query::{Definition, Document, OperationDefinition as OperationAst};
 use graphql_tools::validation::validate::validate;
 use hive_router_query_planner::ast::normalization::error::NormalizationError;
 use hive_router_query_planner::ast::normalization::normalize_operation;
 use hive_router_query_planner::ast::operation::OperationDefinition;
+use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::SelectionSet;
 use hive_router_query_planner::state::supergraph_state::OperationKind;
 use hive_router_query_planner::utils::cancellation::CancellationToken;
@@ -29,6 +32,8 @@ pub struct Normal {
     pub operation: OperationDefinition,
     /// What is shown of its root, in the client's order.
     pub shown: SelectionSet,
+    /// Of what is shown, as JSON: how large it is, next to others.
+    pub bytes: usize,
 }
 
 /// Brings an operation of at most `most` selections into its normal form; [`super::size`] says how they are counted.
@@ -67,18 +72,92 @@ pub fn normalize(
     let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
         .map_err(|error| unnormalized(&error))?;
     // What it is called is in no plan.
-    let operation = OperationDefinition { name: None, ..normalized.operation };
-    let digest = digest(&operation, &shown).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
-    Ok(Normal { digest, operation, shown })
+    let mut operation = OperationDefinition { name: None, ..normalized.operation };
+    if operation.operation_kind == Some(OperationKind::Mutation) {
+        put_in_order(&mut operation.selection_set, &shown);
+    }
+    let (digest, bytes) =
+        digest(&operation, &shown).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
+    Ok(Normal { digest, operation, shown, bytes })
 }
 
-/// Of all that a plan depends on.
-fn digest(operation: &OperationDefinition, shown: &SelectionSet) -> Result<[u8; 32], String> {
+/// Of all that a plan depends on, with the number of its bytes.
+fn digest(operation: &OperationDefinition, shown: &SelectionSet) -> Result<([u8; 32], usize), String> {
     let kind = operation.operation_kind.as_ref().unwrap_or(&OperationKind::Query);
     let variables = operation.variable_definitions.as_deref().unwrap_or_default();
     // Not the text, which does not say all. What is asked of the subgraphs follows from what is shown.
-    let all = serde_json::to_vec(&(kind, variables, shown));
-    all.map(|all| Sha256::digest(all).into()).map_err(|error| error.to_string())
+    let mut hashing = Hashing { hash: Sha256::new(), bytes: 0 };
+    let written = serde_json::to_writer(&mut hashing, &(kind, variables, shown));
+    written.map_err(|error| error.to_string())?;
+    Ok((hashing.hash.finalize().into(), hashing.bytes))
+}
+
+struct Hashing {
+    hash: Sha256,
+    bytes: usize,
+}
+
+impl std::io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.hash.update(bytes);
+        self.bytes += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Puts the fields of a mutation into the order of the client, in which they are executed: the normal form brings fragments
+/// of one condition together, past what stands between.
+fn put_in_order(set: &mut SelectionSet, shown: &SelectionSet) {
+    let mut keys = Vec::new();
+    keys_of(shown, &mut keys);
+    // The fields of one key under several conditions are in the same order here and there.
+    let mut places: HashMap<String, VecDeque<usize>> = HashMap::new();
+    for (place, key) in keys.into_iter().enumerate() {
+        places.entry(key.to_owned()).or_default().push_back(place);
+    }
+    let mut items = Vec::new();
+    apart(std::mem::take(&mut set.items), &mut |item| {
+        let mut own = Vec::new();
+        keys_of_item(&item, &mut own);
+        let places = own.first().and_then(|key| places.get_mut(*key));
+        let place = places
+            .and_then(|places| if places.len() > 1 { places.pop_front() } else { places.front().copied() });
+        items.push((place, item));
+    });
+    items.sort_by_key(|(place, _)| *place);
+    set.items = items.into_iter().map(|(_, item)| item).collect();
+}
+
+fn keys_of<'a>(set: &'a SelectionSet, keys: &mut Vec<&'a str>) {
+    set.items.iter().for_each(|item| keys_of_item(item, keys));
+}
+
+fn keys_of_item<'a>(item: &'a SelectionItem, keys: &mut Vec<&'a str>) {
+    match item {
+        SelectionItem::Field(field) => keys.push(field.selection_identifier()),
+        SelectionItem::InlineFragment(fragment) => keys_of(&fragment.selections, keys),
+        SelectionItem::FragmentSpread(_) => {}
+    }
+}
+
+/// Each field by itself, in fragments of its own.
+fn apart(items: Vec<SelectionItem>, each: &mut dyn FnMut(SelectionItem)) {
+    for item in items {
+        match item {
+            SelectionItem::InlineFragment(fragment) => {
+                let within = fragment.selections.items.clone();
+                apart(within, &mut |item| {
+                    let alone = fragment.with_new_selections(SelectionSet { items: vec![item] });
+                    each(SelectionItem::InlineFragment(alone));
+                });
+            }
+            other => each(other),
+        }
+    }
 }
 
 /// The planner takes the only operation of a document also by another name.
@@ -163,6 +242,39 @@ mod tests {
         ];
         for [one, other] in different {
             assert_ne!(digest(one), digest(other), "{one} and {other}");
+        }
+    }
+
+    /// Mutations are executed in the client's order, whatever conditions they have.
+    #[test]
+    fn mutations_stay_in_order() {
+        let supergraph =
+            Supergraph::parse(include_str!("../../../tests/federation/mutations.graphql")).unwrap();
+        let only = "put(item: 1) { id }";
+        for (asked, keys) in [
+            (
+                format!(
+                    "... @include(if: $x) {{ a: {only} }} pay(amount: 1) {{ id }} ... @include(if: $x) {{ b: {only} }}"
+                ),
+                vec!["a", "pay", "b"],
+            ),
+            (
+                format!("b: {only} ... {{ a: {only} }} c: put(item: 1) @skip(if: $x) {{ id }}"),
+                vec!["b", "a", "c"],
+            ),
+            (
+                format!(
+                    "... @skip(if: $x) {{ a: {only} b: {only} }} c: {only} ... @skip(if: $x) {{ d: {only} a: {only} }}"
+                ),
+                vec!["a", "b", "c", "d"],
+            ),
+        ] {
+            let text = format!("mutation($x: Boolean!) {{ {asked} }}");
+            let normal = normalize(&supergraph, (&text, None), 1000, &CancellationToken::new()).unwrap();
+            let mut found = Vec::new();
+            keys_of(&normal.operation.selection_set, &mut found);
+            found.dedup();
+            assert_eq!(found, keys, "{text}");
         }
     }
 

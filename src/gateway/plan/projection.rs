@@ -5,7 +5,7 @@
 //! first one of that type comes, because an interface may have hundreds of types that never do.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
@@ -20,10 +20,46 @@ pub struct Selection {
     pub declared: TypeId,
     position: Option<PositionId>,
     /// What is selected, each under its condition.
-    sets: Vec<(SelectionSet, Condition)>,
+    sets: Vec<(Asked, Condition)>,
     /// What is shown of the declared type and of those that it stands for, in the order of [`ApiSchema::possible`].
-    shown: Vec<OnceLock<Vec<Field>>>,
+    shown: Vec<OnceLock<Shown>>,
+    others: Arc<Others>,
 }
+
+/// What is shown of an object of one type.
+#[derive(Debug, Default)]
+pub struct Shown {
+    pub fields: Vec<Field>,
+    /// Whether any of them depends on a variable.
+    pub is_conditional: bool,
+}
+
+/// What is selected of a thing, shared by all who select it.
+type Asked = Arc<[Item]>;
+
+#[derive(Debug)]
+enum Item {
+    Field(Arc<AskedField>),
+    Fragment { on: Option<TypeId>, condition: Condition, items: Asked },
+}
+
+#[derive(Debug)]
+struct AskedField {
+    key: Box<str>,
+    name: Box<str>,
+    condition: Condition,
+    below: Asked,
+    /// All of it, if it is `__schema` or `__type`.
+    introspection: Option<FieldSelection>,
+}
+
+/// The selections of one operation, so that types that ask for the same have one: else there would be as many as there are
+/// ways through the types of interfaces.
+#[derive(Debug, Default)]
+struct Others(Mutex<HashMap<Same, Weak<Selection>>>);
+
+/// By what selections are the same: type, position, and where what is selected is kept, each with its condition.
+type Same = (TypeId, Option<PositionId>, Vec<(usize, Condition)>);
 
 /// A field of an object of one type.
 #[derive(Debug)]
@@ -40,7 +76,7 @@ pub struct Field {
 }
 
 /// `@skip` and `@include`: variables that have to be false and true.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Condition {
     pub skip: Vec<String>,
     pub include: Vec<String>,
@@ -51,14 +87,18 @@ impl Condition {
         self.skip.is_empty() && self.include.is_empty()
     }
 
+    fn of(skip: Option<&String>, include: Option<&String>) -> Self {
+        Self { skip: skip.into_iter().cloned().collect(), include: include.into_iter().cloned().collect() }
+    }
+
     fn into_alternatives(self) -> Vec<Self> {
         if self.is_empty() { Vec::new() } else { vec![self] }
     }
 
-    fn and(&self, skip: Option<&String>, include: Option<&String>) -> Self {
+    fn and(&self, other: &Self) -> Self {
         let mut both = self.clone();
-        both.skip.extend(skip.cloned());
-        both.include.extend(include.cloned());
+        both.skip.extend_from_slice(&other.skip);
+        both.include.extend_from_slice(&other.include);
         both
     }
 }
@@ -75,7 +115,7 @@ pub enum FieldKind {
     },
     Composite {
         wrapping: Wrapping,
-        selection: Selection,
+        selection: Arc<Selection>,
     },
 }
 
@@ -88,26 +128,46 @@ pub enum Leaf {
 
 impl Selection {
     pub fn root(schema: &ApiSchema, declared: TypeId, set: SelectionSet) -> Self {
-        Self::new(schema, declared, Some(Layout::ROOT), vec![(set, Condition::default())])
+        let sets = vec![(asked(schema, set), Condition::default())];
+        Self::new(schema, declared, (Some(Layout::ROOT), sets), Arc::default())
     }
 
     fn new(
         schema: &ApiSchema,
         declared: TypeId,
-        position: Option<PositionId>,
-        sets: Vec<(SelectionSet, Condition)>,
+        (position, sets): (Option<PositionId>, Vec<(Asked, Condition)>),
+        others: Arc<Others>,
     ) -> Self {
         let count = schema.possible(declared).len() + 1;
-        Self { declared, position, sets, shown: (0..count).map(|_| OnceLock::new()).collect() }
+        Self { declared, position, sets, shown: (0..count).map(|_| OnceLock::new()).collect(), others }
+    }
+
+    /// What is selected below; the same one for all types that select the same.
+    fn below(
+        &self,
+        schema: &ApiSchema,
+        declared: TypeId,
+        (position, sets): (Option<PositionId>, Vec<(Asked, Condition)>),
+    ) -> Arc<Self> {
+        let kept = sets.iter().map(|(asked, condition)| (asked.as_ptr().addr(), condition.clone()));
+        let same = (declared, position, kept.collect());
+        let mut others = self.others.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = others.get(&same).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(Self::new(schema, declared, (position, sets), self.others.clone()));
+        others.insert(same, Arc::downgrade(&new));
+        new
     }
 
     /// What is shown of an object of type `ty`, which is the declared type or one that it stands for.
-    pub fn of(&self, schema: &ApiSchema, layout: &Layout, ty: TypeId) -> &[Field] {
+    pub fn of(&self, schema: &ApiSchema, layout: &Layout, ty: TypeId) -> &Shown {
+        static NOTHING: Shown = Shown { fields: Vec::new(), is_conditional: false };
         let number = match ty == self.declared {
             true => 0,
             false => match schema.possible(self.declared).binary_search(&ty) {
                 Ok(number) => number + 1,
-                Err(_) => return &[],
+                Err(_) => return &NOTHING,
             },
         };
         self.shown[number].get_or_init(|| self.fields(schema, layout, ty))
@@ -115,7 +175,7 @@ impl Selection {
 
     /// How many keys of a path from here on the client has asked for, of objects of whatever type.
     pub fn selected<'k>(&self, keys: impl Iterator<Item = &'k str>) -> usize {
-        let mut sets: Vec<&SelectionSet> = self.sets.iter().map(|(set, _)| set).collect();
+        let mut sets: Vec<&Asked> = self.sets.iter().map(|(set, _)| set).collect();
         let selected = keys.take_while(|key| {
             let mut below = Vec::new();
             sets.iter().for_each(|set| select(set, key, &mut below));
@@ -125,7 +185,7 @@ impl Selection {
         selected.count()
     }
 
-    fn fields(&self, schema: &ApiSchema, layout: &Layout, ty: TypeId) -> Vec<Field> {
+    fn fields(&self, schema: &ApiSchema, layout: &Layout, ty: TypeId) -> Shown {
         let mut collected = Collected::default();
         for (set, condition) in &self.sets {
             collected.collect(schema, ty, set, condition);
@@ -152,7 +212,9 @@ impl Selection {
             }
         }
         placed.sort_unstable_by_key(|(at, _)| *at);
-        placed.into_iter().map(|(_, field)| field).collect()
+        let fields: Vec<Field> = placed.into_iter().map(|(_, field)| field).collect();
+        let is_conditional = fields.iter().any(|field| !field.conditions.is_empty());
+        Shown { fields, is_conditional }
     }
 
     fn kind(
@@ -160,12 +222,17 @@ impl Selection {
         schema: &ApiSchema,
         layout: &Layout,
         (ty, slot): (TypeId, Option<Slot>),
-        selected: Vec<(FieldSelection, Condition)>,
+        selected: Vec<(Arc<AskedField>, Condition)>,
     ) -> Option<FieldKind> {
         let name = selected.first()?.0.name.clone();
-        Some(match name.as_str() {
+        Some(match &*name {
             "__typename" => FieldKind::Typename,
-            "__schema" | "__type" => FieldKind::Introspection(selected),
+            "__schema" | "__type" => {
+                let whole = |(field, condition): (Arc<AskedField>, _)| {
+                    Some((field.introspection.clone()?, condition))
+                };
+                FieldKind::Introspection(selected.into_iter().filter_map(whole).collect())
+            }
             name => {
                 let field = schema.field(ty, name)?;
                 let (wrapping, named) = (field.wrapping.clone(), field.named);
@@ -178,9 +245,9 @@ impl Selection {
                         let is_one = selected.len() == 1;
                         let sets = selected.into_iter().map(|(field, condition)| {
                             // What one field is shown by holds for all below it.
-                            (field.selections, if is_one { Condition::default() } else { condition })
+                            (field.below.clone(), if is_one { Condition::default() } else { condition })
                         });
-                        let selection = Self::new(schema, named, below, sets.collect());
+                        let selection = self.below(schema, named, (below, sets.collect()));
                         FieldKind::Composite { wrapping, selection }
                     }
                 }
@@ -190,18 +257,42 @@ impl Selection {
 }
 
 /// What is selected below a key.
-fn select<'a>(set: &'a SelectionSet, key: &str, below: &mut Vec<&'a SelectionSet>) {
-    for item in &set.items {
+fn select<'a>(set: &'a Asked, key: &str, below: &mut Vec<&'a Asked>) {
+    for item in set.iter() {
         match item {
-            SelectionItem::Field(field)
-                if !field.omit_from_response && field.selection_identifier() == key =>
-            {
-                below.push(&field.selections);
-            }
-            SelectionItem::InlineFragment(fragment) => select(&fragment.selections, key, below),
-            SelectionItem::Field(_) | SelectionItem::FragmentSpread(_) => {}
+            Item::Field(field) if &*field.key == key => below.push(&field.below),
+            Item::Fragment { items, .. } => select(items, key, below),
+            Item::Field(_) => {}
         }
     }
+}
+
+fn asked(schema: &ApiSchema, set: SelectionSet) -> Asked {
+    let items = set.items.into_iter().filter_map(|item| match item {
+        SelectionItem::Field(field) if field.omit_from_response => None,
+        SelectionItem::Field(mut field) => {
+            let is_introspection = ["__schema", "__type"].contains(&field.name.as_str());
+            let below = if is_introspection {
+                SelectionSet::default()
+            } else {
+                std::mem::take(&mut field.selections)
+            };
+            Some(Item::Field(Arc::new(AskedField {
+                key: field.selection_identifier().into(),
+                name: field.name.as_str().into(),
+                condition: Condition::of(field.skip_if.as_ref(), field.include_if.as_ref()),
+                below: asked(schema, below),
+                introspection: is_introspection.then_some(field),
+            })))
+        }
+        SelectionItem::InlineFragment(fragment) => Some(Item::Fragment {
+            on: schema.id(&fragment.type_condition),
+            condition: Condition::of(fragment.skip_if.as_ref(), fragment.include_if.as_ref()),
+            items: asked(schema, fragment.selections),
+        }),
+        SelectionItem::FragmentSpread(_) => None,
+    });
+    items.collect()
 }
 
 /// Fields by their response keys.
@@ -215,7 +306,7 @@ struct Collected {
 /// All selections of one key.
 #[derive(Default)]
 struct Selected {
-    fields: Vec<(FieldSelection, Condition)>,
+    fields: Vec<(Arc<AskedField>, Condition)>,
     places: Vec<Place>,
 }
 
@@ -232,7 +323,7 @@ impl Selected {
     /// Whoever asks for a key under more conditions than anybody needs finds it at the last of so many places.
     const MOST: usize = 8;
 
-    fn add(&mut self, at: usize, field: FieldSelection, condition: Condition) {
+    fn add(&mut self, at: usize, field: Arc<AskedField>, condition: Condition) {
         self.fields.push((field, condition.clone()));
         let count = self.places.len();
         let Some(last) = self.places.last_mut() else {
@@ -256,25 +347,20 @@ impl Selected {
 }
 
 impl Collected {
-    fn collect(&mut self, schema: &ApiSchema, ty: TypeId, set: &SelectionSet, condition: &Condition) {
-        for item in &set.items {
+    fn collect(&mut self, schema: &ApiSchema, ty: TypeId, set: &Asked, condition: &Condition) {
+        for item in set.iter() {
             match item {
-                SelectionItem::Field(field) if field.omit_from_response => {}
-                SelectionItem::Field(field) => {
-                    let condition = condition.and(field.skip_if.as_ref(), field.include_if.as_ref());
-                    let selected = self.fields.entry(field.selection_identifier().to_owned()).or_default();
+                Item::Field(field) => {
+                    let condition = condition.and(&field.condition);
+                    let selected = self.fields.entry(field.key.to_string()).or_default();
                     selected.add(self.count, field.clone(), condition);
                     self.count += 1;
                 }
-                SelectionItem::InlineFragment(fragment) => {
-                    let fits = schema.id(&fragment.type_condition).is_some_and(|on| schema.satisfies(ty, on));
-                    if fits {
-                        let condition =
-                            condition.and(fragment.skip_if.as_ref(), fragment.include_if.as_ref());
-                        self.collect(schema, ty, &fragment.selections, &condition);
+                Item::Fragment { on, condition: own, items } => {
+                    if on.is_some_and(|on| schema.satisfies(ty, on)) {
+                        self.collect(schema, ty, items, &condition.and(own));
                     }
                 }
-                SelectionItem::FragmentSpread(_) => {}
             }
         }
     }
@@ -293,7 +379,7 @@ mod tests {
         let layout = Layout::default();
         let declared = zoo.schema.id("Animal").unwrap();
         let selection = Selection::root(&zoo.schema, declared, set);
-        let fields = selection.of(&zoo.schema, &layout, zoo.schema.id(ty).unwrap());
+        let fields = &selection.of(&zoo.schema, &layout, zoo.schema.id(ty).unwrap()).fields;
         let told = fields.iter().map(|field| {
             let told = |conditions: &[Condition]| {
                 let told = conditions.iter().map(|condition| {
@@ -374,9 +460,9 @@ mod tests {
         let cat = zoo.schema.id("Cat").unwrap();
         let selection = Selection::root(&zoo.schema, cat, set.operation.selection_set);
         let layout = Layout::default();
-        let friend = &selection.of(&zoo.schema, &layout, cat)[0];
+        let friend = &selection.of(&zoo.schema, &layout, cat).fields[0];
         let FieldKind::Composite { selection, .. } = &*friend.kind else { panic!("{friend:?}") };
-        let below = selection.of(&zoo.schema, &layout, cat);
+        let below = &selection.of(&zoo.schema, &layout, cat).fields;
         let of = |skip: &[&str], include: &[&str]| Condition {
             skip: skip.iter().map(ToString::to_string).collect(),
             include: include.iter().map(ToString::to_string).collect(),

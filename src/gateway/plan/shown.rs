@@ -55,23 +55,30 @@ pub fn of(
         OperationAst::Mutation(mutation) => (schema.mutation, &mut mutation.selection_set),
         OperationAst::Subscription(subscription) => (schema.subscription, &mut subscription.selection_set),
     };
-    settle(schema, root, set);
+    settle(schema, root, set)?;
     Ok(std::mem::replace(set, Set { span: set.span, items: Vec::new() }).into())
 }
 
-/// Brings the selections of one type into their form. `None` is one that the schema does not have.
-fn settle(schema: &ApiSchema, parent: Option<TypeId>, set: &mut Set) {
+/// Brings the selections of one type into their form. `None` is a type of the introspection, which the schema does not
+/// have.
+fn settle(schema: &ApiSchema, parent: Option<TypeId>, set: &mut Set) -> Result<(), NormalizationError> {
     let mut kept = Kept::default();
     kept.take(schema, parent, std::mem::take(&mut set.items));
     for item in &mut kept.items {
         match item {
             Selection::Field(field) => {
-                let below = parent.and_then(|parent| schema.field(parent, &field.name));
-                settle(schema, below.map(|field| field.named), &mut field.selection_set);
+                let below = match parent {
+                    Some(parent) if field.name.starts_with("__") => {
+                        schema.field(parent, &field.name).map(|field| field.named)
+                    }
+                    Some(parent) => Some(named(schema, parent, &field.name)?),
+                    None => None,
+                };
+                settle(schema, below, &mut field.selection_set)?;
             }
             Selection::InlineFragment(fragment) => {
                 let on = type_of(schema, parent, fragment);
-                settle(schema, on, &mut fragment.selection_set);
+                settle(schema, on, &mut fragment.selection_set)?;
                 // Whoever writes the introspection takes no heed of it: there are no interfaces among its types.
                 let name = on.map_or("", |on| &schema.get(on).name);
                 fragment.type_condition = Some(TypeCondition::On(name.to_owned()));
@@ -80,6 +87,15 @@ fn settle(schema: &ApiSchema, parent: Option<TypeId>, set: &mut Set) {
         }
     }
     set.items = kept.items;
+    Ok(())
+}
+
+/// The type of a field that whoever has validated the document has seen.
+fn named(schema: &ApiSchema, parent: TypeId, field: &str) -> Result<TypeId, NormalizationError> {
+    schema.field(parent, field).map(|field| field.named).ok_or_else(|| {
+        let (field_name, type_name) = (field.to_owned(), schema.get(parent).name.to_string());
+        NormalizationError::FieldNotFoundInType { field_name, type_name }
+    })
 }
 
 fn type_of(
@@ -110,7 +126,8 @@ impl Kept {
                 Selection::Field(field) => self.field(field),
                 Selection::InlineFragment(fragment)
                     if fragment.directives.is_empty()
-                        && says_nothing(schema, parent, type_of(schema, parent, &fragment)) =>
+                        && says_nothing(schema, parent, type_of(schema, parent, &fragment))
+                        && has_fields(schema, parent, &fragment.selection_set) =>
                 {
                     self.take(schema, parent, fragment.selection_set.items);
                 }
@@ -142,6 +159,18 @@ impl Kept {
         places.push(self.items.len());
         self.items.push(Selection::Field(field));
     }
+}
+
+/// Whether the fields may stand by themselves where objects of the type are selected from: a union has none, though all
+/// its types may have them by an interface.
+fn has_fields(schema: &ApiSchema, parent: Option<TypeId>, set: &Set) -> bool {
+    let Some(parent) = parent else { return true };
+    set.items.iter().all(|item| match item {
+        Selection::Field(field) => {
+            field.name.starts_with("__") || schema.field(parent, &field.name).is_some()
+        }
+        _ => true,
+    })
 }
 
 /// Whether each object of the type is one of the condition.
@@ -189,6 +218,9 @@ mod tests {
         let asked = "query($a: Boolean!) { box { inner { id } inner @include(if: $a) { flag } inner { text } id id @skip(if: $a) id } }";
         let shown = "{box{inner{id} inner @include(if: $a){flag} inner{text} id id @skip(if: $a)}}";
         assert_eq!(kept(asked), shown);
+        // All animals are kept, but not by their interface.
+        let asked = "query($a: Boolean!) { animal { ... on Kept { home { ... @include(if: $a) { id } } } } }";
+        assert_eq!(kept(asked), "{animal{...on Kept{home{...on Box @include(if: $a){id}}}}}");
         let asked = "{ animal { friend { id } ... on Cat { friend { lives: id } } friend { name } } }";
         assert_eq!(kept(asked), "{animal{friend{id} ...on Cat{friend{lives: id}} friend{name}}}");
         let asked = "query($a: Boolean!) { animal { ... @include(if: $a) { id } } }";

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use graphql_tools::parser::query::{
-    Definition, Directive, Document, FragmentDefinition, OperationDefinition as OperationAst, Selection,
-    SelectionSet, TypeCondition,
+    Definition, Directive, Document, Field, FragmentDefinition, OperationDefinition as OperationAst,
+    Selection, SelectionSet, TypeCondition, Value,
 };
 use hive_router_query_planner::state::supergraph_state::SupergraphDefinition;
 
@@ -15,6 +15,9 @@ use crate::gateway::supergraph::Supergraph;
 
 /// Everybody who goes through an operation recurses.
 const DEEPEST: usize = 100;
+
+/// A field of so many bytes counts as two, of twice as many as three, and so on.
+const LONG: usize = 100;
 
 /// Whoever validates compares all fields of one response key with each other.
 const MOST_PAIRS: usize = 250_000;
@@ -41,7 +44,7 @@ pub fn require_size(supergraph: &Supergraph, document: &Text, most: usize) -> Re
     let message = match counted {
         Err(TooLarge::Selections) => format!(
             "The document has more than {most} selections, those of fragments and of each type of an interface \
-             included; ask for less at once."
+             included, and a long one counted as several; ask for less at once."
         ),
         Err(TooLarge::Depth) => {
             format!("The document is more than {DEEPEST} selections deep; ask for less at once.")
@@ -107,13 +110,15 @@ impl<'a> Count<'a> {
             }
             match selection {
                 Selection::Field(field) => {
+                    let long = written(field) / LONG;
                     let below = ty.and_then(|ty| self.type_of(ty, &field.name));
                     let copies = ty.map_or(1, |ty| self.copies(ty, &field.name));
                     for _ in 0..copies {
                         if copies > 1 {
                             // The fragment that it stands in then.
-                            self.take()?;
+                            self.take(1)?;
                         }
+                        self.take(long)?;
                         self.one(&field.selection_set, below, depth)?;
                     }
                 }
@@ -128,7 +133,7 @@ impl<'a> Count<'a> {
                     let name = spread.fragment_name.as_str();
                     let Some(fragment) = self.fragments.get(name).filter(|_| !self.under_way.contains(&name))
                     else {
-                        self.take()?;
+                        self.take(1)?;
                         continue;
                     };
                     let TypeCondition::On(on) = &fragment.type_condition;
@@ -145,12 +150,12 @@ impl<'a> Count<'a> {
 
     /// One selection, with what is below it.
     fn one(&mut self, below: &'a Set, ty: Option<TypeId>, depth: usize) -> Result<(), TooLarge> {
-        self.take()?;
+        self.take(1)?;
         self.set(below, ty, depth + 1)
     }
 
-    fn take(&mut self) -> Result<(), TooLarge> {
-        self.left = self.left.checked_sub(1).ok_or(TooLarge::Selections)?;
+    fn take(&mut self, count: usize) -> Result<(), TooLarge> {
+        self.left = self.left.checked_sub(count).ok_or(TooLarge::Selections)?;
         Ok(())
     }
 
@@ -201,6 +206,24 @@ impl<'a> Count<'a> {
         let is_everywhere = subgraphs <= 1 || own.join_field.is_empty() || resolving >= subgraphs;
         if are_alike && is_everywhere { 1 } else { possible.len().max(1) }
     }
+}
+
+/// Bytes of a field's own, more or less: it is copied as often as the fragment that it stands in is spread.
+fn written(field: &Field<'static, String>) -> usize {
+    let arguments = field.arguments.iter().map(|(name, value)| name.len() + size(value));
+    field.name.len() + field.alias.as_ref().map_or(0, String::len) + arguments.sum::<usize>()
+}
+
+fn size(value: &Value<'static, String>) -> usize {
+    /// What the least of them takes.
+    const LEAST: usize = 8;
+    LEAST
+        + match value {
+            Value::Variable(text) | Value::String(text) | Value::Enum(text) => text.len(),
+            Value::List(items) => items.iter().map(size).sum(),
+            Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + size(value)).sum(),
+            Value::Int(_) | Value::Float(_) | Value::Boolean(_) | Value::Null => 0,
+        }
 }
 
 /// Counts the pairs of fields that have one response key in an answer.
@@ -268,6 +291,18 @@ mod tests {
         }
     }
 
+    /// A long text is copied with the fragment that it stands in.
+    #[test]
+    fn long_arguments_count() {
+        let text = "x".repeat(10_000);
+        let once = format!("{{ __type(name: \"{text}\") {{ name }} }}");
+        assert_eq!(code(&zoo(), &once, 110), "none");
+        assert_eq!(code(&zoo(), &once, 100), "OPERATION_TOO_LARGE");
+        let often: String = (0..20).map(|n| format!("a{n}: __typename ...F ")).collect();
+        let often = format!("{{ {often} }} fragment F on Query {{ __type(name: \"{text}\") {{ name }} }}");
+        assert_eq!(code(&zoo(), &often, 2000), "OPERATION_TOO_LARGE");
+    }
+
     /// What fragments spread counts as often as it is spread, and is never written out to be counted.
     #[test]
     fn an_operation_of_any_form_is_measured_before_it_is_spread() {
@@ -302,8 +337,9 @@ mod tests {
 
     /// The zoo, where the friend of a dog is known to somebody else than a cat's.
     fn spread_zoo() -> Supergraph {
-        let dog = "type Dog implements Animal @join__implements(graph: A, interface: \"Animal\") \
-            @join__type(graph: A, key: \"id\") {\n  id: ID! name: String friend: Animal";
+        let dog = "type Dog implements Animal & Kept @join__implements(graph: A, interface: \"Animal\")
+  @join__implements(graph: A, interface: \"Kept\") @join__type(graph: A, key: \"id\") {
+  id: ID! name: String friend: Animal";
         assert!(ZOO.contains(dog));
         let moved = format!("{dog} @join__field(graph: A, usedOverridden: true)");
         Supergraph::parse(&ZOO.replace(dog, &moved)).unwrap()

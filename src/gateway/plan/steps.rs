@@ -246,15 +246,33 @@ impl Stepping<'_> {
 
 /// The conditions of what is selected of the root.
 fn shown_if(operation: &SubgraphFetchOperation) -> Vec<Vec<(String, bool)>> {
-    let conditions = operation.document.operation.selection_set.items.iter().map(|item| match item {
-        SelectionItem::Field(field) => {
-            let skip = field.skip_if.iter().map(|name| (name.clone(), false));
-            skip.chain(field.include_if.iter().map(|name| (name.clone(), true))).collect()
+    let mut alternatives = Vec::new();
+    gather_conditions(&operation.document.operation.selection_set, &[], &mut alternatives);
+    if alternatives.iter().any(Vec::is_empty) { Vec::new() } else { alternatives }
+}
+
+/// The conditions of each field of an object, with those of the fragments around it.
+fn gather_conditions(
+    set: &SelectionSet,
+    around: &[(String, bool)],
+    alternatives: &mut Vec<Vec<(String, bool)>>,
+) {
+    for item in &set.items {
+        let (skip, include, below) = match item {
+            SelectionItem::Field(field) => (&field.skip_if, &field.include_if, None),
+            SelectionItem::InlineFragment(fragment) => {
+                (&fragment.skip_if, &fragment.include_if, Some(&fragment.selections))
+            }
+            SelectionItem::FragmentSpread(_) => continue,
+        };
+        let mut all = around.to_vec();
+        all.extend(skip.iter().map(|name| (name.clone(), false)));
+        all.extend(include.iter().map(|name| (name.clone(), true)));
+        match below {
+            Some(below) => gather_conditions(below, &all, alternatives),
+            None => alternatives.push(all),
         }
-        _ => Vec::new(),
-    });
-    let conditions: Vec<Vec<_>> = conditions.collect();
-    if conditions.iter().any(Vec::is_empty) { Vec::new() } else { conditions }
+    }
 }
 
 /// Makes each mutation wait for all that completes those before it (GraphQL specification, section 6.2.2); the planner

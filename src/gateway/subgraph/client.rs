@@ -161,15 +161,19 @@ impl SubgraphClient {
 /// A body in one piece of its own. A part of it is let go of as soon as it is copied, because it holds the whole buffer
 /// that its connection has read it into.
 async fn gather<B: axum::body::HttpBody<Data = Bytes>>(body: B) -> Result<Bytes, B::Error> {
-    // What is announced is not believed beyond it: there may be a million connections, and nothing may come.
-    const BELIEVED: u64 = 256 * 1024;
+    // What is announced is believed as far as this, and beyond it once so much has come.
+    const BELIEVED: usize = 256 * 1024;
     let mut body = pin!(body);
-    let announced = body.size_hint().lower().min(BELIEVED);
-    let mut whole = Vec::with_capacity(announced as usize);
+    let announced = body.size_hint().lower() as usize;
+    let mut whole = Vec::with_capacity(announced.min(BELIEVED));
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
+            if whole.len() + data.len() > whole.capacity() {
+                whole.reserve_exact((announced.saturating_sub(whole.len())).max(whole.len()).max(data.len()));
+            }
             whole.extend_from_slice(&data);
         }
     }
+    whole.shrink_to_fit();
     Ok(whole.into())
 }

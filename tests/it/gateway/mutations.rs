@@ -172,3 +172,13 @@ async fn what_completes_a_mutation_does_not_join_what_began_before() {
     );
     assert!(later[0].began < earlier.ended(), "it was under way");
 }
+
+/// Fragments of one condition are not brought together past what stands between them: that is done in between.
+#[tokio::test]
+async fn conditions_change_no_order() {
+    let front = Front::new("mutations", rows()).await;
+    let query = "mutation($x: Boolean!) {
+        ... @include(if: $x) { put(item: 1) { id } } pay(amount: 2) { id } ... @include(if: $x) { empty } }";
+    front.answered_with(query, &json!({ "x": true }), &[("baskets", 2), ("payments", 1)]).await;
+    front.answered_with(query, &json!({ "x": false }), &[("payments", 1)]).await;
+}
