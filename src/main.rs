@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use accounts_center::command::Replay;
 use accounts_center::seed::Plan;
 use accounts_center::{command, store};
+use accounts_center_allocator::Allocator;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// The Accounts Center: one GraphQL graph for a person's linked profiles.
 #[derive(Parser)]
@@ -206,6 +207,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Worker(settings) => command::worker(settings.load()?.checked()?).await?,
         Command::Gateway { supergraph, listen, settings } => {
+            accounts_center_allocator::give_back_at_once();
             command::gateway(settings.load()?, supergraph, listen).await?;
         }
         Command::Sandbox { listen, settings } => {
