@@ -61,6 +61,7 @@ pub enum Status {
     Pending,
     Succeeded,
     Failed,
+    Cancelled,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

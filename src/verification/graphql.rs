@@ -90,6 +90,7 @@ impl Verification {
             Status::Pending => VerificationStatus::Pending,
             Status::Succeeded => VerificationStatus::Succeeded,
             Status::Failed => VerificationStatus::Failed,
+            Status::Cancelled => VerificationStatus::Cancelled,
         }
     }
 }
@@ -123,6 +124,8 @@ pub enum VerificationStatus {
     Failed,
     /// Its time ran out.
     Expired,
+    /// Whoever started it has called it off.
+    Cancelled,
 }
 
 /// What the person has to do.
@@ -274,6 +277,24 @@ pub struct ResendVerificationCodePayload {
     user_errors: Vec<UserError>,
 }
 
+/// Which verification to call off.
+#[derive(InputObject)]
+pub struct CancelVerificationInput {
+    /// The verification that it is for.
+    verification_id: ID,
+    /// For a signed-out device: the secret that its start gave.
+    client_secret: Option<Secret>,
+}
+
+/// The verification, which proves nothing any more.
+#[derive(SimpleObject, Default)]
+pub struct CancelVerificationPayload {
+    /// Given whenever it exists, also beside errors.
+    verification: Option<Verification>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
 #[derive(Default)]
 pub struct VerificationQuery;
 
@@ -385,6 +406,28 @@ impl VerificationMutation {
             },
             Err(user_errors) => ResendVerificationCodePayload { verification: None, user_errors },
         })
+    }
+
+    /// Its code is good for nothing from then on. One that is cancelled already stays so; VERIFICATION_CLOSED and
+    /// VERIFICATION_EXPIRED where it has ended otherwise.
+    async fn cancel_verification(
+        &self,
+        ctx: &Context<'_>,
+        input: CancelVerificationInput,
+    ) -> Result<CancelVerificationPayload, Error> {
+        let Some(id) = NodeId::parse_as(NodeKind::Verification, &input.verification_id) else {
+            return Ok(CancelVerificationPayload { verification: None, user_errors: vec![not_found()] });
+        };
+        let secret = input.client_secret.as_ref();
+        let user_errors = match super::cancel(app(ctx), caller(ctx, secret), id).await? {
+            Ok(row) => {
+                let verification = Some(Verification(row));
+                return Ok(CancelVerificationPayload { verification, user_errors: Vec::new() });
+            }
+            Err(user_errors) => user_errors,
+        };
+        let verification = found(ctx, &input.verification_id, secret).await?;
+        Ok(CancelVerificationPayload { verification, user_errors })
     }
 }
 

@@ -4,7 +4,7 @@ use accounts_center_entity::linked_profile::LinkStatus;
 use accounts_center_entity::verification;
 use uuid::Uuid;
 
-use super::proof::{self, Checked, Proof};
+use super::proof::{self, Checked, End, Proof};
 use super::service::{Attempt, Proven, configured, lock};
 use super::start::linked_profiles;
 use crate::account::{self, NewProfile};
@@ -79,7 +79,7 @@ async fn link(
             account::link(command, account, &new).await?.ok_or(Error::Conflict)?
         }
     };
-    proof::close(command, row, Ok(profile.id)).await?;
+    proof::close(command, row, End::Proved(profile.id)).await?;
     let version = command.version(account);
     Ok(Outcome::Commit(Attempt::Done(Proven::Linked { account, version, profile: profile.id })))
 }
@@ -90,7 +90,7 @@ async fn refuse(
     row: verification::Model,
     error: UserError,
 ) -> Result<Outcome<Attempt>, Error> {
-    proof::close(command, row, Err(error.code)).await?;
+    proof::close(command, row, End::Failed(error.code)).await?;
     Ok(Outcome::reject(error))
 }
 
@@ -100,7 +100,7 @@ async fn close_foreign(command: &Command, id: Uuid) -> Result<Outcome<Attempt>, 
     if let Some(error) = proof::refusal(&row, command) {
         return Ok(Outcome::reject(error));
     }
-    proof::close(command, row, Err(AccountsErrorCode::VerificationFailed)).await?;
+    proof::close(command, row, End::Failed(AccountsErrorCode::VerificationFailed)).await?;
     Ok(Outcome::reject(proof::failed(
         "Finish a verification in the session that started it; start a new one.",
     )))

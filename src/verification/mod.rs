@@ -20,7 +20,7 @@ use accounts_center_entity::verification;
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use purge::purge;
-pub use service::{Client, Proven, find, resend, submit};
+pub use service::{Client, Proven, cancel, find, resend, submit};
 pub use start::{start_link, start_sign_in};
 
 /// Who asks about a verification: a session, or a signed-out device with its client secret.

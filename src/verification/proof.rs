@@ -48,7 +48,7 @@ pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str)
     let claim: ProfileClaim = serde_json::from_slice(&claim).map_err(Error::internal)?;
     if !is_provable(claim.state) {
         let error = failed("This profile is not active at its platform.");
-        close(command, row, Err(AccountsErrorCode::ProfileNotActive)).await?;
+        close(command, row, End::Failed(AccountsErrorCode::ProfileNotActive)).await?;
         return Ok(Checked::Refused(error));
     }
     Ok(Checked::Good(Box::new(Proof { row, claim })))
@@ -63,19 +63,28 @@ fn is_provable(state: ProfileState) -> bool {
     }
 }
 
+/// How a verification ends.
+pub enum End {
+    /// It has proved this profile.
+    Proved(Uuid),
+    Failed(AccountsErrorCode),
+    Cancelled,
+}
+
 /// Ends a verification for good, and erases what it knew.
 pub async fn close(
     command: &Command,
     row: verification::Model,
-    result: Result<Uuid, AccountsErrorCode>,
+    end: End,
 ) -> Result<verification::Model, Error> {
     let mut row = row.into_active_model();
-    match result {
-        Ok(profile) => {
+    match end {
+        End::Proved(profile) => {
             row.status = Set(Status::Succeeded);
             row.profile_id = Set(Some(profile));
         }
-        Err(code) => {
+        End::Cancelled => row.status = Set(Status::Cancelled),
+        End::Failed(code) => {
             row.status = Set(Status::Failed);
             row.failure = Set(Some(code.name().to_owned()));
         }
@@ -101,7 +110,7 @@ pub fn refusal(row: &verification::Model, command: &Command) -> Option<UserError
         Status::Failed if row.failure.as_deref() == Some("TOO_MANY_ATTEMPTS") => {
             error(AccountsErrorCode::TooManyAttempts, "Too many wrong codes; start a new one later.")
         }
-        Status::Succeeded | Status::Failed => error(
+        Status::Succeeded | Status::Failed | Status::Cancelled => error(
             AccountsErrorCode::VerificationClosed,
             "This verification has ended already; start a new one.",
         ),
@@ -126,7 +135,7 @@ async fn count_failure(command: &Command, row: verification::Model) -> Result<Us
     let mut exhausted = row.clone().into_active_model();
     exhausted.attempts_left = Set(0);
     exhausted.update(command.tx()).await?;
-    close(command, row, Err(AccountsErrorCode::TooManyAttempts)).await?;
+    close(command, row, End::Failed(AccountsErrorCode::TooManyAttempts)).await?;
     Ok(UserError::new(
         AccountsErrorCode::TooManyAttempts,
         "Too many wrong codes; start a new one later.",

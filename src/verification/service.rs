@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts_center_entity::verification::Purpose;
+use accounts_center_entity::verification::{Purpose, Status};
 use accounts_center_entity::{session as session_row, verification};
 use chrono::TimeDelta;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
 
+use super::proof::End;
 use super::{Caller, DeliverCode, linking, proof, signing_in};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
@@ -152,6 +153,29 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             let updated = next.update(command.tx()).await?;
             command.enqueue(&DeliverCode { verification: row.id, number })?;
             Ok(Outcome::Commit(updated))
+        })
+        .await
+}
+
+/// Ends a verification before it has proved anything, for whoever started it.
+pub async fn cancel(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verification::Model> {
+    let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
+    app.store
+        .command(row.stream_id, async |command: &mut Command| {
+            if let Some(viewer) = caller.viewer
+                && row.account_id.is_some()
+            {
+                session::check(command, viewer).await?;
+            }
+            let locked = lock(command, row.id).await?;
+            // A second click, or an answer that was lost.
+            if locked.status == Status::Cancelled {
+                return Ok(Outcome::Commit(locked));
+            }
+            if let Some(error) = proof::refusal(&locked, command) {
+                return Ok(Outcome::reject(error));
+            }
+            Ok(Outcome::Commit(proof::close(command, locked, End::Cancelled).await?))
         })
         .await
 }

@@ -5,7 +5,7 @@ use accounts_center_entity::verification;
 use uuid::Uuid;
 
 use super::Client;
-use super::proof::{self, Checked, Proof};
+use super::proof::{self, Checked, End, Proof};
 use super::service::{Attempt, Proven, configured};
 use crate::account::{self, NewProfile};
 use crate::app::App;
@@ -132,7 +132,7 @@ impl SigningIn<'_> {
     ) -> Result<Outcome<Attempt>, Error> {
         if profile.status != LinkStatus::Active || !self.may_sign_in(&profile) {
             let code = AccountsErrorCode::SignInDisabled;
-            proof::close(command, row, Err(code)).await?;
+            proof::close(command, row, End::Failed(code)).await?;
             let message = "This profile may not sign in.";
             return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
         }
@@ -144,7 +144,7 @@ impl SigningIn<'_> {
             ip_address: self.client.ip_address.map(|address| address.to_string()),
         };
         let session = session::open(command, new, &self.app.config.sessions).await?;
-        proof::close(command, row, Ok(profile.id)).await?;
+        proof::close(command, row, End::Proved(profile.id)).await?;
         let created = command.stream() != account;
         let version = command.version(account);
         Ok(Outcome::Commit(Attempt::Done(Proven::SignedIn { account, version, created, session })))

@@ -10,6 +10,7 @@ mod account;
 mod activity;
 mod answers;
 mod cache;
+mod cancelling;
 mod command_line;
 mod connections;
 mod deploys;
