@@ -112,12 +112,7 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
     app.store
         .command(row.stream_id, async |command: &mut Command| {
-            if let Some(viewer) = caller.viewer
-                && row.account_id.is_some()
-            {
-                session::check(command, viewer).await?;
-            }
-            let locked = lock(command, row.id).await?;
+            let locked = lock_for(command, caller, &row).await?;
             if proof::refusal(&locked, command).is_some() {
                 let message = "This verification has ended already; start a new one.";
                 let code = AccountsErrorCode::VerificationClosed;
@@ -162,12 +157,7 @@ pub async fn cancel(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
     app.store
         .command(row.stream_id, async |command: &mut Command| {
-            if let Some(viewer) = caller.viewer
-                && row.account_id.is_some()
-            {
-                session::check(command, viewer).await?;
-            }
-            let locked = lock(command, row.id).await?;
+            let locked = lock_for(command, caller, &row).await?;
             // A second click, or an answer that was lost.
             if locked.status == Status::Cancelled {
                 return Ok(Outcome::Commit(locked));
@@ -178,6 +168,20 @@ pub async fn cancel(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             Ok(Outcome::Commit(proof::close(command, locked, End::Cancelled).await?))
         })
         .await
+}
+
+/// The row of a verification that `caller` started, locked for a change; a session must not have ended.
+async fn lock_for(
+    command: &Command,
+    caller: Caller<'_>,
+    row: &verification::Model,
+) -> Result<verification::Model, Error> {
+    if let Some(viewer) = caller.viewer
+        && row.account_id.is_some()
+    {
+        session::check(command, viewer).await?;
+    }
+    lock(command, row.id).await
 }
 
 /// The row of a verification, locked until the command ends.
