@@ -316,6 +316,23 @@ mod tests {
         assert!(before.contains(r#""inner":{"id":"2""#), "{before}");
     }
 
+    /// Each place that shows what is shared gets a copy of it, until there is no room for more.
+    #[test]
+    fn copies_come_to_an_end() {
+        let (mut bench, [shape]) = Bench::new(["{ boxes { id inner { id } } }"]);
+        bench.data = Data::within(5000);
+        let shared = format!("{{\"boxes\":[{}]}}", ["{\"inner\":{}}"; 100].join(","));
+        let Value::Object(shared) = bench.read_into(&shape, &shared, None) else { panic!("no object") };
+        let Bench { layout, data, .. } = &mut bench;
+        let places: Vec<Object> = (0..1000).map(|_| data.object(layout.width(Layout::ROOT))).collect();
+        for place in places {
+            data.merge_objects(layout, Layout::ROOT, place, shared);
+        }
+        assert!(data.is_full());
+        // One copy is some hundred slots and items.
+        assert!(data.extent() + data.items_extent() < 6000, "{} slots", data.extent());
+    }
+
     /// A piece of an answer is where it stands in it; a copy is kept aside, and read back as it was.
     #[test]
     fn a_piece_is_found_where_it_stands() {

@@ -220,6 +220,18 @@ mod tests {
         assert!(!read(&mut bench, &list, &sent, r#"{"_entities":7}"#), "that is no list of entities");
     }
 
+    /// Two bytes of an entity can be an object of many slots: none is made where there is no room.
+    #[test]
+    fn an_entity_that_has_no_room_is_not_read() {
+        for entities in ["name", "friend { name }"] {
+            let (mut bench, list, sent) = bench(entities, KNOWN);
+            assert!(!bench.data.admit(usize::MAX / 2));
+            let before = bench.data.extent();
+            assert!(!read(&mut bench, &list, &sent, r#"{"_entities":[{"friend":{}},{}]}"#), "{entities}");
+            assert_eq!(bench.data.extent(), before, "{entities}");
+        }
+    }
+
     /// What several fetches bring below an entity is each place's own: what one place has does not show at the other.
     #[test]
     fn contended_objects_are_not_shared() {

@@ -313,7 +313,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::gateway::testing::{Bench, answer};
+    use crate::gateway::testing::{Bench, answer, document};
 
     /// Data, and the paths of the errors.
     fn told(operation: &str, brought: &str) -> (String, Vec<String>) {
@@ -462,6 +462,32 @@ mod tests {
         assert_eq!(told(true, true), r#"{"box":{"text":"a","int":1}}"#);
         assert_eq!(told(true, false), r#"{"box":{"text":"a"}}"#);
         assert_eq!(told(false, false), r#"{"box":null}"#);
+    }
+
+    /// Conditions are gone through once for all objects of a type, however many of them are shown.
+    #[test]
+    fn conditions_are_gone_through_once() {
+        let operation = "{ boxes { id text @skip(if: $a) inner { id @include(if: $a) int } } }";
+        let (bench, _) = Bench::new([operation]);
+        let schema = &bench.zoo.schema;
+        let selection =
+            Selection::root(schema, schema.query.unwrap(), document(operation).operation.selection_set);
+        let below = |selection: &Selection, place: usize| {
+            let field = &selection.of(schema, &bench.layout, selection.declared).fields[place];
+            let FieldKind::Composite { selection, .. } = &*field.kind else { panic!("{field:?}") };
+            selection.clone()
+        };
+        let boxes = below(&selection, 0);
+        let inner = below(&boxes, 2);
+        let (variables, mut errors) = (Map::from_iter([("a".to_owned(), Json::Bool(true))]), Errors::new(9));
+        let (types, view) = ((schema, &bench.zoo.introspection), (&bench.layout, &bench.data));
+        let mut projector = Projector::new(types, view, &variables, (&mut errors, 100, 0));
+        let [first, again, other] = [&boxes, &boxes, &inner].map(|selection| {
+            let ty = selection.declared;
+            projector.chosen((selection, ty), &selection.of(schema, &bench.layout, ty).fields)
+        });
+        assert!(Rc::ptr_eq(&first, &again));
+        assert_eq!((&*first, &*other), (&[0, 2][..], &[0, 1][..]));
     }
 
     /// Where a subgraph has said why something is missing, nothing is added to it.

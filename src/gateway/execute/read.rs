@@ -339,6 +339,25 @@ mod tests {
         assert_eq!(bench.answer(whole, &json!({})).0, all);
     }
 
+    /// A subgraph that knows no more of an object than its interface takes nothing away from one that knows its type.
+    #[test]
+    fn a_type_that_is_known_gets_no_wider() {
+        let operation = "{ animal { __typename } }";
+        for (types, shown) in [
+            (["Cat", "Animal"], "Cat"),
+            (["Animal", "Cat"], "Cat"),
+            (["Cat", "Dog"], "Dog"),
+            (["Animal", "Animal"], "Animal"),
+        ] {
+            let (mut bench, [shape]) = Bench::new([operation]);
+            let animal = |ty: &str| format!("{{\"animal\":{{\"__typename\":\"{ty}\"}}}}");
+            for ty in types {
+                bench.read(&shape, &animal(ty));
+            }
+            assert_eq!(bench.answer(operation, &json!({})).0, animal(shown), "{types:?}");
+        }
+    }
+
     /// Output rewrites: a key goes to another one's place at its path alone, and a type is called as others call it.
     #[test]
     fn rewrites_are_followed_where_they_belong() {

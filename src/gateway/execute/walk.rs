@@ -126,6 +126,8 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use serde_json::json;
 
     use super::*;
@@ -187,6 +189,25 @@ mod tests {
         assert_eq!(objects_at(&bench.data, bench.root, &animals), [one]);
         let places = places_of((&bench.data, &bench.layout), bench.root, &animals, |_| true);
         assert_eq!(places.len(), MOST_PATHS);
+    }
+
+    /// Lists of lists, each of them many times the same one: none is gone through twice.
+    #[test]
+    fn a_list_that_is_shown_often_is_gone_through_once() {
+        let (mut bench, [shape]) = Bench::new([FETCH]);
+        bench.read(&shape, r#"{"animals":[{"id":"1"}]}"#);
+        let animals = path(&bench, "animals");
+        let one = objects_at(&bench.data, bench.root, &animals)[0];
+        let mut list = bench.data.list(std::iter::once(Value::Object(one)));
+        for _ in 0..3 {
+            list = bench.data.list(std::iter::repeat_n(Value::List(list), 500));
+        }
+        let slot = bench.layout.find(Layout::ROOT, "animals").unwrap();
+        bench.data.set(bench.root, slot, Value::List(list));
+        let begin = Instant::now();
+        assert_eq!(objects_at(&bench.data, bench.root, &animals), [one]);
+        // There are 125 million ways to it through 1501 items.
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
     }
 
     /// Places without number that show nothing of interest are not all looked at.

@@ -452,6 +452,25 @@ mod tests {
         assert!(last.starts_with("\"name\": unless -v0 +"), "{last}");
     }
 
+    /// Else there would be as many selections as ways through the types: of two types at each of twenty levels a million.
+    #[test]
+    fn types_that_select_the_same_share_it() {
+        let zoo = zoo();
+        let set = document("{ friend { friend { name } } ... on Cat { friend { id } } }");
+        let of = |selection: &Selection, ty: &str| {
+            let shown = selection.of(&zoo.schema, &Layout::default(), zoo.schema.id(ty).unwrap());
+            let FieldKind::Composite { selection, .. } = &*shown.fields[0].kind else { panic!("{shown:?}") };
+            selection.clone()
+        };
+        let animal = zoo.schema.id("Animal").unwrap();
+        let selection = Selection::root(&zoo.schema, animal, set.operation.selection_set);
+        let [cat, dog] = ["Cat", "Dog"].map(|ty| of(&selection, ty));
+        assert!(!Arc::ptr_eq(&cat, &dog), "more is selected of a cat's friend");
+        let ways = [(&cat, "Cat"), (&cat, "Dog"), (&dog, "Cat"), (&dog, "Dog")];
+        let ends = ways.map(|(friend, ty)| of(friend, ty));
+        assert!(ends.iter().all(|end| Arc::ptr_eq(end, &ends[0])));
+    }
+
     /// The conditions of several selections of one object hold below it, each for what it selects.
     #[test]
     fn what_is_below_alternatives_keeps_its_own_condition() {
