@@ -105,3 +105,23 @@ fn of_type(schema: &ApiSchema, ty: TypeId, set: &SelectionSet) -> SelectionSet {
     }
     SelectionSet { items }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::gateway::testing::{document, zoo};
+
+    /// There may be a fragment for each of hundreds of types, and in each of them again.
+    #[test]
+    fn what_has_no_time_left_is_not_written() {
+        let (zoo, set) = (zoo(), document("{ animal { ... on Animal @skip(if: $a) { id } } }"));
+        for (time, is_written) in [(Duration::from_secs(60), true), (Duration::ZERO, false)] {
+            let cancellation = &CancellationToken::with_timeout(time);
+            let plannable = Plannable { schema: &zoo.schema, cancellation };
+            let written = plannable.set(zoo.schema.query, &set.operation.selection_set);
+            assert_eq!(written.is_ok(), is_written, "{time:?}");
+        }
+    }
+}

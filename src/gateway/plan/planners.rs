@@ -241,6 +241,7 @@ impl Weighter<Operation, Known> for BySize {
 mod tests {
     use axum::http::{HeaderMap, HeaderName};
     use futures_util::future::join_all;
+    use futures_util::stream::{FuturesUnordered, StreamExt};
     use hive_router_query_planner::state::supergraph_state::ProgressiveOverrides;
 
     use super::*;
@@ -401,6 +402,65 @@ mod tests {
             tries += 1;
             assert!(tries < 100, "it passes");
         }
+    }
+
+    /// Everybody who goes through an operation recurses, and a stack that is too small would end the process.
+    #[tokio::test]
+    async fn the_deepest_operation_has_stack() {
+        let (open, close) = ("author { reviews { ".repeat(9), "} } ".repeat(9));
+        let deep = |chains: usize| {
+            let chains = (0..chains)
+                .map(|n| format!("fragment F{n} on Review {{ {open} ...F{} {close} }} ", n + 1))
+                .chain([format!("fragment F{chains} on Review {{ id product {{ inStock }} }}")]);
+            format!("{{ latest {{ ...F0 }} }} {}", chains.collect::<String>())
+        };
+        let settings = Plans { threads: 1, queue: 2, milliseconds: 60_000, kept: 100, selections: 1000 };
+        let bench = Bench::with(settings, Arc::default());
+        // 97 levels; 100 are the most.
+        assert!(bench.plan(&deep(5)).await.is_ok());
+        let refused = bench.plan(&deep(6)).await.err().unwrap();
+        assert_eq!(refused.0[0].extensions["code"], "OPERATION_TOO_LARGE");
+    }
+
+    /// A task that looks at the time ends with it, and its thread is there for the next one.
+    #[tokio::test]
+    async fn a_task_is_told_when_its_time_is_over() {
+        let settings = Plans { threads: 1, queue: 2, milliseconds: 500, kept: 100, selections: 100 };
+        let bench = Bench::with(settings, Arc::default());
+        let for_ever = |cancellation: &CancellationToken| -> Result<(), Refusal> {
+            loop {
+                cancellation.bail_if_cancelled().map_err(|_| Refusal::timed_out())?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let refused = bench.planners.ask(for_ever).await.unwrap_err();
+        assert_eq!(refused.0[0].extensions["code"], Refusal::TIMED_OUT);
+        assert!(bench.planners.ask(|_| Ok(())).await.is_ok());
+    }
+
+    /// As many wait as may, and who comes beside them is refused at once, not when the time is over.
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let settings = Plans { threads: 1, queue: 2, milliseconds: 60_000, kept: 100, selections: 100 };
+        let bench = Bench::with(settings, Arc::default());
+        let (begins, begun) = std::sync::mpsc::channel();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let busy = move || {
+            let _ = begins.send(());
+            let _ = wait.recv();
+        };
+        bench.planners.tasks.send(Box::new(busy)).unwrap();
+        begun.recv().unwrap();
+        let texts: Vec<String> = (0..5).map(|n| format!("{{ me {{ a{n}: id }} }}")).collect();
+        let mut answers: FuturesUnordered<_> = texts.iter().map(|text| bench.plan(text)).collect();
+        let begin = Instant::now();
+        for _ in 0..3 {
+            let refused = answers.next().await.unwrap();
+            assert!(refused.is_err_and(|refusal| refusal.is_passing()));
+        }
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+        drop(done);
+        assert!(answers.all(async |answer| answer.is_ok()).await, "who waits is planned");
     }
 
     /// What is told of a text is no longer than is useful, and counts.
