@@ -177,3 +177,46 @@ async fn gather<B: axum::body::HttpBody<Data = Bytes>>(body: B) -> Result<Bytes,
     whole.shrink_to_fit();
     Ok(whole.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::body::Body;
+    use futures_util::stream;
+
+    use super::*;
+
+    /// A part of a body, counted for as long as anybody holds it.
+    struct Part(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Part {
+        fn as_ref(&self) -> &[u8] {
+            b"part"
+        }
+    }
+
+    impl Drop for Part {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A part holds a buffer that is far larger than it: none of them waits for the next one, nor is the answer one.
+    #[tokio::test]
+    async fn a_part_is_let_go_of_as_soon_as_it_is_copied() {
+        for count in [1, 100] {
+            let held = Arc::new(AtomicUsize::default());
+            let counter = held.clone();
+            let parts = (0..count).map(move |_| {
+                assert_eq!(counter.fetch_add(1, Ordering::Relaxed), 0, "the one before is held");
+                Ok::<_, Infallible>(Bytes::from_owner(Part(counter.clone())))
+            });
+            let whole = gather(Body::from_stream(stream::iter(parts))).await.unwrap();
+            assert_eq!(whole, "part".repeat(count));
+            assert_eq!(held.load(Ordering::Relaxed), 0, "of {count}");
+        }
+    }
+}

@@ -66,3 +66,33 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What passes may be tried again, and what is the subgraph's own fault opens its circuit. What a client has asked
+    /// for is neither.
+    #[test]
+    fn a_failure_passes_or_is_a_fault() {
+        for (failure, is_passing, is_fault) in [
+            (Failure::Unreachable, true, true),
+            (Failure::TimedOut, false, true),
+            (Failure::Malformed, false, true),
+            (Failure::TooLarge, false, false),
+            (Failure::CircuitOpen, false, false),
+            (Failure::Unknown, false, false),
+            (Failure::Status(302), false, false),
+            (Failure::Status(404), false, false),
+            (Failure::Status(429), false, false),
+            (Failure::Status(500), false, true),
+            (Failure::Status(501), false, true),
+            (Failure::Status(502), true, true),
+            (Failure::Status(503), true, true),
+            (Failure::Status(504), true, true),
+            (Failure::Status(505), false, true),
+        ] {
+            assert_eq!((failure.is_passing(), failure.is_fault()), (is_passing, is_fault), "{failure:?}");
+        }
+    }
+}

@@ -166,3 +166,47 @@ fn told_apart(headers: &HeaderMap) -> Vec<(String, Bytes)> {
         .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())));
     told.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::gateway::plan::layout::Layout;
+    use crate::gateway::plan::steps::{Path, Target};
+    use crate::gateway::testing::Bench;
+
+    /// Garbage for ten who have asked together is one failure, and garbage ten times is ten.
+    #[tokio::test]
+    async fn what_is_shared_is_judged_once() {
+        crate::tls::choose_library();
+        let mut settings = Config::from_pairs([]).unwrap().gateway;
+        settings.subgraph.circuit_calls = 4;
+        let (_, [shape]) = Bench::new(["{ box { id } }"]);
+        let at = Path { segments: Vec::new(), position: Layout::ROOT, keys: Vec::new() };
+        let step = Step {
+            subgraph: "boxes".to_owned(),
+            is_mutation: false,
+            head: Box::default(),
+            variables: Vec::new(),
+            conditions: Vec::new(),
+            shown_if: Vec::new(),
+            waits_for: Vec::new(),
+            target: Target::Root { at, shape },
+        };
+        for (is_shared, failure) in [(true, Failure::Unreachable), (false, Failure::CircuitOpen)] {
+            // Nobody listens there.
+            let urls = [("boxes".to_owned(), Uri::from_static("http://127.0.0.1:1/"))].into();
+            let calls = Calls::new(&urls, &settings, (Ids::random(), Arc::default())).unwrap();
+            let headers = HeaderMap::new();
+            let subgraphs = Subgraphs::new(&calls, &headers, Kind::Query);
+            let shared = Unread::new(Bytes::new());
+            for _ in 0..10 {
+                let unread = if is_shared { shared.clone() } else { Unread::new(Bytes::new()) };
+                let fetched = Fetched { outcome: Ok(unread), took: Duration::ZERO };
+                subgraphs.judge(&step, &fetched, Err(Failure::Malformed));
+            }
+            let next = subgraphs.fetch(&step, b"{}".to_vec()).await.outcome;
+            assert_eq!(next.map(|_| ()), Err(failure), "shared: {is_shared}");
+        }
+    }
+}
