@@ -126,3 +126,27 @@ fn subgraphs(document: &Document<'static, String>) -> Result<BTreeMap<String, Ur
     }
     Ok(subgraphs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::testing::ZOO;
+
+    /// A bad supergraph may come while another one is served: it is refused, and nothing else happens.
+    #[test]
+    fn what_the_planner_takes_for_granted_is_refused_where_it_is_not_so() {
+        for (part, other) in [
+            ("{ query: Query }", "{ query: Nothing }"),
+            ("key: \"id\")", "key: \"nothing\")"),
+            ("key: \"id\")", "key: \"id {\")"),
+            (
+                "id: ID boxes",
+                "id: ID @join__field(graph: A, override: \"b\", overrideLabel: \"percent(x)\") boxes",
+            ),
+        ] {
+            assert!(ZOO.contains(part), "{part}");
+            let Err(error) = Supergraph::parse(&ZOO.replace(part, other)) else { panic!("{other} is fine") };
+            assert!(matches!(error, SupergraphError::Unplannable(_)), "{other}: {error}");
+        }
+    }
+}

@@ -105,3 +105,99 @@ async fn fetch(
     *tag = new_tag;
     Ok(Some(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::{Body, Bytes};
+    use axum::extract::State;
+    use axum::http::HeaderMap;
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::get;
+    use futures_util::stream;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a server of supergraphs has, and what it was asked.
+    #[derive(Default)]
+    struct Shelf {
+        status: u16,
+        text: &'static str,
+        tag: Option<&'static str>,
+        /// Of each request the tag of what it knows.
+        asked: Vec<Option<String>>,
+    }
+
+    type Shared = Arc<Mutex<Shelf>>;
+
+    async fn serve(State(shelf): State<Shared>, headers: HeaderMap) -> Response {
+        let mut shelf = shelf.lock().unwrap();
+        let known = headers.get(header::IF_NONE_MATCH).map(|tag| tag.to_str().unwrap().to_owned());
+        shelf.asked.push(known.clone());
+        if known.is_some() && known.as_deref() == shelf.tag {
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        let mut response = (StatusCode::from_u16(shelf.status).unwrap(), shelf.text).into_response();
+        if let Some(tag) = shelf.tag {
+            response.headers_mut().insert(header::ETAG, header::HeaderValue::from_static(tag));
+        }
+        response
+    }
+
+    /// So many bytes, without an announcement.
+    async fn large() -> Body {
+        const PIECE: usize = 1 << 20;
+        let piece = Bytes::from(vec![b' '; PIECE]);
+        let pieces = (0..=MOST_BYTES / PIECE).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
+        Body::from_stream(stream::iter(pieces))
+    }
+
+    async fn server(shelf: Shared) -> String {
+        let router = Router::new().route("/one", get(serve)).route("/large", get(large)).with_state(shelf);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        format!("http://{address}")
+    }
+
+    /// What was read is asked for by its tag, and comes once; without a tag it is compared.
+    #[tokio::test]
+    async fn a_supergraph_at_a_url_comes_once() {
+        let shelf = Shared::default();
+        let mut source = Source::new(&format!("{}/one?key=hush", server(shelf.clone()).await)).unwrap();
+        let mut look = async |status, text, tag| {
+            (shelf.lock().unwrap().status, shelf.lock().unwrap().text) = (status, text);
+            shelf.lock().unwrap().tag = tag;
+            let found = source.changed().await.map_err(|error| format!("{error:#}"));
+            (found, shelf.lock().unwrap().asked.pop().unwrap())
+        };
+        let (one, two) = (Some("\"1\""), Some("\"2\""));
+        let known = |tag: Option<&str>| tag.map(str::to_owned);
+        let text = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(look(200, "a", one).await, (text("a"), None));
+        assert_eq!(look(200, "a", one).await, (Ok(None), known(one)));
+        assert_eq!(look(200, "b", two).await, (text("b"), known(one)));
+        let (failed, _) = look(500, "c", one).await;
+        let error = failed.unwrap_err();
+        assert!(error.contains("status 500") && !error.contains("hush"), "{error}");
+        assert_eq!(look(200, "b", two).await, (Ok(None), known(two)), "what was read stays what it is");
+        assert_eq!(look(200, "b", None).await, (Ok(None), known(two)));
+        assert_eq!(look(200, "b", None).await, (Ok(None), None), "the same, though nobody says so");
+        assert_eq!(look(200, "c", None).await, (text("c"), None));
+    }
+
+    /// Wherever it is: what is so large is no supergraph, and is not held.
+    #[tokio::test]
+    async fn what_is_too_large_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("supergraph.graphql");
+        std::fs::File::create(&path).unwrap().set_len(MOST_BYTES as u64 + 1).unwrap();
+        for place in [path.display().to_string(), format!("{}/large", server(Shared::default()).await)] {
+            let error = Source::new(&place).unwrap().changed().await.unwrap_err().to_string();
+            assert!(error.contains("is too large"), "{error}");
+        }
+    }
+}
