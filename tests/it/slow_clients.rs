@@ -37,6 +37,19 @@ async fn s31_slow_clients_of_the_gateway_are_let_go() {
     are_let_go(&gateway.url, "{\"query\": \"{ __typename }\"}").await;
 }
 
+/// However long a connection may wait for its next request: for its first one it does not wait so long.
+#[tokio::test]
+async fn s31_a_connection_that_asks_for_nothing_is_let_go() {
+    let shop = Shop::new().await;
+    let mut command = shop.command(&[]);
+    command.env("ACCOUNTS__HTTP__HEADER_SECONDS", "600");
+    let gateway = GatewayProcess::start(command).await;
+    let address = gateway.url.strip_prefix("http://").unwrap();
+    for answer in futures_util::future::join_all(["", "POS"].map(|first| talk(address, first, &[]))).await {
+        assert!(!answer.contains(" 200 "), "{answer}");
+    }
+}
+
 /// An answer of some megabytes to a client that takes none of it, and to one that does.
 #[tokio::test]
 async fn s31_a_client_that_does_not_read_its_answer_is_let_go() {

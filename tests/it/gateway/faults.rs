@@ -30,6 +30,7 @@ async fn s40_what_an_ill_subgraph_does_not_bring_is_null() {
         (Health::Garbage("[1]"), "SUBGRAPH_MALFORMED_RESPONSE"),
         (Health::Garbage("{\"data\": {\"_entities\": 7}}"), "SUBGRAPH_MALFORMED_RESPONSE"),
         (Health::Garbage("{\"data\": {\"_entities\": ["), "SUBGRAPH_MALFORMED_RESPONSE"),
+        (Health::Garbage("{\"data\": {\"_entities\": []}} {}"), "SUBGRAPH_MALFORMED_RESPONSE"),
         // No UTF-8, in a value, in a key and in what nobody asked for.
         (
             Health::Bytes(b"{\"data\":{\"_entities\":[{\"inStock\":\"\xff\"}]}}"),
@@ -226,4 +227,28 @@ async fn client_queries_are_shared_and_mutations_are_not() {
     assert_eq!(shop.reviews.calls().len(), 2);
     join_all((0..3).map(|_| gateway.send(&mutation, &[]))).await;
     assert_eq!(shop.reviews.calls().len(), 3);
+}
+
+/// Whoever asks for something else gets something else, though it is the same text at the same time.
+#[tokio::test]
+async fn client_queries_of_other_variables_or_names_are_not_shared() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[("SHARE_QUERIES", "true")]).await;
+    let query = "query A($first: Int!) { products(first: $first) { upc } } query B { products { title } }";
+    let request = |name: &str, first: u8| json!({ "query": query, "operationName": name, "variables": { "first": first } });
+    let requests = [request("A", 1), request("A", 2), request("B", 1)];
+    for request in &requests {
+        gateway.send(request, &[]).await;
+    }
+    shop.products.calls();
+    shop.products.set(Health::Slow(Duration::from_millis(500)));
+    let twice = requests.iter().chain(&requests);
+    let answers = join_all(twice.map(|request| gateway.send(request, &[]))).await;
+    assert!(answers[..2].iter().all(|answer| answer["data"]["products"][0]["upc"] == "a"), "{answers:#?}");
+    assert_eq!(answers[2]["data"]["products"][0], json!({ "title": "Alice" }));
+    assert_eq!(answers[..3], answers[3..]);
+    let mut asked: Vec<Value> =
+        shop.products.calls().iter().map(|call| call.variables["first"].clone()).collect();
+    asked.sort_by_key(Value::to_string);
+    assert_eq!(asked, [json!(1), json!(2), Value::Null]);
 }

@@ -3,7 +3,9 @@
 mod abstracts;
 mod aliases;
 mod answers;
+mod bodies;
 mod compose_directive;
+mod compressed;
 mod conditions;
 mod error_limits;
 mod error_paths;
@@ -14,6 +16,7 @@ mod federation1;
 mod hundred;
 mod inaccessible;
 mod interface_object;
+mod introspection;
 mod keys;
 mod log;
 mod mutations;

@@ -30,6 +30,8 @@ pub enum Health {
     Garbage(&'static str),
     /// The same, where it is no text either.
     Bytes(&'static [u8]),
+    /// Answers with what is compressed by gzip.
+    Gzip(&'static [u8]),
     /// Closes the connection in the middle of the answer.
     Cut,
     /// Answers with so many bytes.
@@ -135,6 +137,10 @@ async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byte
         Health::Garbage(text) => return json(text.to_owned()),
         Health::Bytes(bytes) => {
             return ([(header::CONTENT_TYPE, "application/json")], bytes).into_response();
+        }
+        Health::Gzip(bytes) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")];
+            return (headers, bytes).into_response();
         }
         Health::Huge(bytes) => {
             return json(format!("{{\"data\":{{\"x\":\"{}\"}}}}", "x".repeat(bytes)));
