@@ -14,7 +14,7 @@ fn cost(price: Option<i64>, product: &Map<String, Value>) -> Option<i64> {
 }
 
 /// What a subgraph knows. Costs come from what it is told: by itself it knows neither price nor weight.
-fn rows() -> Rows {
+pub fn rows() -> Rows {
     let product = |upc: &str| json!({ "__typename": "Product", "upc": upc });
     let boxed = |height: u8, width: u8| json!({ "__typename": "Box", "height": height, "width": width });
     let rows = Rows::new(json!([
@@ -40,7 +40,7 @@ fn rows() -> Rows {
 }
 
 /// What one server knows, which nobody has to tell anything.
-fn whole() -> Rows {
+pub fn whole() -> Rows {
     rows()
         .computed("Product", "cost", |product, _| json!(cost(in_currency(product, &json!("USD")), product)))
         .computed("Product", "premium", |product, _| {

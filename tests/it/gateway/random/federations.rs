@@ -4,10 +4,13 @@ use super::draw::Tape;
 use super::split;
 use crate::gateway::federation::Federation;
 use crate::gateway::rows::Rows;
-use crate::gateway::{abstracts, aliases, inaccessible, interface_object, keys, provides, shop};
+use crate::gateway::{abstracts, aliases, inaccessible, interface_object, keys, provides, requires, shop};
 
-/// What is in `tests/federation/`. Not `requires`: where a required field has arguments and the operation asks for it with
-/// others, below a fragment or under a condition, the planner loses which is which.
+/// Where a required field has arguments and the operation asks for it with others, below a fragment or under a condition,
+/// the planner loses which is which. So no operation over this one has any.
+pub const REQUIRING: &str = "requires";
+
+/// What else is in `tests/federation/`.
 pub const NAMES: [&str; 7] =
     ["abstracts", "inaccessible", "interfaceobject", "keys", "mismatches", "provides", "shop"];
 
@@ -18,6 +21,9 @@ pub async fn federation(name: &str, tape: &mut Tape<'_>) -> Federation {
         let schemas = split::schemas(tape);
         let rows = split::rows(tape);
         return Federation::of(schemas, rows.clone(), (minds, |_: &str| rows.clone())).await;
+    }
+    if name == REQUIRING {
+        return Federation::with(name, requires::whole(), |_| requires::rows()).await;
     }
     let rows = known(name).losing(|ty, field| {
         let is_key = ["id", "upc", "sku", "chip", "product", "size", "number", "label"].contains(&field);

@@ -7,8 +7,8 @@ use proptest::prelude::any;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use super::draw::{Operation, Tape, operation};
-use super::federations::{NAMES, federation};
+use super::draw::{Operation, Tape, operation, plain_operation};
+use super::federations::{NAMES, REQUIRING, federation};
 use super::number;
 use crate::gateway::federation::Front;
 
@@ -118,7 +118,8 @@ async fn compare(name: &str, seed: u64, (operations, without): (u64, Option<&str
     let counted = std::cell::Cell::new(0);
     let run = tokio::task::block_in_place(|| {
         runner.run(&vec(any::<u8>(), 8..160), |tape| {
-            let drawn = operation(&front.federation.types, &mut Tape(&tape));
+            let draw = if name == REQUIRING { plain_operation } else { operation };
+            let drawn = draw(&front.federation.types, &mut Tape(&tape));
             match handle.block_on(judge(&front, &drawn)) {
                 Ok(outcome) => {
                     counted.set(counted.get() + u64::from(outcome.is_some()));
@@ -149,6 +150,15 @@ async fn a_federation_answers_as_one_server() {
         }
     }
     assert!(too_few.is_empty(), "of {operations} operations so few were answered: {too_few:?}");
+}
+
+/// The client asks for what is required as well, by other arguments and under other names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_required_by_arguments_of_its_own_is_as_without_a_federation() {
+    let (operations, seed) = (number("FEDERATION_OPERATIONS", 60), number("FEDERATION_SEED", 1));
+    let answered =
+        compare(REQUIRING, seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(answered * 10 >= operations * 9, "only {answered} of {operations} were answered");
 }
 
 /// One schema, dealt out anew every so many operations.
