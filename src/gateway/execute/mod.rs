@@ -3,6 +3,7 @@
 //! Nothing is locked across a fetch: the data belongs to the loop, and a fetch is nothing but its bytes.
 
 pub mod data;
+mod depth;
 pub mod entities;
 pub mod errors;
 pub mod failures;
@@ -21,6 +22,7 @@ use serde::de::DeserializeSeed;
 use serde_json::{Map, Value as Json};
 
 use data::{Data, Object};
+use depth::is_shallow;
 use entities::ReadEntities;
 use errors::GraphqlError;
 use failures::Errors;
@@ -184,6 +186,9 @@ impl<'a> Execution<'a> {
     fn read(&mut self, step: &Step, sent: &[Representations], bytes: Bytes) -> Result<(), Failure> {
         // The reader takes it for granted, and clients get the bytes as they came.
         let text = simdutf8::basic::from_utf8(&bytes).map_err(|_| Failure::Malformed)?;
+        if !is_shallow(&bytes) {
+            return Err(Failure::Malformed);
+        }
         let buffer = self.data.add(bytes.clone());
         let objects = match &step.target {
             Target::Root { at, .. } => objects_at(&self.data, self.root, at),

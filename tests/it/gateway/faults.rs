@@ -252,3 +252,28 @@ async fn client_queries_of_other_variables_or_names_are_not_shared() {
     asked.sort_by_key(Value::to_string);
     assert_eq!(asked, [json!(1), json!(2), Value::Null]);
 }
+
+/// Whatever is nested beyond all measure, where it was asked for or not: it is answered, and the gateway lives.
+#[tokio::test]
+async fn what_is_nested_without_end_is_no_stack_without_end() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[("SUBGRAPH__CIRCUIT_PERCENT", "0")]).await;
+    for (open, close) in [("[", "]"), ("{\"me\":", "}")] {
+        let deep = format!("{}1{}", open.repeat(500_000), close.repeat(500_000));
+        for place in [
+            "{\"data\":{\"me\":@}}",
+            "{\"data\":{\"me\":{\"name\":@}}}",
+            "{\"data\":{\"more\":@}}",
+            "{\"more\":@}",
+            "{\"data\":null,\"errors\":@}",
+            "{\"data\":null,\"errors\":[{\"message\":@}]}",
+            "{\"data\":null,\"errors\":[{\"message\":\"m\",\"extensions\":{\"a\":@}}]}",
+            "{\"data\":null,\"errors\":[{\"message\":\"m\",\"path\":@}]}",
+        ] {
+            shop.users.set(Health::Garbage(Box::leak(place.replace('@', &deep).into_boxed_str())));
+            let answer = gateway.query("{ me { name } latest { id } }").await;
+            assert_eq!(answer["data"]["me"]["name"], Value::Null, "{open}: {place}");
+            assert_eq!(answer["data"]["latest"][0]["id"], "r1", "{open}: {place}");
+        }
+    }
+}
