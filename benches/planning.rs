@@ -11,9 +11,14 @@ use accounts_center::gateway::plan::make;
 use accounts_center::gateway::plan::normal::normalize;
 use accounts_center::gateway::plan::planners::{Planners, Question};
 use accounts_center::gateway::supergraph::Supergraph;
+use accounts_center_allocator::Allocator;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hive_router_query_planner::utils::cancellation::CancellationToken;
 use hive_router_query_planner::utils::parsing::safe_parse_operation;
+
+/// The program's own: planning is half allocations.
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 const SUPERGRAPH: &str = include_str!("../tests/federation/store.graphql");
 const HEAVY: &str = include_str!("../load/src/federation/store/heavy.graphql");

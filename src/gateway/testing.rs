@@ -17,6 +17,7 @@ use super::execute::errors::GraphqlError;
 use super::execute::failures::Errors;
 use super::execute::project::Projector;
 use super::execute::read::{ReadObject, Reader};
+use super::plan::collisions::Asked;
 use super::plan::layout::Layout;
 use super::plan::projection::Selection;
 use super::plan::shape::{Fetched, Making, Shape};
@@ -117,7 +118,8 @@ impl Bench {
         let (zoo, mut layout) = (zoo(), Layout::default());
         let mut shapes = fetches.map(|text| {
             let document = document(text);
-            let mut making = Making { schema: &zoo.schema, layout: &mut layout };
+            let mut asked = Asked::default();
+            let mut making = Making { schema: &zoo.schema, layout: &mut layout, asked: &mut asked };
             Shape::of_root(&mut making, Fetched { document: &document, rewrites }, Layout::ROOT)
         });
         shapes.iter_mut().for_each(|shape| shape.settle(&layout));

@@ -141,6 +141,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::execute::represent::Writer;
+    use crate::gateway::plan::collisions::Asked;
     use crate::gateway::plan::input::Input;
     use crate::gateway::plan::layout::Layout;
     use crate::gateway::plan::shape::{Fetched, Making};
@@ -161,7 +162,8 @@ mod tests {
         let slot = bench.layout.slot(Layout::ROOT, "animals");
         let position = bench.layout.descend(Layout::ROOT, slot);
         let document = document(&format!("{{ _entities {{ {entities} }} }}"));
-        let mut making = Making { schema: &bench.zoo.schema, layout: &mut bench.layout };
+        let mut asked = Asked::default();
+        let mut making = Making { schema: &bench.zoo.schema, layout: &mut bench.layout, asked: &mut asked };
         let fetched = Fetched { document: &document, rewrites: &[] };
         let mut own = Shape::of_entities(&mut making, fetched, "_entities", position);
         own.settle(&bench.layout);

@@ -42,8 +42,12 @@ impl Representations {
     }
 
     /// Adds the representation of an object to the list that stands at the end of `body`, unless it is there already or
-    /// the object has nothing to represent it by.
+    /// the object has nothing to represent it by. That is its type, for one, which no subgraph can do without: it is not
+    /// there where all that would be shown of the object is left out by a condition.
     pub fn add(&mut self, writer: &Writer<'_>, (place, object): (usize, Object), body: &mut Vec<u8>) {
+        if writer.type_of(writer.input, object).is_none() {
+            return;
+        }
         let rollback = body.len();
         if !self.written.is_empty() {
             body.push(b',');
@@ -250,7 +254,7 @@ mod tests {
                 r#"{"id":"1","__typename":"Cat"}"#,
             ),
             ("{ __typename id }", r#"{"__typename":"Cat","name":"a"}"#, ""),
-            ("{ __typename id }", r#"{"id":"1"}"#, r#"{"id":"1"}"#),
+            ("{ __typename id }", r#"{"id":"1"}"#, ""),
             ("{ __typename }", r#"{"__typename":"Cat","id":"1"}"#, r#"{"__typename":"Cat"}"#),
             ("{ __typename }", r#"{"id":"1"}"#, ""),
             ("{ ... on Dog { __typename id } }", r#"{"__typename":"Cat","id":"1"}"#, ""),

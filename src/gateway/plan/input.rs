@@ -115,6 +115,7 @@ fn input_field(
     if slots.is_empty() {
         slots.push(layout.slot(position, key));
     }
+    slots.iter().for_each(|slot| layout.note_told(position, *slot));
     let below = (!field.selections.items.is_empty()).then(|| {
         let child = slots.iter().find_map(|slot| layout.child(position, *slot));
         let child = child.unwrap_or_else(|| layout.descend(position, slots[0]));

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub struct PositionId(u32);
 
 /// A slot's number among those of one position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot(u32);
 
 impl Slot {
@@ -36,12 +36,19 @@ struct Position {
     children: Vec<Option<PositionId>>,
     /// For each slot how many fetches write objects into it from above.
     writers: Vec<u32>,
+    /// For each slot whether a representation is made of it.
+    is_told: Vec<bool>,
 }
 
 impl Position {
     fn new() -> Self {
-        let mut position =
-            Self { keys: Vec::new(), slots: HashMap::new(), children: Vec::new(), writers: Vec::new() };
+        let mut position = Self {
+            keys: Vec::new(),
+            slots: HashMap::new(),
+            children: Vec::new(),
+            writers: Vec::new(),
+            is_told: Vec::new(),
+        };
         position.slot("__typename");
         position
     }
@@ -55,6 +62,7 @@ impl Position {
         self.slots.insert(key.into(), slot);
         self.children.push(None);
         self.writers.push(0);
+        self.is_told.push(false);
         slot
     }
 }
@@ -115,6 +123,15 @@ impl Layout {
     /// Notes that one more fetch writes objects into a slot.
     pub fn note_writer(&mut self, position: PositionId, slot: Slot) {
         self.positions[position.0 as usize].writers[slot.index()] += 1;
+    }
+
+    /// Notes that a representation is made of a slot.
+    pub fn note_told(&mut self, position: PositionId, slot: Slot) {
+        self.positions[position.0 as usize].is_told[slot.index()] = true;
+    }
+
+    pub fn is_told(&self, position: PositionId, slot: Slot) -> bool {
+        self.position(position).is_told[slot.index()]
     }
 
     /// Whether several fetches write into the objects of a slot, so that two places must not share one object because

@@ -1,5 +1,6 @@
 //! Plans: how an operation is answered over the subgraphs, prepared for execution once and executed often.
 
+pub mod collisions;
 pub mod input;
 mod introspected;
 pub mod layout;
@@ -29,6 +30,7 @@ use serde_json::{Map, Value};
 
 use super::execute::errors::{GraphqlError, cut};
 use super::supergraph::Supergraph;
+use collisions::Asked;
 use introspected::introspects;
 use layout::Layout;
 use normal::Normal;
@@ -174,6 +176,15 @@ fn downstream(set: &SelectionSet) -> SelectionSet {
     SelectionSet { items: items.collect() }
 }
 
+/// Whether anything is shown under a key.
+fn has_key(set: &SelectionSet, key: &str) -> bool {
+    set.items.iter().any(|item| match item {
+        SelectionItem::Field(field) => field.selection_identifier() == key || has_key(&field.selections, key),
+        SelectionItem::InlineFragment(fragment) => has_key(&fragment.selections, key),
+        SelectionItem::FragmentSpread(_) => false,
+    })
+}
+
 fn prepare(
     supergraph: &Supergraph,
     (kind, shown): (Option<OperationKind>, SelectionSet),
@@ -187,11 +198,15 @@ fn prepare(
     };
     let root =
         root.ok_or_else(|| Refusal::new("QUERY_PLANNING_FAILED", "The schema has no such root type."))?;
-    let mut stepping = Stepping { schema, layout: Layout::default(), steps: Vec::new() };
+    let mut stepping =
+        Stepping { schema, layout: Layout::default(), steps: Vec::new(), asked: Asked::default() };
     if let Some(node) = &tree.node {
         stepping.add(node, &[], &[]);
     }
-    let Stepping { layout, mut steps, .. } = stepping;
+    let Stepping { layout, mut steps, asked, .. } = stepping;
+    if let Some(key) = asked.collision(&layout, |key| has_key(&shown, key)) {
+        return Err(Refusal::collision(key));
+    }
     if kind == Kind::Mutation {
         steps::in_series(&mut steps);
     }
@@ -244,6 +259,14 @@ impl Refusal {
 
     pub fn panicked() -> Self {
         Self::new("QUERY_PLANNING_FAILED", "The operation cannot be planned.")
+    }
+
+    fn collision(key: &str) -> Self {
+        let message = format!(
+            "`{key}` is asked for with other arguments than a subgraph requires it with; ask for it under another name, \
+             as `other: {key}`."
+        );
+        Self::new("QUERY_PLANNING_FAILED", message)
     }
 
     /// Whether the same operation may fare better another time.

@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use hive_router_query_planner::ast::document::Document;
 use hive_router_query_planner::ast::selection_item::SelectionItem;
-use hive_router_query_planner::ast::selection_set::SelectionSet;
+use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
 use hive_router_query_planner::planner::plan_nodes::{FetchNodePathSegment, FetchRewrite};
 
+use super::collisions::Asked;
 use super::layout::{Layout, PositionId, Slot};
 use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
@@ -159,6 +160,7 @@ fn rewrites_below<'a>(pending: &[Pending<'a>], key: &str) -> Vec<Pending<'a>> {
 pub struct Making<'a> {
     pub schema: &'a ApiSchema,
     pub layout: &'a mut Layout,
+    pub asked: &'a mut Asked,
 }
 
 impl Making<'_> {
@@ -171,15 +173,20 @@ impl Making<'_> {
     ) -> Shape {
         let mut keys: Vec<Selected<'_>> = Vec::new();
         for set in sets {
-            collect(document, set, &mut keys);
+            self.collect(document, (None, set), &mut keys);
         }
         let fields: Vec<ShapeField> = keys
             .into_iter()
-            .map(|Selected { key, name, sets }| {
+            .map(|Selected { key, fields }| {
                 // Keys that are renamed are made up by the planner, for one type each.
                 let slot = self.layout.slot(position, renamed(rewrites, key).unwrap_or(key));
+                for field in &fields {
+                    self.asked.note(self.schema, (position, slot), *field);
+                }
+                let is_typename = fields.iter().any(|(_, field)| field.name == "__typename");
+                let sets: Vec<&SelectionSet> = fields.iter().map(|(_, field)| &field.selections).collect();
                 let kind = if sets.iter().all(|set| set.items.is_empty()) {
-                    if name == "__typename" { FieldKind::Typename } else { FieldKind::Leaf }
+                    if is_typename { FieldKind::Typename } else { FieldKind::Leaf }
                 } else {
                     let child = self.layout.descend(position, slot);
                     self.layout.note_writer(position, slot);
@@ -192,6 +199,37 @@ impl Making<'_> {
             .then(|| fields.iter().enumerate().map(|(number, field)| (field.key.clone(), number)).collect());
         let retyped = rewrites.iter().filter_map(|rewrite| self.retyped(rewrite)).collect();
         Shape { position, fields, index, retyped, is_contended: false }
+    }
+
+    /// The fields of a selection set whatever the type, by their response keys.
+    fn collect<'a>(
+        &self,
+        document: &'a Document,
+        (on, set): (Option<TypeId>, &'a SelectionSet),
+        keys: &mut Vec<Selected<'a>>,
+    ) {
+        for item in &set.items {
+            match item {
+                SelectionItem::Field(field) => {
+                    let key = field.selection_identifier();
+                    match keys.iter_mut().find(|known| known.key == key) {
+                        Some(known) => known.fields.push((on, field)),
+                        None => keys.push(Selected { key, fields: vec![(on, field)] }),
+                    }
+                }
+                SelectionItem::InlineFragment(fragment) => {
+                    let on = self.schema.id(&fragment.type_condition).or(on);
+                    self.collect(document, (on, &fragment.selections), keys);
+                }
+                SelectionItem::FragmentSpread(name) => {
+                    let fragment = document.fragments.iter().find(|fragment| fragment.name == *name);
+                    if let Some(fragment) = fragment {
+                        let on = self.schema.id(&fragment.type_condition).or(on);
+                        self.collect(document, (on, &fragment.selection_set), keys);
+                    }
+                }
+            }
+        }
     }
 
     fn retyped(&self, pending: &Pending<'_>) -> Option<Retyped> {
@@ -211,31 +249,8 @@ fn renamed<'a>(rewrites: &[Pending<'a>], key: &str) -> Option<&'a str> {
     })
 }
 
-/// A key of an answer with all that is selected under it.
+/// A key of an answer with what is selected under it, of objects of which types.
 struct Selected<'a> {
     key: &'a str,
-    name: &'a str,
-    sets: Vec<&'a SelectionSet>,
-}
-
-/// The fields of a selection set whatever the type, by their response keys.
-fn collect<'a>(document: &'a Document, set: &'a SelectionSet, keys: &mut Vec<Selected<'a>>) {
-    for item in &set.items {
-        match item {
-            SelectionItem::Field(field) => {
-                let key = field.selection_identifier();
-                match keys.iter_mut().find(|known| known.key == key) {
-                    Some(known) => known.sets.push(&field.selections),
-                    None => keys.push(Selected { key, name: &field.name, sets: vec![&field.selections] }),
-                }
-            }
-            SelectionItem::InlineFragment(fragment) => collect(document, &fragment.selections, keys),
-            SelectionItem::FragmentSpread(name) => {
-                let fragment = document.fragments.iter().find(|fragment| fragment.name == *name);
-                if let Some(fragment) = fragment {
-                    collect(document, &fragment.selection_set, keys);
-                }
-            }
-        }
-    }
+    fields: Vec<(Option<TypeId>, &'a FieldSelection)>,
 }

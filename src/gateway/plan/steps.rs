@@ -13,6 +13,7 @@ use hive_router_query_planner::planner::plan_nodes::{
 };
 use hive_router_query_planner::state::supergraph_state::OperationKind;
 
+use super::collisions::Asked;
 use super::input::Input;
 use super::layout::{Layout, PositionId, Slot};
 use super::shape::{Fetched, Making, Shape, types_named};
@@ -89,6 +90,7 @@ pub struct Stepping<'a> {
     pub schema: &'a ApiSchema,
     pub layout: Layout,
     pub steps: Vec<Step>,
+    pub asked: Asked,
 }
 
 impl Stepping<'_> {
@@ -198,7 +200,7 @@ impl Stepping<'_> {
     }
 
     fn making(&mut self) -> Making<'_> {
-        Making { schema: self.schema, layout: &mut self.layout }
+        Making { schema: self.schema, layout: &mut self.layout, asked: &mut self.asked }
     }
 
     fn path(&mut self, path: Option<&FlattenNodePath>) -> Path {

@@ -146,6 +146,35 @@ async fn what_the_client_asks_for_does_not_get_in_the_way() {
     front.answered("{ products { a: cost b: cost price } }", ALL).await;
 }
 
+/// Where the planner's library would have both in one place the client is told what to do, and not one for the other.
+#[tokio::test]
+async fn what_cannot_be_told_apart_is_refused_and_has_a_way_out() {
+    let front = front().await;
+    for (asked, instead) in [
+        (
+            "products { volume } products @skip(if: $v) { KEY cost }",
+            "products { volume } products { own: price cost }",
+        ),
+        (
+            "products { ... on Product @skip(if: $v) { volume @include(if: $v) KEY cost } } products { KEY }",
+            "products { ... on Product @skip(if: $v) { volume @include(if: $v) own: price cost } }",
+        ),
+        ("products { KEY @skip(if: $v) cost }", "products { own: price @skip(if: $v) cost }"),
+    ] {
+        for key in ["price", "price(currency: \"GBP\")", "price: weight"] {
+            let query = format!("query($v: Boolean!) {{ {} }}", asked.replace("KEY", key));
+            let request = json!({ "query": query, "variables": { "v": false } });
+            let refused = front.gateway.send(&request, &[]).await;
+            let error = &refused["errors"][0];
+            assert_eq!(error["extensions"]["code"], "QUERY_PLANNING_FAILED", "{query}: {refused:#}");
+            assert!(error["message"].as_str().unwrap().contains("`other: price`"), "{error:#}");
+        }
+        let query = format!("query($v: Boolean = false) {{ {instead} a: __typename @skip(if: $v) }}");
+        let answered = front.gateway.query(&query).await;
+        assert_eq!(answered["data"]["products"][0]["cost"], 40, "{query}: {answered:#}");
+    }
+}
+
 #[tokio::test]
 async fn objects_are_required_whole_and_by_fragments() {
     let front = front().await;

@@ -327,7 +327,9 @@ impl<'a> Asking<'a> {
         };
         let entities = wanted.iter().map(|part| {
             let part = part.as_object().unwrap();
-            Value::Object(self.rows.row(part["__typename"].as_str().unwrap(), part))
+            let ty = part.get("__typename").and_then(Value::as_str);
+            let ty = ty.unwrap_or_else(|| panic!("a representation without its type: {part:?}"));
+            Value::Object(self.rows.row(ty, part))
         });
         let entities = Value::Array(entities.collect());
         self.complete(entities, None, fields)

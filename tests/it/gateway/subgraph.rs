@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -151,7 +151,10 @@ async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byte
             return Response::new(Body::from_stream(futures_util::stream::iter(pieces)));
         }
     }
-    let answer = state.rows.lock().unwrap().answer(&query, &variables);
+    // What it panicked over is told by the test that asked for it, and not by all behind it.
+    let mut rows = state.rows.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = rows.answer(&query, &variables);
+    drop(rows);
     ended.store(moment(), Ordering::SeqCst);
     json(json!(answer).to_string())
 }

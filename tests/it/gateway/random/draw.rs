@@ -48,8 +48,6 @@ struct Taken {
 
 struct Drawing<'a, 't> {
     types: &'a Types,
-    /// Without fragments and conditions.
-    is_plain: bool,
     tape: &'a mut Tape<'t>,
     /// By path and key.
     taken: HashMap<(String, String), Vec<Taken>>,
@@ -60,18 +58,8 @@ struct Drawing<'a, 't> {
 
 /// Draws a query.
 pub fn operation(types: &Types, tape: &mut Tape<'_>) -> Operation {
-    draw(types, tape, false)
-}
-
-/// Draws a query of fields alone.
-pub fn plain_operation(types: &Types, tape: &mut Tape<'_>) -> Operation {
-    draw(types, tape, true)
-}
-
-fn draw(types: &Types, tape: &mut Tape<'_>, is_plain: bool) -> Operation {
     let mut drawing = Drawing {
         types,
-        is_plain,
         tape,
         taken: HashMap::new(),
         fragments: Vec::new(),
@@ -106,7 +94,7 @@ impl Drawing<'_, '_> {
 
     fn item(&mut self, ty: &str, path: &str, depth: usize) -> Option<String> {
         let is_abstract = self.types.possible.contains_key(ty);
-        if !self.is_plain && ((is_abstract && self.tape.pick(3) > 0) || self.tape.once_in(6)) {
+        if (is_abstract && self.tape.pick(3) > 0) || self.tape.once_in(6) {
             return self.fragment(ty, path, depth);
         }
         if self.tape.once_in(8) {
@@ -189,7 +177,7 @@ impl Drawing<'_, '_> {
     }
 
     fn condition(&mut self) -> String {
-        if self.is_plain || !self.tape.once_in(7) {
+        if !self.tape.once_in(7) {
             return String::new();
         }
         let directive = if self.tape.once_in(2) { "skip" } else { "include" };

@@ -7,7 +7,7 @@ use crate::gateway::rows::Rows;
 use crate::gateway::{abstracts, aliases, inaccessible, interface_object, keys, provides, requires, shop};
 
 /// Where a required field has arguments and the operation asks for it with others, below a fragment or under a condition,
-/// the planner loses which is which. So no operation over this one has any.
+/// the planner loses which is which, and the operation is refused. So there are fewer answers over this one.
 pub const REQUIRING: &str = "requires";
 
 /// What else is in `tests/federation/`.

@@ -7,7 +7,7 @@ use proptest::prelude::any;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use super::draw::{Operation, Tape, operation, plain_operation};
+use super::draw::{Operation, Tape, operation};
 use super::federations::{NAMES, REQUIRING, federation};
 use super::number;
 use crate::gateway::federation::Front;
@@ -23,7 +23,8 @@ fn chance(seed: u64, length: usize) -> Vec<u8> {
 pub async fn front(name: &str, seed: u64, without: Option<&str>) -> Front {
     let tape = chance(seed, 2000);
     let federation = federation(name, &mut Tape(&tape)).await;
-    let mut command = federation.command(&[]);
+    // What is wrong shall be found once more, and not a circuit that it has opened.
+    let mut command = federation.command(&[("SUBGRAPH__CIRCUIT_PERCENT", "0")]);
     if let Some(rule) = without {
         command.env("FAILPOINTS", format!("{rule}=return"));
     }
@@ -118,8 +119,7 @@ async fn compare(name: &str, seed: u64, (operations, without): (u64, Option<&str
     let counted = std::cell::Cell::new(0);
     let run = tokio::task::block_in_place(|| {
         runner.run(&vec(any::<u8>(), 8..160), |tape| {
-            let draw = if name == REQUIRING { plain_operation } else { operation };
-            let drawn = draw(&front.federation.types, &mut Tape(&tape));
+            let drawn = operation(&front.federation.types, &mut Tape(&tape));
             match handle.block_on(judge(&front, &drawn)) {
                 Ok(outcome) => {
                     counted.set(counted.get() + u64::from(outcome.is_some()));
@@ -158,7 +158,7 @@ async fn what_is_required_by_arguments_of_its_own_is_as_without_a_federation() {
     let (operations, seed) = (number("FEDERATION_OPERATIONS", 60), number("FEDERATION_SEED", 1));
     let answered =
         compare(REQUIRING, seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
-    assert!(answered * 10 >= operations * 9, "only {answered} of {operations} were answered");
+    assert!(answered * 2 >= operations, "only {answered} of {operations} were answered");
 }
 
 /// One schema, dealt out anew every so many operations.
