@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use accounts_center::config::Config;
 use accounts_center::gateway::overrides::Overrides;
+use accounts_center::gateway::plan::conditions::Choice;
 use accounts_center::gateway::plan::make;
 use accounts_center::gateway::plan::normal::normalize;
 use accounts_center::gateway::plan::planners::{Planners, Question};
@@ -33,7 +34,7 @@ fn planning(criterion: &mut Criterion) {
     group.bench_function("new", |bench| {
         bench.iter(|| {
             let unhurried = CancellationToken::new();
-            let normal = normalize(&supergraph, (black_box(HEAVY), None), MOST, &unhurried);
+            let normal = normalize(&supergraph, (black_box(HEAVY), None, &[]), MOST, &unhurried);
             let normal = normal.expect("an operation");
             make(&supergraph, normal, Overrides::default().context(), &unhurried).expect("a plan")
         });
@@ -46,6 +47,7 @@ fn planning(criterion: &mut Criterion) {
         operation: HEAVY.into(),
         name: None,
         overrides: Overrides::default(),
+        choice: Choice::default(),
     };
     group.bench_function("known", |bench| {
         bench.iter(|| {

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::execute::errors::GraphqlError;
 use crate::gateway::overrides::Overrides;
+use crate::gateway::plan::conditions::Choice;
 use crate::gateway::plan::planners::{Planners, Question};
 use crate::gateway::settings::Plans;
 use crate::gateway::supergraph::Supergraph;
@@ -313,9 +314,14 @@ pub async fn check_schema(against: &Path) -> anyhow::Result<ExitCode> {
 pub async fn print_plan(
     supergraph: &Path,
     operation: &str,
-    name: Option<String>,
+    (name, variables): (Option<String>, Option<&str>),
     settings: &Plans,
 ) -> anyhow::Result<()> {
+    let variables: serde_json::Map<String, serde_json::Value> = variables
+        .map(serde_json::from_str)
+        .transpose()
+        .context("--variables is no object in JSON")?
+        .unwrap_or_default();
     let text = std::fs::read_to_string(supergraph)
         .with_context(|| format!("cannot read the supergraph {}", supergraph.display()))?;
     let supergraph =
@@ -328,13 +334,32 @@ pub async fn print_plan(
             .with_context(|| format!("cannot read {file}, which is no operation either"))?,
     };
     let planners = Planners::new(settings, Arc::default())?;
-    let question = Question {
+    let (supergraph, overrides) = (Arc::new(supergraph), Overrides::default());
+    let mut question = Question {
         supergraph: supergraph.id,
         operation: operation.into(),
         name,
-        overrides: Overrides::default(),
+        overrides,
+        choice: Choice::default(),
     };
-    match planners.plan(&Arc::new(supergraph), question).await {
+    let mut planned = planners.plan(&supergraph, question.clone()).await;
+    if let Ok(plan) = &planned
+        && !plan.undecided.is_empty()
+    {
+        let choice = plan.undecided.iter().map(|name| {
+            let value = variables.get(&**name).and_then(serde_json::Value::as_bool);
+            let missing = || {
+                anyhow::anyhow!(
+                    "the operation has another plan for each value of `${name}`; say which one with --variables \
+                     '{{\"{name}\": true}}'"
+                )
+            };
+            Ok((name.clone(), value.ok_or_else(missing)?))
+        });
+        question.choice = choice.collect::<anyhow::Result<_>>()?;
+        planned = planners.plan(&supergraph, question).await;
+    }
+    match planned {
         Ok(plan) => print(format_args!("{}", plan.tree.to_string().trim_end().trim_end_matches(','))),
         Err(refusal) => {
             let told: Vec<String> = refusal.0.iter().map(GraphqlError::told).collect();

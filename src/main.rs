@@ -174,6 +174,9 @@ enum Schema {
         /// Which one, of several in the document.
         #[arg(long, value_name = "NAME")]
         operation_name: Option<String>,
+        /// Its variables in JSON, for what `@skip` and `@include` depend on.
+        #[arg(long, value_name = "JSON")]
+        variables: Option<String>,
     },
 }
 
@@ -239,9 +242,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema { action: Schema::Check { against } } => {
             return command::check_schema(&against).await;
         }
-        Command::Schema { action: Schema::Plan { supergraph, operation, operation_name } } => {
+        Command::Schema { action: Schema::Plan { supergraph, operation, operation_name, variables } } => {
             let settings = accounts_center::config::Config::load(None)?.gateway.plans;
-            command::print_plan(&supergraph, &operation, operation_name, &settings).await?;
+            let asked = (operation_name, variables.as_deref());
+            command::print_plan(&supergraph, &operation, asked, &settings).await?;
         }
     }
     Ok(ExitCode::SUCCESS)

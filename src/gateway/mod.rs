@@ -31,6 +31,7 @@ use crate::ids::Ids;
 use execute::errors::{GraphqlError, at_most};
 use metrics::Metrics;
 use overrides::Overrides;
+use plan::conditions::Choice;
 use plan::planners::{Planners, Question};
 use plan::{Kind, Plan};
 use subgraph::share::Flights;
@@ -219,22 +220,32 @@ impl Gateway {
         let chance = u64::from_be_bytes(self.0.ids.bytes());
         let overrides = Overrides::of(known, self.0.override_labels.as_ref(), &asked.headers, chance);
         let (operation, name) = (query.into(), request.operation_name);
-        let question = Question { supergraph: supergraph.id, operation, name, overrides };
-        let plan = match self.0.planners.plan(supergraph, question.clone()).await {
+        let choice = Choice::default();
+        let mut question = Question { supergraph: supergraph.id, operation, name, overrides, choice };
+        let mut plan = match self.plan(supergraph, &question).await {
             Ok(plan) => plan,
-            Err(refusal) => {
-                let outcome = if refusal.is_passing() { Outcome::Overloaded } else { Outcome::Refused };
-                return self.refuse(outcome, &refusal.0);
-            }
+            Err(refused) => return refused,
         };
         if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
             return refused(outcome, &[error]);
         }
         let variables = match supergraph.inputs.coerce(&plan.variables, request.variables.unwrap_or_default())
         {
-            Ok(variables) => plan.own_names(variables),
+            Ok(variables) => variables,
             Err(errors) => return self.refuse(Outcome::Refused, &errors),
         };
+        if !plan.undecided.is_empty() {
+            let is_true = |name: &Arc<str>| variables.get(&**name) == Some(&Value::Bool(true));
+            question.choice = plan.undecided.iter().map(|name| (name.clone(), is_true(name))).collect();
+            plan = match self.plan(supergraph, &question).await {
+                Ok(plan) => plan,
+                Err(refused) => return refused,
+            };
+            if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
+                return refused(outcome, &[error]);
+            }
+        }
+        let variables = plan.own_names(variables);
         let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
         let work = Work { serving, plan, variables, shows_plan: wants_plan && self.0.settings.query_plans };
         match self.0.flights.as_ref().filter(|_| work.plan.kind == Kind::Query) {
@@ -244,6 +255,13 @@ impl Gateway {
                 flights.join(asking, || async move { work.execute(&asked.headers).await }.boxed()).await
             }
         }
+    }
+
+    async fn plan(&self, supergraph: &Arc<Supergraph>, question: &Question) -> Result<Arc<Plan>, Answer> {
+        self.0.planners.plan(supergraph, question.clone()).await.map_err(|refusal| {
+            let outcome = if refusal.is_passing() { Outcome::Overloaded } else { Outcome::Refused };
+            self.refuse(outcome, &refusal.0)
+        })
     }
 
     fn refuse(&self, outcome: Outcome, errors: &[GraphqlError]) -> Answer {

@@ -91,8 +91,12 @@ mod tests {
     #[test]
     fn tools_may_and_bombs_may_not() {
         let zoo = zoo();
-        let code = |operation: &str| match normalize(&zoo, (operation, None), 1000, &CancellationToken::new())
-        {
+        let code = |operation: &str| match normalize(
+            &zoo,
+            (operation, None, &[]),
+            1000,
+            &CancellationToken::new(),
+        ) {
             Ok(_) => "none".to_owned(),
             Err(refusal) => refusal.0[0].extensions["code"].as_str().unwrap().to_owned(),
         };

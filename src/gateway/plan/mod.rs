@@ -1,6 +1,7 @@
 //! Plans: how an operation is answered over the subgraphs, prepared for execution once and executed often.
 
 pub mod collisions;
+pub mod conditions;
 pub mod input;
 mod introspected;
 pub mod layout;
@@ -14,6 +15,7 @@ mod shown;
 pub mod size;
 pub mod steps;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -50,6 +52,8 @@ pub struct Plan {
     pub after: Vec<Vec<StepId>>,
     pub layout: Layout,
     pub selection: Selection,
+    /// The variables whose values have to be known first: there is a plan for each choice of them, and this is none.
+    pub undecided: Vec<Arc<str>>,
     /// Whether it asks for the schema itself.
     pub introspects: bool,
     /// As the planner made it, for people.
@@ -147,6 +151,18 @@ pub fn make(
 }
 
 impl Plan {
+    /// What stands for the plans of an operation with conditions until their values are known.
+    ///
+    /// # Errors
+    /// QUERY_PLANNING_FAILED.
+    pub fn undecided(supergraph: &Supergraph, normal: Normal) -> Result<Self, Refusal> {
+        let Normal { operation, conditions, bytes, .. } = normal;
+        let nothing = (operation.operation_kind, SelectionSet::default());
+        let plan = prepare(supergraph, nothing, QueryPlan { kind: "QueryPlan", node: None })?;
+        let variables = operation.variable_definitions.unwrap_or_default();
+        Ok(Self { variables, undecided: conditions, bytes, ..plan })
+    }
+
     /// The variables of a request, as this plan calls them.
     pub fn own_names(&self, mut variables: Map<String, Value>) -> Map<String, Value> {
         if let Some(name) = &self.representations
@@ -236,6 +252,7 @@ fn prepare(
         after,
         layout,
         selection,
+        undecided: Vec::new(),
         introspects,
         tree,
         bytes,

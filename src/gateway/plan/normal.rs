@@ -2,6 +2,7 @@
 //! same, as names, spaces, fragments and the order of arguments.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use graphql_tools::parser::query::{Definition, Document, OperationDefinition as OperationAst};
 use graphql_tools::validation::validate::validate;
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::introspected::{forget_introspection, require_depth};
 use super::size::require_size;
-use super::{Refusal, shown};
+use super::{Refusal, conditions, shown};
 use crate::gateway::execute::errors::{GraphqlError, Location, at_most};
 use crate::gateway::supergraph::Supergraph;
 
@@ -34,16 +35,19 @@ pub struct Normal {
     pub shown: SelectionSet,
     /// Of what is shown, as JSON: how large it is, next to others.
     pub bytes: usize,
+    /// The variables that conditions in it depend on.
+    pub conditions: Vec<Arc<str>>,
 }
 
-/// Brings an operation of at most `most` selections into its normal form; [`super::size`] says how they are counted.
+/// Brings an operation of at most `most` selections into its normal form; [`super::size`] says how they are counted. Its
+/// conditions are settled as far as `choice` goes.
 ///
 /// # Errors
 /// GRAPHQL_PARSE_FAILED, GRAPHQL_VALIDATION_FAILED, OPERATION_TOO_LARGE, QUERY_PLANNING_FAILED, QUERY_PLANNING_TIMEOUT,
 /// BAD_USER_INPUT for an operation that is not there.
 pub fn normalize(
     supergraph: &Supergraph,
-    (operation, name): (&str, Option<&str>),
+    (operation, name, choice): (&str, Option<&str>, &[(Arc<str>, bool)]),
     most: usize,
     cancellation: &CancellationToken,
 ) -> Result<Normal, Refusal> {
@@ -65,6 +69,8 @@ pub fn normalize(
         return Err(Refusal::of(at_most(MOST_ERRORS, told)));
     }
     in_time()?;
+    conditions::settle(&mut document, choice);
+    let conditions = conditions::variables(&mut document);
     let shown = shown::of(supergraph, document.clone(), name).map_err(|error| unnormalized(&error))?;
     require_depth(&shown)?;
     // The planner has nothing to do with it, and its library does not take all of it.
@@ -78,7 +84,7 @@ pub fn normalize(
     }
     let (digest, bytes) =
         digest(&operation, &shown).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
-    Ok(Normal { digest, operation, shown, bytes })
+    Ok(Normal { digest, operation, shown, bytes, conditions })
 }
 
 /// Of all that a plan depends on, with the number of its bytes.
@@ -208,7 +214,7 @@ mod tests {
     fn operations_that_mean_the_same_have_one_digest() {
         let supergraph = Supergraph::parse(SHOP).unwrap();
         let token = CancellationToken::new();
-        let digest = |text: &str| normalize(&supergraph, (text, None), 100, &token).unwrap().digest;
+        let digest = |text: &str| normalize(&supergraph, (text, None, &[]), 100, &token).unwrap().digest;
         let same = [
             ["{ me { id name } }", "query Q { me { ...F } } fragment F on User { id name }"],
             ["{ me { id name } }", "query {\n me { ... on User { id } ... { name } id } }"],
@@ -270,7 +276,7 @@ mod tests {
             ),
         ] {
             let text = format!("mutation($x: Boolean!) {{ {asked} }}");
-            let normal = normalize(&supergraph, (&text, None), 1000, &CancellationToken::new()).unwrap();
+            let normal = normalize(&supergraph, (&text, None, &[]), 1000, &CancellationToken::new()).unwrap();
             let mut found = Vec::new();
             keys_of(&normal.operation.selection_set, &mut found);
             found.dedup();
@@ -284,7 +290,8 @@ mod tests {
         let supergraph = Supergraph::parse(SHOP).unwrap();
         let text = (0..300).map(|n| format!("x{n} ")).collect::<String>();
         let text = format!("{{ {text} }}");
-        let refusal = normalize(&supergraph, (&text, None), 1000, &CancellationToken::new()).unwrap_err();
+        let refusal =
+            normalize(&supergraph, (&text, None, &[]), 1000, &CancellationToken::new()).unwrap_err();
         assert_eq!(refusal.0.len(), MOST_ERRORS + 1);
         assert_eq!(refusal.0[MOST_ERRORS].extensions["leftOut"], 200);
     }
@@ -294,7 +301,7 @@ mod tests {
     fn what_has_no_time_left_is_given_up() {
         let supergraph = Supergraph::parse(SHOP).unwrap();
         let over = CancellationToken::with_timeout(std::time::Duration::ZERO);
-        let refusal = normalize(&supergraph, ("{ me { id } }", None), 100, &over).unwrap_err();
+        let refusal = normalize(&supergraph, ("{ me { id } }", None, &[]), 100, &over).unwrap_err();
         assert_eq!(refusal.0[0].extensions["code"], "QUERY_PLANNING_TIMEOUT");
     }
 }

@@ -16,6 +16,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::conditions::Choice;
 use super::normal::normalize;
 use super::{Plan, Refusal, make};
 use crate::gateway::metrics::{Metrics, Planned};
@@ -40,6 +41,8 @@ pub struct Question {
     pub operation: Arc<str>,
     pub name: Option<String>,
     pub overrides: Overrides,
+    /// The values of the variables that conditions depend on, once it is known which ones do.
+    pub choice: Choice,
 }
 
 /// The same, whatever its text.
@@ -83,7 +86,7 @@ impl Planners {
         })
     }
 
-    /// The plan of an operation. Who asks for the same at the same time waits for the same.
+    /// The plan of an operation, or [what stands for it](Plan::undecided) until there is a choice. Who asks for the same at the same time waits for the same.
     pub async fn plan(&self, supergraph: &Arc<Supergraph>, question: Question) -> Outcome {
         let mut how = Planned::Known;
         let outcome = match self.texts.get(&question).filter(Known::holds) {
@@ -107,9 +110,14 @@ impl Planners {
         *how = Planned::Refused;
         let (of, asked, selections) = (supergraph.clone(), question.clone(), self.selections);
         let read = move |cancellation: &_| {
-            normalize(&of, (&asked.operation, asked.name.as_deref()), selections, cancellation)
+            let text = (&*asked.operation, asked.name.as_deref(), &*asked.choice);
+            normalize(&of, text, selections, cancellation)
         };
         let normal = self.ask(read).await?;
+        if !normal.conditions.is_empty() {
+            *how = Planned::SameOperation;
+            return Plan::undecided(supergraph, normal).map(Arc::new).map_err(Arc::new);
+        }
         let Question { supergraph: id, overrides, .. } = question.clone();
         let operation = Operation { supergraph: id, digest: normal.digest, overrides };
         *how = Planned::SameOperation;
@@ -268,7 +276,13 @@ mod tests {
 
         fn question(&self, operation: &str) -> Question {
             let overrides = Overrides::default();
-            Question { supergraph: self.shop.id, operation: operation.into(), name: None, overrides }
+            Question {
+                supergraph: self.shop.id,
+                operation: operation.into(),
+                name: None,
+                overrides,
+                choice: Choice::default(),
+            }
         }
 
         async fn plan(&self, operation: &str) -> Outcome {
@@ -356,7 +370,7 @@ mod tests {
     #[test]
     fn a_plan_whose_time_is_over_is_given_up() {
         let shop = Supergraph::parse(SHOP).unwrap();
-        let normal = normalize(&shop, ("{ me { id } }", None), 100, &CancellationToken::new()).unwrap();
+        let normal = normalize(&shop, ("{ me { id } }", None, &[]), 100, &CancellationToken::new()).unwrap();
         let over = CancellationToken::with_timeout(Duration::ZERO);
         let Err(refusal) = make(&shop, normal, Overrides::default().context(), &over) else {
             panic!("a plan in no time")

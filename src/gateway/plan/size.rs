@@ -285,7 +285,7 @@ mod tests {
     const SHOP: &str = include_str!("../../../tests/federation/shop.graphql");
 
     fn code(supergraph: &Supergraph, operation: &str, most: usize) -> String {
-        match normalize(supergraph, (operation, None), most, &CancellationToken::new()) {
+        match normalize(supergraph, (operation, None, &[]), most, &CancellationToken::new()) {
             Ok(_) => "none".to_owned(),
             Err(refusal) => refusal.0[0].extensions["code"].as_str().unwrap().to_owned(),
         }
@@ -399,7 +399,7 @@ mod tests {
         for supergraph in [&zoo, &spread] {
             for operation in &written {
                 let token = CancellationToken::new();
-                let normal = normalize(supergraph, (operation, None), 10_000, &token).unwrap();
+                let normal = normalize(supergraph, (operation, None, &[]), 10_000, &token).unwrap();
                 let schema = &supergraph.schema;
                 let set = &normal.operation.selection_set;
                 let planned = Plannable { schema, cancellation: &token }.set(schema.query, set).unwrap();

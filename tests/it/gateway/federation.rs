@@ -111,7 +111,7 @@ impl Federation {
     pub fn plan(&self, query: &str) -> String {
         let supergraph = Supergraph::parse(&self.text).unwrap();
         let token = CancellationToken::new();
-        let plan = normalize(&supergraph, (query, None), 10_000, &token)
+        let plan = normalize(&supergraph, (query, None, &[]), 10_000, &token)
             .and_then(|normal| plan::make(&supergraph, normal, Overrides::default().context(), &token));
         trimmed(&plan.unwrap_or_else(|refusal| panic!("{:?}", refusal.0)).tree.to_string())
     }

@@ -13,7 +13,7 @@ async fn the_schema_is_told_to_nobody_where_that_is_switched_off() {
         "{ __schema { queryType { name } } }",
         "{ me { name } again: __type(name: \"User\") { name } }",
         "{ me { name } ...F } fragment F on Query { ... { __type(name: \"Kind\") { enumValues { name } } } }",
-        "query($a: Boolean! = false) { me { name } ... @include(if: $a) { __schema { types { name } } } }",
+        "query($a: Boolean! = true) { me { name } ... @include(if: $a) { __schema { types { name } } } }",
     ] {
         let answer = gateway.query(query).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"], "INTROSPECTION_DISABLED", "{query}: {answer}");

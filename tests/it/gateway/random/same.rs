@@ -144,7 +144,7 @@ async fn a_federation_answers_as_one_server() {
         let answered =
             compare(name, seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
         // Some of what is drawn there names what clients do not see, and is not valid.
-        let percent = if name == "inaccessible" { 70 } else { 90 };
+        let percent = if name == "inaccessible" { 55 } else { 90 };
         if answered * 100 < operations * percent {
             too_few.push((name, answered));
         }
