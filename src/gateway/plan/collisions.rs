@@ -57,6 +57,11 @@ impl Asked {
         }
     }
 
+    /// Whether anything that has been asked for goes to a slot.
+    pub fn is_brought(&self, position: PositionId, slot: Slot) -> bool {
+        self.slots.contains_key(&(position, slot))
+    }
+
     /// The name of a field that the plan has asked for twice and cannot tell apart. `is_clients` says whether a client has
     /// asked for a key itself.
     pub fn collision(&self, layout: &Layout, is_clients: impl Fn(&str) -> bool) -> Option<&str> {

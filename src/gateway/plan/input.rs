@@ -34,6 +34,22 @@ pub enum InputItem {
 }
 
 impl Input {
+    /// For each field of the object itself the slots where its value may stand.
+    pub fn fields(&self) -> impl Iterator<Item = &[Slot]> {
+        let mut open: Vec<&[InputItem]> = vec![&self.items];
+        std::iter::from_fn(move || {
+            loop {
+                let items = open.pop()?;
+                let Some((first, rest)) = items.split_first() else { continue };
+                open.push(rest);
+                match first {
+                    InputItem::Field { slots, .. } => return Some(&**slots),
+                    InputItem::Fragment { items, .. } => open.push(items),
+                }
+            }
+        })
+    }
+
     /// Of objects at `position`.
     pub fn new(
         schema: &ApiSchema,

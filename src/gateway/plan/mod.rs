@@ -214,12 +214,22 @@ fn prepare(
     };
     let root =
         root.ok_or_else(|| Refusal::new("QUERY_PLANNING_FAILED", "The schema has no such root type."))?;
-    let mut stepping =
-        Stepping { schema, layout: Layout::default(), steps: Vec::new(), asked: Asked::default() };
+    let mut stepping = Stepping {
+        schema,
+        layout: Layout::default(),
+        steps: Vec::new(),
+        asked: Asked::default(),
+        is_groundless: false,
+    };
     if let Some(node) = &tree.node {
         stepping.add(node, &[], &[]);
     }
-    let Stepping { layout, mut steps, asked, .. } = stepping;
+    let Stepping { layout, mut steps, asked, is_groundless, .. } = stepping;
+    if is_groundless {
+        // The planner's library makes such plans for some ways through `@interfaceObject`: what comes of them is not all.
+        tracing::warn!("a plan tells a subgraph of objects what it has not asked for");
+        return Err(Refusal::new("QUERY_PLANNING_FAILED", UNANSWERABLE));
+    }
     if let Some(key) = asked.collision(&layout, |key| has_key(&shown, key)) {
         return Err(Refusal::collision(key));
     }
@@ -260,10 +270,12 @@ fn prepare(
     })
 }
 
+const UNANSWERABLE: &str = "The operation cannot be answered by the subgraphs.";
+
 fn unplanned(error: &PlannerError) -> Refusal {
     // It may name types and fields that clients must not learn of.
     tracing::warn!(%error, "an operation cannot be planned");
-    Refusal::new("QUERY_PLANNING_FAILED", "The operation cannot be answered by the subgraphs.")
+    Refusal::new("QUERY_PLANNING_FAILED", UNANSWERABLE)
 }
 
 impl Refusal {

@@ -91,6 +91,8 @@ pub struct Stepping<'a> {
     pub layout: Layout,
     pub steps: Vec<Step>,
     pub asked: Asked,
+    /// A subgraph is told nothing of an object that any fetch before it brings.
+    pub is_groundless: bool,
 }
 
 impl Stepping<'_> {
@@ -195,6 +197,9 @@ impl Stepping<'_> {
     ) -> Place {
         let position = at.position;
         let input = Input::new(self.schema, &mut self.layout, (position, requires), inputs);
+        // What comes before it in the tree is here already.
+        let is_brought = |slots: &[Slot]| slots.iter().any(|slot| self.asked.is_brought(position, *slot));
+        self.is_groundless |= input.fields().next().is_some() && !input.fields().any(is_brought);
         let shape = Shape::of_entities(&mut self.making(), fetched, key, position);
         Place { at, input, shape }
     }
