@@ -39,6 +39,22 @@ async fn a_plan_is_printed_from_a_text_a_file_and_standard_input() {
     assert_eq!(plan(shop, &[&["-"][..], &other].concat(), QUERY).await.unwrap(), by_text);
 }
 
+/// There is a plan for each choice of what conditions depend on.
+#[tokio::test]
+async fn a_plan_is_for_one_choice_of_its_conditions() {
+    let (shop, query) =
+        (Path::new(SHOP), "query($v: Boolean!) { users { name } products @include(if: $v) { upc } }");
+    let undecided = plan(shop, &[query], "").await.unwrap_err();
+    assert!(undecided.contains("`$v`") && undecided.contains("--variables"), "{undecided}");
+    let chosen =
+        async |v: bool| plan(shop, &[query, "--variables", &format!("{{\"v\": {v}}}")], "").await.unwrap();
+    let (with, without) = (chosen(true).await, chosen(false).await);
+    assert!(with.contains("users") && with.contains("upc") && !with.contains("include"), "{with}");
+    assert!(without.contains("users") && !without.contains("upc"), "{without}");
+    let broken = plan(shop, &[query, "--variables", "{"], "").await.unwrap_err();
+    assert!(broken.contains("--variables is no object in JSON"), "{broken}");
+}
+
 #[tokio::test]
 async fn what_has_no_plan_is_told_in_a_line() {
     let folder = tempfile::tempdir().unwrap();
