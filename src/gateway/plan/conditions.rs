@@ -11,8 +11,11 @@ use graphql_tools::parser::query::{
     Definition, Directive, Document, OperationDefinition, Selection, SelectionSet, Value,
 };
 
-/// Variables of conditions with their values, by name.
-pub type Choice = Arc<[(Arc<str>, bool)]>;
+/// A variable that a condition depends on, and its value.
+pub type Chosen = (Arc<str>, bool);
+
+/// All that conditions of an operation depend on, by name.
+pub type Choice = Arc<[Chosen]>;
 
 type Directives = Vec<Directive<'static, String>>;
 
@@ -28,7 +31,7 @@ pub fn variables(document: &mut Document<'static, String>) -> Vec<Arc<str>> {
 }
 
 /// Puts values in the place of variables.
-pub fn settle(document: &mut Document<'static, String>, choice: &[(Arc<str>, bool)]) {
+pub fn settle(document: &mut Document<'static, String>, choice: &[Chosen]) {
     walk(document, &mut |condition| {
         let Value::Variable(name) = condition else { return };
         if let Some((_, value)) = choice.iter().find(|(known, _)| **known == **name) {

@@ -16,6 +16,7 @@ use hive_router_query_planner::utils::cancellation::CancellationToken;
 use hive_router_query_planner::utils::parsing::safe_parse_operation;
 use sha2::{Digest, Sha256};
 
+use super::conditions::Chosen;
 use super::introspected::{forget_introspection, require_depth};
 use super::size::require_size;
 use super::{Refusal, conditions, shown};
@@ -47,7 +48,7 @@ pub struct Normal {
 /// BAD_USER_INPUT for an operation that is not there.
 pub fn normalize(
     supergraph: &Supergraph,
-    (operation, name, choice): (&str, Option<&str>, &[(Arc<str>, bool)]),
+    (operation, name, choice): (&str, Option<&str>, &[Chosen]),
     most: usize,
     cancellation: &CancellationToken,
 ) -> Result<Normal, Refusal> {
