@@ -100,8 +100,12 @@ fn overlap(schema: &ApiSchema, one: Option<TypeId>, other: Option<TypeId>) -> bo
 #[cfg(test)]
 mod tests {
     use hive_router_query_planner::ast::selection_item::SelectionItem;
+    use hive_router_query_planner::utils::cancellation::CancellationToken;
 
     use super::*;
+    use crate::gateway::overrides::Overrides;
+    use crate::gateway::plan::normal::normalize;
+    use crate::gateway::plan::{UNANSWERABLE, make};
     use crate::gateway::supergraph::Supergraph;
     use crate::gateway::testing::{ZOO, document};
 
@@ -138,5 +142,30 @@ mod tests {
         }
         let renamed = collides(&[(None, "{ key: cost }"), (None, "{ key: price }")]);
         assert_eq!(renamed.as_deref(), Some("key"));
+    }
+
+    /// What the planner's library is known to make of operations whose conditions are left to it, and of a way through
+    /// `@interfaceObject`. If one of these has a plan, it makes that better now: look what comes of it.
+    #[test]
+    fn a_plan_that_cannot_be_right_is_refused() {
+        let requires = include_str!("../../../tests/federation/requires.graphql");
+        let interface_object = include_str!("../../../tests/federation/interfaceobject.graphql");
+        let other = "`other: price`";
+        for (supergraph, operation, said) in [
+            (requires, "query($v: Boolean!) { products { price @skip(if: $v) cost } }", other),
+            (
+                requires,
+                "query($v: Boolean!, $w: Boolean!) { products { weight ... on Product @skip(if: $v) { \
+                 volume @include(if: $w) cost price } } products { price } }",
+                other,
+            ),
+            (interface_object, "{ media { id reviews { about { ... on Book { score } } } } }", UNANSWERABLE),
+        ] {
+            let (supergraph, token) = (Supergraph::parse(supergraph).unwrap(), CancellationToken::new());
+            let normal = normalize(&supergraph, (operation, None, &[]), 1000, &token).unwrap();
+            let made = make(&supergraph, normal, Overrides::default().context(), &token);
+            let refusal = made.err().unwrap_or_else(|| panic!("{operation} has a plan"));
+            assert!(refusal.0[0].message.contains(said), "{operation}: {}", refusal.0[0].message);
+        }
     }
 }

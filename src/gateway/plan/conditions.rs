@@ -14,7 +14,7 @@ use graphql_tools::parser::query::{
 /// A variable that a condition depends on, and its value.
 pub type Chosen = (Arc<str>, bool);
 
-/// All that conditions of an operation depend on, by name.
+/// All that conditions of an operation depend on, in the order of names.
 pub type Choice = Arc<[Chosen]>;
 
 type Directives = Vec<Directive<'static, String>>;
@@ -30,12 +30,12 @@ pub fn variables(document: &mut Document<'static, String>) -> Vec<Arc<str>> {
     names.into_iter().collect()
 }
 
-/// Puts values in the place of variables.
+/// Puts values in the place of variables; `choice` is in the order of names.
 pub fn settle(document: &mut Document<'static, String>, choice: &[Chosen]) {
     walk(document, &mut |condition| {
         let Value::Variable(name) = condition else { return };
-        if let Some((_, value)) = choice.iter().find(|(known, _)| **known == **name) {
-            *condition = Value::Boolean(*value);
+        if let Ok(place) = choice.binary_search_by(|(known, _)| (**known).cmp(name)) {
+            *condition = Value::Boolean(choice[place].1);
         }
     });
 }

@@ -6,8 +6,7 @@ use crate::gateway::federation::Federation;
 use crate::gateway::rows::Rows;
 use crate::gateway::{abstracts, aliases, inaccessible, interface_object, keys, provides, requires, shop};
 
-/// Where a required field has arguments and the operation asks for it with others, below a fragment or under a condition,
-/// the planner loses which is which, and the operation is refused. So there are fewer answers over this one.
+/// Its values come of what a subgraph is told, so none of them is lost by chance.
 pub const REQUIRING: &str = "requires";
 
 /// What else is in `tests/federation/`.
