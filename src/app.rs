@@ -26,10 +26,10 @@ use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
 use crate::profile::{self, EndGrace, RefreshProfile};
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
-use crate::session::Tokens;
+use crate::session::{EndedSessions, Tokens};
 use crate::store::{self, Database, Obstacle, Runner, Store};
 use crate::tls;
-use crate::verification::{self, DeliverCode, EraseExpired};
+use crate::verification::{self, DeliverCode, EraseExpired, Followers};
 
 /// How long a process that stops tries to tell the other replicas what it committed last.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -44,6 +44,8 @@ pub struct App {
     pub graphs: LinkGraphs,
     pub platforms: Platforms,
     pub tokens: Tokens,
+    pub ended: EndedSessions,
+    pub verifications: Followers,
 }
 
 /// An application that serves.
@@ -98,6 +100,8 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
         crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
     }
     let operations = Operations::new(app.clone())?;
+    // Until it has looked, each request asks for its own session.
+    app.ended.look().await.unwrap_or_else(|error| error.log());
     tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
     if app.config.is_development() {
         let webhooks = WebhookSubscription::new(&sandbox_url, address, app.clock.clone())?;
@@ -105,6 +109,8 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     }
     spawn_hearing(&app, channel, &stop, &tasks);
     spawn_following(&app, time, &stop, &tasks);
+    tasks.spawn(until(stop.clone(), app.ended.clone().follow()));
+    tasks.spawn(until(stop.clone(), app.verifications.clone().run()));
     spawn_work(&app, &stop, &tasks);
     tasks.close();
     Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
@@ -167,6 +173,8 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
         graphs: LinkGraphs::new(store.clone(), redis, &config),
         platforms: Platforms::new(&config.platforms, sandbox_url, clock.clone(), ids.clone())?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
+        ended: EndedSessions::new(store.db().clone(), clock.clone(), &config),
+        verifications: Followers::new(store.db().clone(), clock.clone()),
         config,
         clock,
         ids,

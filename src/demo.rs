@@ -55,10 +55,10 @@ pub async fn sign_in(app: &App, client: Client) -> Result<Option<AccessToken>, E
                 device: client.device.as_deref().map(str::to_owned),
                 ip_address: client.ip_address.map(|address| address.to_string()),
             };
-            Ok(Outcome::Commit(session::open(command, new, &app.config.sessions).await?))
+            Ok(Outcome::Commit(session::open(app, command, new).await?))
         })
         .await?;
-    let Ok(session) = opened else { return Ok(None) };
-    let viewer = Viewer { account: profile.account_id, session: session.id };
+    let Ok(opened) = opened else { return Ok(None) };
+    let viewer = Viewer { account: profile.account_id, session: opened.session.id };
     app.tokens.sign(viewer, &app.ids).map(Some).map_err(Error::internal)
 }

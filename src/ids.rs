@@ -53,15 +53,17 @@ pub enum NodeKind {
     Verification,
     AccountSession,
     ProfileConnection,
+    SecurityAlert,
 }
 
 impl NodeKind {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Account, "account"),
         (Self::LinkedProfile, "profile"),
         (Self::Verification, "verification"),
         (Self::AccountSession, "session"),
         (Self::ProfileConnection, "connection"),
+        (Self::SecurityAlert, "alert"),
     ];
 
     fn prefix(self) -> &'static str {
@@ -71,6 +73,7 @@ impl NodeKind {
             Self::Verification => "verification",
             Self::AccountSession => "session",
             Self::ProfileConnection => "connection",
+            Self::SecurityAlert => "alert",
         }
     }
 }

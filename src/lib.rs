@@ -23,6 +23,7 @@ pub mod platform;
 pub mod profile;
 pub mod sandbox;
 pub mod schema_check;
+pub mod security;
 pub mod seed;
 pub mod session;
 mod shutdown;

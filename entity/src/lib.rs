@@ -15,6 +15,7 @@ pub mod job_stream;
 pub mod linked_profile;
 pub mod profile_connection;
 pub mod profile_refresh;
+pub mod security_alert;
 pub mod session;
 pub mod stream;
 pub mod verification;

@@ -18,6 +18,12 @@ pub struct Model {
     pub authenticated_at: DateTimeUtc,
     pub expires_at: DateTimeUtc,
     pub revoked_at: Option<DateTimeUtc>,
+    /// How many refresh tokens there were before the good one.
+    pub refresh_number: i32,
+    /// A keyed hash of the secret in the good refresh token; absent in sessions of a release that had none.
+    pub refresh_hash: Option<Vec<u8>>,
+    /// When the good one was given out, if it is not the first.
+    pub refreshed_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -30,6 +30,9 @@ mod m20261123_000002_accounts;
 mod m20261123_000003_whole_core;
 mod m20261123_000004_indexes;
 mod m20261128_000005_proofs;
+mod m20261129_000006_refresh_tokens;
+mod m20261129_000007_ended_sessions;
+mod m20261129_000011_alerts;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -43,6 +46,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_whole_core::Migration),
             Box::new(m20261123_000004_indexes::Migration),
             Box::new(m20261128_000005_proofs::Migration),
+            Box::new(m20261129_000006_refresh_tokens::Migration),
+            Box::new(m20261129_000007_ended_sessions::Migration),
+            Box::new(m20261129_000011_alerts::Migration),
         ]
     }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::profile::event::ProfileChanged;
+use crate::security::event::AlertRaised;
+use crate::session::event::SessionChanged;
 use crate::store::StreamEvent;
 
 /// The name or the picture of the account changed.
@@ -25,6 +27,8 @@ pub enum Happened {
     LinkStatus(LinkStatusChanged),
     Connection(ConnectionChanged),
     Profile(ProfileChanged),
+    Session(SessionChanged),
+    Alert(AlertRaised),
 }
 
 impl Happened {
@@ -35,6 +39,8 @@ impl Happened {
             LinkStatusChanged::KIND => Some(serde_json::from_value(payload).map(Self::LinkStatus)),
             ConnectionChanged::KIND => Some(serde_json::from_value(payload).map(Self::Connection)),
             ProfileChanged::KIND => Some(serde_json::from_value(payload).map(Self::Profile)),
+            SessionChanged::KIND => Some(serde_json::from_value(payload).map(Self::Session)),
+            AlertRaised::KIND => Some(serde_json::from_value(payload).map(Self::Alert)),
             _ => None,
         }
     }

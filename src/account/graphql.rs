@@ -17,6 +17,7 @@ use crate::link_graph;
 use crate::link_graph::graphql::{LinkGraph, LinkStatus};
 use crate::platform::PlatformKey;
 use crate::profile::graphql::LinkedProfile;
+use crate::security::graphql::SecurityCenter;
 
 /// How many unlinked profiles are shown.
 const SHOWN_UNLINKED: usize = 20;
@@ -94,6 +95,11 @@ impl Account {
     /// The profiles and how they are connected, at one version.
     async fn link_graph(&self) -> LinkGraph {
         LinkGraph(self.0.clone())
+    }
+
+    /// Who is signed in, and what the person should look at.
+    async fn security(&self) -> SecurityCenter {
+        SecurityCenter(self.0.clone())
     }
 
     /// What happened to the account, newest first.

@@ -12,6 +12,8 @@ use crate::graph::scalars::DateTime;
 use crate::graph::subscription::{self, Answers};
 use crate::link_graph::graphql::{ConnectionChange, LinkStatusChange};
 use crate::profile::subscription::ProfileChange;
+use crate::security::subscription::SecurityAlertRaised;
+use crate::session::subscription::SessionChange;
 use crate::store::Event;
 
 /// An event of the signed-in account.
@@ -25,6 +27,8 @@ pub enum AccountEvent {
     ConnectionChange(ConnectionChange),
     LinkStatusChange(LinkStatusChange),
     ProfileChange(ProfileChange),
+    SecurityAlertRaised(SecurityAlertRaised),
+    SessionChange(SessionChange),
 }
 
 impl AccountEvent {
@@ -34,6 +38,8 @@ impl AccountEvent {
             Happened::LinkStatus(_) => LinkStatusChange::of(account, event).map(Self::LinkStatusChange),
             Happened::Connection(_) => ConnectionChange::of(account, event).map(Self::ConnectionChange),
             Happened::Profile(_) => ProfileChange::of(account, event).map(Self::ProfileChange),
+            Happened::Session(_) => SessionChange::of(account, event).map(Self::SessionChange),
+            Happened::Alert(_) => SecurityAlertRaised::of(account, event).map(Self::SecurityAlertRaised),
         }
     }
 }

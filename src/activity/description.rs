@@ -6,6 +6,7 @@ use super::graphql::ActivityKind;
 use crate::account::event::Happened;
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason};
+use crate::session::event::SessionEnd;
 
 /// A sentence. `name` is what a profile is called; `None` for one that is gone.
 pub fn describe(
@@ -23,7 +24,9 @@ pub fn describe(
         Some(Happened::Profile(changed)) => {
             capitalised(&format!("{} has another handle, name or picture.", name(changed.profile)))
         }
-        None => unknown(kind).to_owned(),
+        Some(Happened::Session(changed)) => session(changed.ended).to_owned(),
+        // Not recorded: what it warns of is.
+        Some(Happened::Alert(_)) | None => unknown(kind).to_owned(),
     }
 }
 
@@ -53,6 +56,19 @@ fn link(changed: &LinkStatusChanged, profile: &str) -> String {
             format!("{profile} was unlinked, because somebody else proved that it is theirs.")
         }
         (LinkStatus::Unlinked, _) => format!("{profile} was unlinked."),
+    }
+}
+
+fn session(ended: Option<SessionEnd>) -> &'static str {
+    match ended {
+        None => "A device was signed in.",
+        Some(SessionEnd::SignedOut) => "A device was signed out.",
+        Some(SessionEnd::ProfileNotActive) => {
+            "A device was signed out, because the profile that it signed in with is not active."
+        }
+        Some(SessionEnd::RefreshTokenReused) => {
+            "A device was signed out, because an old token of it was used, which may have been stolen."
+        }
     }
 }
 

@@ -113,6 +113,7 @@ pub struct Sessions {
     pub audience: String,
     pub access_token_minutes: u32,
     pub lifetime_days: u32,
+    pub refresh_retry_seconds: u32,
     pub step_up_minutes: u32,
     pub new_account_minutes: u32,
 }

@@ -26,6 +26,7 @@ use async_graphql::{
     MergedObject, MergedSubscription, ObjectType, Request, Response, Schema, SchemaBuilder, ValidationMode,
 };
 use axum::body::Bytes;
+use axum::http::HeaderMap;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::graphql::{AccountMutation, AccountQuery};
@@ -36,9 +37,13 @@ use crate::error::Error;
 use crate::link_graph::graphql::LinkGraphSubscription;
 use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::{ProfileCard, ProfileMutation};
-use crate::session::Viewer;
+use crate::security::graphql::SecurityMutation;
+use crate::security::subscription::SecuritySubscription;
+use crate::session::graphql::SessionMutation;
+use crate::session::{Cookies, Viewer};
 use crate::verification::Client;
 use crate::verification::graphql::{OneSubmission, VerificationMutation, VerificationQuery};
+use crate::verification::subscription::VerificationSubscription;
 
 use answers::{Answers, Question, Remembered};
 use consistency::Consistency;
@@ -56,11 +61,22 @@ pub struct Query(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountMutation, ProfileMutation, VerificationMutation);
+pub struct Mutation(
+    AccountMutation,
+    ProfileMutation,
+    SecurityMutation,
+    SessionMutation,
+    VerificationMutation,
+);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(AccountSubscription, LinkGraphSubscription);
+pub struct Subscription(
+    AccountSubscription,
+    LinkGraphSubscription,
+    SecuritySubscription,
+    VerificationSubscription,
+);
 
 /// The same with the entity resolvers that a federation router calls. They are a root type of their own so
 /// that the public graph has no `_entities` and no `_service` at all.
@@ -118,6 +134,7 @@ pub struct Asked {
     pub at_least: i64,
     /// By GET: what changes something, or bears a secret, is not executed.
     pub by_get: bool,
+    pub cookies: Cookies,
 }
 
 /// What goes to the client for one operation.
@@ -126,11 +143,13 @@ pub struct Answered {
     pub outcome: Outcome,
     /// Of what is remembered; else whoever needs it makes it of the bytes.
     pub tag: Option<Tag>,
+    /// What goes beside it: cookies.
+    pub headers: HeaderMap,
 }
 
 impl Answered {
     fn fresh(body: Bytes, outcome: Outcome) -> Self {
-        Self { body, outcome, tag: None }
+        Self { body, outcome, tag: None, headers: HeaderMap::new() }
     }
 }
 
@@ -169,13 +188,14 @@ impl Operations {
         }
         let Some((answers, mut question)) = self.question(&prepared, asked.viewer) else {
             let (response, outcome, _) = self.run(prepared, asked).await;
-            return Answered::fresh(write(&response, outcome), outcome);
+            let answered = Answered::fresh(write(&response, outcome), outcome);
+            return Answered { headers: response.http_headers, ..answered };
         };
         // Where the version is not to be had, executing the operation says why.
         if let Ok(Some(graph)) = self.app.graphs.get(question.account, asked.at_least).await {
             question.version = graph.version;
             if let Some(Remembered { body, tag }) = answers.get(&question) {
-                return Answered { body, outcome: Outcome::Executed, tag: Some(tag) };
+                return Answered { tag: Some(tag), ..Answered::fresh(body, Outcome::Executed) };
             }
         }
         let (response, outcome, version) = self.run(prepared, asked).await;
@@ -186,7 +206,7 @@ impl Operations {
             }
             _ => None,
         };
-        Answered { body, outcome, tag }
+        Answered { tag, ..Answered::fresh(body, outcome) }
     }
 
     /// What is asked for, and how, with what the operation itself says of that.
@@ -245,7 +265,8 @@ impl Operations {
         let request = if unknown.is_some() { prepared.request } else { prepared.into_request() };
         let (request, consistency) = Consistency::of(asked_by(asked.viewer, request), asked.at_least);
         let loaders = Loaders::new(self.app.store.db().clone());
-        let request = request.data(asked.client).data(OneSubmission::default()).data(loaders);
+        let request = request.data(asked.client).data(asked.cookies);
+        let request = request.data(OneSubmission::default()).data(loaders);
         let mut response = schema.execute(request).await;
         consistency.tell(&mut response);
         let (response, outcome) = self.settle(response, unknown);

@@ -11,6 +11,7 @@ use crate::ids::{ActivityId, NodeId, NodeKind};
 use crate::link_graph::graphql::ProfileConnection;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
+use crate::security::graphql::SecurityAlert;
 use crate::session;
 use crate::session::graphql::AccountSession;
 use crate::verification::graphql::Verification;
@@ -26,6 +27,7 @@ pub enum Node {
     LinkedProfile(LinkedProfile),
     Platform(Platform),
     ProfileConnection(ProfileConnection),
+    SecurityAlert(SecurityAlert),
     Verification(Verification),
 }
 
@@ -67,8 +69,12 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             Ok(graph.and_then(|g| ProfileConnection::find(&g, id.uuid)).map(Node::ProfileConnection))
         }
         NodeKind::AccountSession => {
-            let row = session::find(app.store.db(), viewer.account, id.uuid).await?;
+            let row = session::find(app, viewer.account, id.uuid).await?;
             Ok(row.map(|row| Node::AccountSession(AccountSession(row))))
+        }
+        NodeKind::SecurityAlert => {
+            let alert = SecurityAlert::find(ctx, viewer.account, id.uuid).await?;
+            Ok(alert.map(Node::SecurityAlert))
         }
         NodeKind::Verification => {
             let caller = Caller { viewer: Some(viewer), client_secret: None };

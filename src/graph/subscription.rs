@@ -2,11 +2,12 @@
 //!
 //! The library keeps for a running subscription a copy of its document, its environment, and futures as large as
 //! resolving its fields takes. So none of them runs between events. To open one, it is executed once: it is
-//! validated, its resolver checks who asks for what and leaves a [`Reader`], and there is no answer. For each
+//! validated, its resolver checks who asks for what and leaves what to wait for, and there is no answer. For each
 //! event it is executed anew, and its resolver finds the event and answers with exactly that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use accounts_center_entity::verification;
 use async_graphql::futures_util::stream::{self, Stream, StreamExt};
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Context, Request, Response, Variables};
@@ -24,19 +25,46 @@ use crate::account::event::Happened;
 use crate::error::Error;
 use crate::session::Viewer;
 use crate::store::{Event, Kinds, bounded};
+use crate::verification::graphql::Verification;
+use crate::verification::{Caller, Follower};
 
 type Answer = (Response, Outcome);
 
 /// The answers of a subscription's field in one execution: none when it is opened, and one for an event.
 pub type Answers<T> = stream::Iter<std::option::IntoIter<Result<T, Error>>>;
 
+/// What a subscription waits for.
+enum Source {
+    Account(Reader),
+    Verification(Follower),
+}
+
+/// What has happened there.
+#[derive(Clone)]
+enum News {
+    Event(Event<Happened>),
+    Verification(Box<verification::Model>),
+}
+
+impl Source {
+    /// What happens next; `None` once nothing more will.
+    async fn next(&mut self) -> Option<Result<News, Error>> {
+        match self {
+            Self::Account(reader) => Some(reader.next().await.map(News::Event)),
+            Self::Verification(follower) => {
+                follower.next().await.map(|row| Ok(News::Verification(Box::new(row))))
+            }
+        }
+    }
+}
+
 /// What an execution is for.
 #[derive(Clone)]
 enum Turn {
     /// To open the subscription: the reader belongs in here.
-    Open(Arc<Mutex<Option<Reader>>>),
-    /// To show an event, or why there are no more.
-    Show(Result<Event<Happened>, Error>),
+    Open(Arc<Mutex<Option<Source>>>),
+    /// To show what happened, or why nothing more is shown.
+    Show(Result<News, Error>),
 }
 
 /// The resolver of a subscription to the viewer's account: its events of `kinds` behind the cursor `after`, or from
@@ -52,16 +80,45 @@ pub async fn follow<T>(
 ) -> Result<Answers<T>, Error> {
     let account = require_viewer(ctx)?.account;
     match ctx.data_opt::<Turn>() {
-        Some(Turn::Show(Ok(event))) => Ok(stream::iter(show(account, event.clone()).map(Ok))),
+        Some(Turn::Show(Ok(News::Event(event)))) => Ok(stream::iter(show(account, event.clone()).map(Ok))),
         Some(Turn::Show(Err(error))) => Err(error.clone()),
         Some(Turn::Open(slot)) => {
             let open = Reader::open(app(ctx).store.clone(), account, kinds, after.as_deref());
-            let reader = bounded(open).await?;
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
-            Ok(stream::iter(None))
+            Ok(wait_for(slot, Source::Account(bounded(open).await?)))
         }
-        None => Err(Error::internal(anyhow::anyhow!("a subscription is executed by `Operations` only"))),
+        Some(Turn::Show(Ok(_))) | None => Err(misused()),
     }
+}
+
+/// The resolver of a subscription to a verification that the caller started: how it is, and how it becomes.
+///
+/// # Errors
+/// BAD_USER_INPUT if there is none.
+pub async fn follow_verification(
+    ctx: &Context<'_>,
+    caller: Caller<'_>,
+    id: Option<Uuid>,
+) -> Result<Answers<Verification>, Error> {
+    match ctx.data_opt::<Turn>() {
+        Some(Turn::Show(Ok(News::Verification(row)))) => {
+            Ok(stream::iter(Some(Ok(Verification((**row).clone())))))
+        }
+        Some(Turn::Show(Err(error))) => Err(error.clone()),
+        Some(Turn::Open(slot)) => {
+            let follower = crate::verification::follow(app(ctx), caller, id).await?;
+            Ok(wait_for(slot, Source::Verification(follower)))
+        }
+        Some(Turn::Show(Ok(_))) | None => Err(misused()),
+    }
+}
+
+fn wait_for<T>(slot: &Mutex<Option<Source>>, source: Source) -> Answers<T> {
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
+    stream::iter(None)
+}
+
+fn misused() -> Error {
+    Error::internal(anyhow::anyhow!("a subscription is executed by `Operations` only"))
 }
 
 /// Opens a subscription and gives its answers, for a viewer who wants to see its account at a version or later. `flat`
@@ -87,7 +144,7 @@ pub(super) fn open(
     stream::unfold(State::Opening(AbortOnDropHandle::new(opening)), step)
 }
 
-/// What is kept of a subscription between events, beside its reader.
+/// What is kept of a subscription between events, beside what it waits for.
 struct Followed {
     operations: Operations,
     document: Arc<ExecutableDocument>,
@@ -99,7 +156,7 @@ struct Followed {
 
 /// A subscription that is open.
 struct Following {
-    reader: Reader,
+    source: Source,
     followed: Arc<Followed>,
 }
 
@@ -122,9 +179,9 @@ async fn step(state: State) -> Option<(Answer, State)> {
         State::Over => return None,
     };
     loop {
-        let event = following.reader.next().await;
-        let is_last = event.is_err();
-        let shown = AbortOnDropHandle::new(tokio::spawn(following.followed.clone().show(event)));
+        let news = following.source.next().await?;
+        let is_last = news.is_err();
+        let shown = AbortOnDropHandle::new(tokio::spawn(following.followed.clone().show(news)));
         match shown.await {
             Ok(answer) if is_last => return answer.map(|answer| (answer, State::Over)),
             Ok(Some(answer)) => return Some((answer, State::Open(following))),
@@ -154,12 +211,12 @@ impl Followed {
         if let Some(unknown) = unknown {
             self.operations.documents.keep(unknown);
         }
-        let reader = slot.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(None)?;
-        Ok(Box::new(Following { reader, followed: self }))
+        let source = slot.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(None)?;
+        Ok(Box::new(Following { source, followed: self }))
     }
 
-    async fn show(self: Arc<Self>, event: Result<Event<Happened>, Error>) -> Option<Answer> {
-        let response = self.execute(&self.document, Turn::Show(event)).await?;
+    async fn show(self: Arc<Self>, news: Result<News, Error>) -> Option<Answer> {
+        let response = self.execute(&self.document, Turn::Show(news)).await?;
         Some(self.operations.settle(response, None))
     }
 

@@ -66,7 +66,7 @@ async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &
         let error = bad_input(format!("The parameters are over {limit} bytes."));
         return refusal_as(media_type, StatusCode::URI_TOO_LONG, &error);
     }
-    let asked = match asked(wire, (headers, peer), media_type) {
+    let asked = match asked(wire, (headers, peer), media_type).await {
         Ok(asked) => Asked { by_get: true, ..asked },
         Err(refusal) => return *refusal,
     };
@@ -74,7 +74,7 @@ async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &
         Ok(operation) => operation,
         Err(error) => return refusal_as(media_type, StatusCode::BAD_REQUEST, &error),
     };
-    let Answered { body, outcome, tag } = wire.operations.answer(operation, asked, body).await;
+    let Answered { body, outcome, tag, .. } = wire.operations.answer(operation, asked, body).await;
     let mut response = match outcome {
         Outcome::Executed => {
             let tag = tag.unwrap_or_else(|| Tag::of(&body));

@@ -17,7 +17,7 @@ use crate::error::{Code, Error};
 use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
 use crate::graph::{Answered, Asked};
-use crate::session::{TokenError, Viewer};
+use crate::session::{Cookies, TokenError, Viewer};
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -56,7 +56,7 @@ pub(super) async fn post(
         let error = bad_input("Send the operation as `Content-Type: application/json`.");
         return refusal_as(media_type, StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
     }
-    let asked = match asked(&wire, (headers, peer), media_type) {
+    let asked = match asked(&wire, (headers, peer), media_type).await {
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
@@ -64,27 +64,26 @@ pub(super) async fn post(
         Ok(operation) => operation,
         Err((status, message)) => return refusal_as(media_type, status, &bad_input(message)),
     };
-    let Answered { body, outcome, .. } = wire.operations.answer(operation, asked, body).await;
-    answer(body, outcome, media_type)
+    let Answered { body, outcome, headers, .. } = wire.operations.answer(operation, asked, body).await;
+    let mut response = answer(body, outcome, media_type);
+    response.headers_mut().extend(headers);
+    response
 }
 
 /// What the headers say of a request, or why it is refused.
-pub(super) fn asked(
+pub(super) async fn asked(
     wire: &Wire,
     (headers, peer): (&HeaderMap, ConnectInfo<SocketAddr>),
     media_type: &'static str,
 ) -> Result<Asked, Box<Response>> {
-    let viewer = authenticate(wire, headers).map_err(|error| {
-        let error = Error::unauthenticated(error.to_string());
-        let mut response = refusal_as(media_type, StatusCode::UNAUTHORIZED, &error);
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Box::new(response)
-    })?;
+    let viewer =
+        authenticate(wire, headers).await.map_err(|error| Box::new(unauthenticated(media_type, &error)))?;
     let at_least = min_version(headers).ok_or_else(|| {
         let error = bad_input("Accounts-Center-Min-Version is a version: the number that an answer told.");
         Box::new(refusal_as(media_type, StatusCode::BAD_REQUEST, &error))
     })?;
-    Ok(Asked { viewer, client: client(headers, peer), at_least, by_get: false })
+    let cookies = Cookies::of_request(headers);
+    Ok(Asked { viewer, client: client(headers, peer), at_least, by_get: false, cookies })
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
@@ -95,19 +94,37 @@ fn min_version(headers: &HeaderMap) -> Option<i64> {
 }
 
 /// Who asks, by the `Authorization` header; `None` without one.
-fn authenticate(wire: &Wire, headers: &HeaderMap) -> Result<Option<Viewer>, TokenError> {
+///
+/// # Errors
+/// UNAUTHENTICATED; what the database says, where it has to be asked whether the session has ended.
+async fn authenticate(wire: &Wire, headers: &HeaderMap) -> Result<Option<Viewer>, Error> {
     let Some(header) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let header = header.to_str().map_err(|_| TokenError::Invalid)?;
-    bearer(wire, header).map(Some)
+    let token_error = |error: TokenError| Error::unauthenticated(error.to_string());
+    let header = header.to_str().map_err(|_| token_error(TokenError::Invalid))?;
+    let viewer = bearer(wire, header).map_err(token_error)?;
+    if wire.app.ended.has_ended(viewer).await? {
+        return Err(Error::unauthenticated("This session has ended; sign in again."));
+    }
+    Ok(Some(viewer))
 }
 
-/// Who shows `Bearer …`.
+/// Who shows `Bearer …`, though the session may have ended.
 pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenError> {
     let (scheme, token) = authorization.split_once(' ').ok_or(TokenError::Invalid)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(TokenError::Invalid);
     }
     wire.app.tokens.verify(token.trim())
+}
+
+/// The answer to a request of which is not known who asks.
+fn unauthenticated(media_type: &'static str, error: &Error) -> Response {
+    if error.code() != Code::Unauthenticated {
+        return refusal_as(media_type, StatusCode::SERVICE_UNAVAILABLE, error);
+    }
+    let mut response = refusal_as(media_type, StatusCode::UNAUTHORIZED, error);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
 }
 
 /// The operation in a body. Not by the extractor of async-graphql-axum, which takes uploads and batches as well: to

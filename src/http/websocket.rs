@@ -22,7 +22,7 @@ use super::graphql::{Answer, bearer};
 use crate::error::{Code, Error};
 use crate::graph::outcome::{self, Outcome};
 use crate::graph::{Asked, Execution};
-use crate::session::Viewer;
+use crate::session::{Cookies, Viewer, Watch};
 use crate::verification::Client;
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -41,6 +41,8 @@ enum Close {
     BadMessage,
     Unauthorized,
     Forbidden,
+    SessionEnded,
+    Unavailable,
     InitTimeout,
     DuplicateOperation,
     TooManyInits,
@@ -55,6 +57,8 @@ impl Close {
             Self::BadMessage => (4400, "Invalid message"),
             Self::Unauthorized => (4401, "Unauthorized: send connection_init first"),
             Self::Forbidden => (4403, "Forbidden: the access token is not valid"),
+            Self::SessionEnded => (4403, "Forbidden: the session has ended"),
+            Self::Unavailable => (1013, "The service is not available right now; try again in a moment"),
             Self::InitTimeout => (4408, "Connection initialisation timeout"),
             Self::DuplicateOperation => (4409, "Subscriber for this id already exists"),
             Self::TooManyInits => (4429, "Too many initialisation requests"),
@@ -187,6 +191,8 @@ struct Connection {
     client: Client,
     /// Absent before `connection_init`; then who it is, if anybody.
     caller: Option<Option<Viewer>>,
+    /// Waits for the end of the caller's session.
+    session: Option<Watch>,
     operations: StreamMap<Arc<str>, Operation>,
     /// Those of them that are queries or mutations.
     single: HashSet<Arc<str>>,
@@ -194,7 +200,14 @@ struct Connection {
 
 impl Connection {
     fn new(wire: Arc<Wire>, client: Client) -> Self {
-        Self { wire, client, caller: None, operations: StreamMap::new(), single: HashSet::new() }
+        Self {
+            wire,
+            client,
+            caller: None,
+            session: None,
+            operations: StreamMap::new(),
+            single: HashSet::new(),
+        }
     }
 
     #[expect(clippy::manual_async_fn, reason = "an async fn keeps what it is given twice")]
@@ -216,7 +229,7 @@ impl Connection {
 
     async fn serve(&mut self, socket: &mut WebSocket) -> Result<std::convert::Infallible, End> {
         let settings = &self.wire.app.config.http;
-        let stop = self.wire.stop.clone();
+        let mut stop = self.wire.stop.clone();
         let begin = Instant::now();
         let patience = Duration::from_secs(settings.init_timeout_seconds);
         let mut uninitialised = Box::pin(tokio::time::sleep_until(begin + patience));
@@ -236,7 +249,13 @@ impl Connection {
                 message = socket.recv() => {
                     heard = Instant::now();
                     match message {
-                        Some(Ok(Message::Text(text))) => Box::pin(self.hear(socket, &text)).await?,
+                        Some(Ok(Message::Text(text))) => {
+                            Box::pin(self.hear(socket, &text)).await?;
+                            // One wait for both: the end of the server ends all sessions' waiting.
+                            if let Some(session) = &self.session {
+                                stop.clone_from(session.token());
+                            }
+                        }
                         Some(Ok(Message::Binary(_))) => return Err(End::Close(Close::BadMessage)),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         Some(Err(error)) => return Err(End::of(&error)),
@@ -258,9 +277,12 @@ impl Connection {
         }
     }
 
-    /// Ends a socket of a server that stops: what is under way and has one answer gets it, subscriptions go on
-    /// elsewhere.
+    /// Ends a socket of a session that has ended, at once; or of a server that stops: what is under way and has one
+    /// answer gets it, subscriptions go on elsewhere.
     async fn finish(&mut self, socket: &mut WebSocket) -> End {
+        if !self.wire.stop.is_cancelled() {
+            return End::Close(Close::SessionEnded);
+        }
         let drain = Duration::from_secs(self.wire.app.config.http.drain_seconds);
         let answers = async {
             while !self.single.is_empty() {
@@ -282,7 +304,10 @@ impl Connection {
                 if self.caller.is_some() {
                     return Err(End::Close(Close::TooManyInits));
                 }
-                self.caller = Some(self.authenticate(payload.unwrap_or_default())?);
+                let caller = self.authenticate(payload.unwrap_or_default()).await?;
+                self.session =
+                    caller.map(|viewer| self.wire.app.ended.watch(viewer.session, &self.wire.stop));
+                self.caller = Some(caller);
                 self.say(socket, &ToClient::ConnectionAck).await
             }
             FromClient::Ping { payload } => self.say(socket, &ToClient::Pong { payload }).await,
@@ -314,13 +339,22 @@ impl Connection {
         }
     }
 
-    fn authenticate(&self, payload: InitPayload) -> Result<Option<Viewer>, End> {
+    async fn authenticate(&mut self, payload: InitPayload) -> Result<Option<Viewer>, End> {
         let Some(authorization) = payload.authorization else { return Ok(None) };
-        bearer(&self.wire, &authorization).map(Some).map_err(|_| End::Close(Close::Forbidden))
+        let viewer = bearer(&self.wire, &authorization).map_err(|_| End::Close(Close::Forbidden))?;
+        match self.wire.app.ended.has_ended(viewer).await {
+            Ok(false) => Ok(Some(viewer)),
+            Ok(true) => Err(End::Close(Close::SessionEnded)),
+            Err(error) => {
+                error.log();
+                Err(End::Close(Close::Unavailable))
+            }
+        }
     }
 
     fn execute(&self, viewer: Option<Viewer>, operation: async_graphql::Request) -> Execution {
-        let asked = Asked { viewer, client: self.client.clone(), at_least: 0, by_get: false };
+        let cookies = Cookies::default();
+        let asked = Asked { viewer, client: self.client.clone(), at_least: 0, by_get: false, cookies };
         self.wire.operations.execute_stream(operation, asked)
     }
 

@@ -10,6 +10,7 @@ use super::state_machine::{Change, LinkState, Transition, Verdict};
 use crate::error::Error;
 use crate::link_graph::event::LinkStatusChanged;
 use crate::link_graph::pausing;
+use crate::security::{self, AlertKind, NewAlert};
 use crate::session;
 use crate::store::Command;
 
@@ -37,6 +38,7 @@ pub(super) async fn apply(
     let changed = write(command, profile.clone(), &change).await?;
     if changed.status != before {
         announce(command, &changed, before, &change)?;
+        warn(command, &changed, before).await?;
     }
     if changed.status != LinkStatus::Active {
         session::end_opened_by(command, changed.account_id, changed.id).await?;
@@ -104,4 +106,21 @@ fn announce(
     };
     command.emit(profile.account_id, &event)?;
     Ok(())
+}
+
+/// Warns the owner of what they may not have done themselves.
+async fn warn(
+    command: &mut Command,
+    profile: &linked_profile::Model,
+    before: LinkStatus,
+) -> Result<(), Error> {
+    let kind = match profile.status {
+        LinkStatus::Contained => AlertKind::ProfileContained,
+        LinkStatus::Unlinking => AlertKind::ProfileUnlinked,
+        // Else they were warned when it began.
+        LinkStatus::Unlinked if before != LinkStatus::Unlinking => AlertKind::ProfileUnlinked,
+        _ => return Ok(()),
+    };
+    let alert = NewAlert { account: profile.account_id, kind, profile: Some(profile.id), session: None };
+    security::raise(command, alert).await
 }

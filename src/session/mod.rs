@@ -1,11 +1,24 @@
-//! Sessions: devices that are signed in, and the access tokens that they show.
+//! Sessions: devices that are signed in, the access tokens that they show, and the refresh tokens that they keep.
 //!
 //! **Invariants.** A mutation checks its session's row inside the transaction that it holds anyway; a token
-//! alone changes nothing.
+//! alone changes nothing. Whoever reads is asked for nothing but what is in memory, and is out 5 seconds after the
+//! session has ended.
 
+pub mod event;
 pub mod graphql;
+pub mod subscription;
+
+mod cookie;
+mod ended;
+mod ending;
+mod refresh;
+mod refresh_token;
 mod service;
 mod token;
 
-pub use service::{NewSession, Viewer, check, check_fresh, check_recent, end_opened_by, find, open, purge};
+pub use cookie::Cookies;
+pub use ended::{EndedSessions, Watch};
+pub use ending::{end_opened_by, revoke, revoke_all};
+pub use refresh::refresh;
+pub use service::{NewSession, Opened, Viewer, check, check_fresh, check_recent, find, open, page, purge};
 pub use token::{AccessToken, TokenError, Tokens};

@@ -3,12 +3,19 @@
 use accounts_center_entity::{account, session};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+};
 use uuid::Uuid;
 
+use super::event::SessionChanged;
+use super::refresh_token::RefreshToken;
+use crate::app::App;
 use crate::config;
 use crate::error::{Code, Error};
-use crate::store::{Command, Database, Store, bounded};
+use crate::graph::pagination::{Page, Slice};
+use crate::store::{Command, Store, bounded};
 
 /// Who is asking: the account and session that an access token speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +32,33 @@ pub struct NewSession {
     pub ip_address: Option<String>,
 }
 
+/// A session that was opened just now, and its first refresh token.
+pub struct Opened {
+    pub session: session::Model,
+    pub refresh_token: String,
+}
+
 /// Opens a session, which has just been authenticated.
-pub async fn open(
-    command: &Command,
-    new: NewSession,
-    config: &config::Sessions,
-) -> Result<session::Model, Error> {
-    let now = command.now();
+pub async fn open(app: &App, command: &mut Command, new: NewSession) -> Result<Opened, Error> {
+    let (now, id) = (command.now(), command.new_id());
+    let token = RefreshToken::first(&app.ids, id);
     let row = session::ActiveModel {
-        id: Set(command.new_id()),
+        id: Set(id),
         account_id: Set(new.account),
         opened_by_profile_id: Set(Some(new.opened_by_profile)),
         device: Set(new.device),
         ip_address: Set(new.ip_address),
         created_at: Set(now),
         authenticated_at: Set(now),
-        expires_at: Set(now + TimeDelta::days(config.lifetime_days.into())),
+        expires_at: Set(now + TimeDelta::days(app.config.sessions.lifetime_days.into())),
         revoked_at: Set(None),
+        refresh_number: Set(token.stored_number()),
+        refresh_hash: Set(Some(token.stored_hash(&app.keys).to_vec())),
+        refreshed_at: Set(None),
     };
-    Ok(row.insert(command.tx()).await?)
+    let session = row.insert(command.tx()).await?;
+    command.emit(new.account, &SessionChanged { session: id, ended: None })?;
+    Ok(Opened { session, refresh_token: token.write(&app.keys) })
 }
 
 /// The viewer's session, if it may still change anything.
@@ -98,22 +113,34 @@ pub fn check_recent(
     ))
 }
 
-/// Ends the sessions that a profile of `account` opened.
-pub async fn end_opened_by(command: &Command, account: Uuid, profile: Uuid) -> Result<(), Error> {
-    session::Entity::update_many()
-        .col_expr(session::Column::RevokedAt, Expr::val(command.now()))
-        .filter(session::Column::AccountId.eq(account))
-        .filter(session::Column::OpenedByProfileId.eq(profile))
-        .filter(session::Column::RevokedAt.is_null())
-        .exec(command.tx())
-        .await?;
-    Ok(())
+/// A session of `account` that has not ended.
+pub async fn find(app: &App, account: Uuid, id: Uuid) -> Result<Option<session::Model>, Error> {
+    let row = open_ones(app, account).filter(session::Column::Id.eq(id));
+    bounded(async { Ok(row.one(app.store.db().read()).await?) }).await
 }
 
-/// A session of `account`.
-pub async fn find(db: &Database, account: Uuid, id: Uuid) -> Result<Option<session::Model>, Error> {
-    let row = session::Entity::find_by_id(id).filter(session::Column::AccountId.eq(account));
-    bounded(async { Ok(row.one(db.read()).await?) }).await
+/// A page of the sessions of `account` that have not ended, the one that was opened last first.
+pub async fn page(app: &App, account: Uuid, page: &Page<Uuid>) -> Result<Slice<session::Model>, Error> {
+    let mut query = open_ones(app, account);
+    if let Some(after) = page.after {
+        query = query.filter(session::Column::Id.lt(after));
+    }
+    if let Some(before) = page.before {
+        query = query.filter(session::Column::Id.gt(before));
+    }
+    // Ids are in the order of time.
+    query = match page.backwards {
+        true => query.order_by_asc(session::Column::Id),
+        false => query.order_by_desc(session::Column::Id),
+    };
+    Ok(page.cut(bounded(async { Ok(query.limit(page.limit()).all(app.store.db().read()).await?) }).await?))
+}
+
+fn open_ones(app: &App, account: Uuid) -> Select<session::Entity> {
+    session::Entity::find()
+        .filter(session::Column::AccountId.eq(account))
+        .filter(session::Column::RevokedAt.is_null())
+        .filter(session::Column::ExpiresAt.gt(app.clock.now()))
 }
 
 /// Purges some sessions that expired `before`. Gives how many it were.

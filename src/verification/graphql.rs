@@ -473,14 +473,14 @@ async fn proven_payload(
         Proven::Linked { profile, .. } => VerificationOutcome::ProfileLinked(ProfileLinked {
             profile: LinkedProfile::find(ctx, &graph, profile).await?.ok_or_else(gone)?,
         }),
-        Proven::SignedIn { created, session, .. } => {
-            let viewer = Viewer { account, session: session.id };
+        Proven::SignedIn { created, opened, .. } => {
+            let viewer = Viewer { account, session: opened.session.id };
             let access = app.tokens.sign(viewer, &app.ids).map_err(Error::internal)?;
             VerificationOutcome::SignedIn(SignedIn {
                 account: Account(graph.clone()),
                 account_created: created,
-                session: AccountSession(session),
-                tokens: access.into(),
+                session: AccountSession(opened.session),
+                tokens: SessionTokens::of(ctx, access, (opened.refresh_token, false)),
             })
         }
     };

@@ -13,6 +13,7 @@ use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::link_graph::MAX_PROFILES;
 use crate::platform::Platform;
 use crate::profile;
+use crate::security::{self, AlertKind, NewAlert};
 use crate::session::{self, Viewer};
 use crate::store::{Command, Outcome};
 
@@ -76,7 +77,11 @@ async fn link(
         None => {
             let new =
                 NewProfile { platform: &platform.key, claim: &claim, sign_in_enabled: platform.sign_in };
-            account::link(command, account, &new).await?.ok_or(Error::Conflict)?
+            let linked = account::link(command, account, &new).await?.ok_or(Error::Conflict)?;
+            let (profile, session) = (Some(linked.id), Some(viewer.session));
+            security::raise(command, NewAlert { account, kind: AlertKind::ProfileLinked, profile, session })
+                .await?;
+            linked
         }
     };
     proof::close(command, row, End::Proved(profile.id)).await?;

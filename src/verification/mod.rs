@@ -6,6 +6,7 @@
 
 mod delivery;
 mod expiry;
+mod following;
 pub mod graphql;
 mod handle;
 mod linking;
@@ -14,11 +15,13 @@ mod purge;
 mod service;
 mod signing_in;
 mod start;
+pub mod subscription;
 
 use accounts_center_entity::verification;
 
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
+pub use following::{Follower, Followers, follow};
 pub use purge::purge;
 pub use service::{Client, Proven, cancel, find, resend, submit};
 pub use start::{start_link, start_sign_in};

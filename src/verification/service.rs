@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts_center_entity::verification::{Purpose, Status};
-use accounts_center_entity::{session as session_row, verification};
+use accounts_center_entity::verification::{self, Purpose, Status};
 use chrono::TimeDelta;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
@@ -38,7 +37,7 @@ pub enum Proven {
         account: Uuid,
         version: i64,
         created: bool,
-        session: session_row::Model,
+        opened: session::Opened,
     },
 }
 
@@ -83,6 +82,7 @@ pub async fn submit(
             (Purpose::Link, None) => return Ok(Err(vec![not_found()])),
             (Purpose::SignIn, _) => signing_in::submit(app, client, &row, code).await,
         };
+        app.verifications.wake();
         match attempt {
             Err(Error::Conflict) if overtaken < OVERTAKEN_TRIES => overtaken += 1,
             Err(error) => return Err(error),
@@ -110,7 +110,8 @@ pub async fn submit(
 /// Sends a further code, which voids the one before.
 pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verification::Model> {
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
-    app.store
+    let sent = app
+        .store
         .command(row.stream_id, async |command: &mut Command| {
             let locked = lock_for(command, caller, &row).await?;
             if proof::refusal(&locked, command).is_some() {
@@ -149,13 +150,16 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             command.enqueue(&DeliverCode { verification: row.id, number })?;
             Ok(Outcome::Commit(updated))
         })
-        .await
+        .await;
+    app.verifications.wake();
+    sent
 }
 
 /// Ends a verification before it has proved anything, for whoever started it.
 pub async fn cancel(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verification::Model> {
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
-    app.store
+    let cancelled = app
+        .store
         .command(row.stream_id, async |command: &mut Command| {
             let locked = lock_for(command, caller, &row).await?;
             // A second click, or an answer that was lost.
@@ -167,7 +171,9 @@ pub async fn cancel(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             }
             Ok(Outcome::Commit(proof::close(command, locked, End::Cancelled).await?))
         })
-        .await
+        .await;
+    app.verifications.wake();
+    cancelled
 }
 
 /// The row of a verification that `caller` started, locked for a change; a session must not have ended.

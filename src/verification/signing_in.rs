@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::{Platform, ProfileState};
 use crate::profile;
+use crate::security::{self, AlertKind, NewAlert};
 use crate::session::{self, NewSession};
 use crate::store::{Command, Outcome};
 
@@ -143,10 +144,15 @@ impl SigningIn<'_> {
             device: self.client.device.as_deref().map(str::to_owned),
             ip_address: self.client.ip_address.map(|address| address.to_string()),
         };
-        let session = session::open(command, new, &self.app.config.sessions).await?;
+        let opened = session::open(self.app, command, new).await?;
         proof::close(command, row, End::Proved(profile.id)).await?;
         let created = command.stream() != account;
+        if !created {
+            let (profile, session) = (Some(profile.id), Some(opened.session.id));
+            security::raise(command, NewAlert { account, kind: AlertKind::NewSignIn, profile, session })
+                .await?;
+        }
         let version = command.version(account);
-        Ok(Outcome::Commit(Attempt::Done(Proven::SignedIn { account, version, created, session })))
+        Ok(Outcome::Commit(Attempt::Done(Proven::SignedIn { account, version, created, opened })))
     }
 }

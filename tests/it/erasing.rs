@@ -156,5 +156,8 @@ fn planted_session(account: Uuid, expires_at: DateTime<Utc>) -> session_row::Act
         authenticated_at: Set(expires_at - TimeDelta::days(30)),
         expires_at: Set(expires_at),
         revoked_at: Set(None),
+        refresh_number: Set(0),
+        refresh_hash: Set(None),
+        refreshed_at: Set(None),
     }
 }

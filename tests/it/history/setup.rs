@@ -28,7 +28,7 @@ pub async fn account(app: &App, number: usize) -> Account {
             set_grant(command, source, target, experience, true).await?.expect("they are linked");
         }
         let new = NewSession { account: id, opened_by_profile: profiles[0], device: None, ip_address: None };
-        let session = session::open(command, new, &app.config.sessions).await?;
+        let session = session::open(app, command, new).await?.session;
         Ok(Outcome::Commit((profiles, session.id)))
     });
     let (profiles, session) = made.await.unwrap().unwrap();

@@ -1,0 +1,70 @@
+//! What a person could do to be safer.
+
+use accounts_center_entity::linked_profile::LinkStatus;
+use async_graphql::{Enum, SimpleObject};
+
+use super::service;
+use crate::app::App;
+use crate::error::Error;
+use crate::link_graph::LinkGraph;
+
+/// What a person could do to be safer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum SecurityAdviceKind {
+    /// To link a second profile that can sign in: with one that is lost the account is, too.
+    AddSecondProfile,
+    /// To look at the sessions, and acknowledge the alerts about them.
+    ReviewSessions,
+    /// To prove a profile again, because its platform asks for that.
+    ReverifyProfile,
+}
+
+/// One thing that a person could do to be safer.
+#[derive(Debug, PartialEq, Eq, SimpleObject)]
+pub struct SecurityAdvice {
+    /// What to do.
+    kind: SecurityAdviceKind,
+    /// The same in a few words.
+    title: &'static str,
+    /// Why, in a sentence.
+    description: &'static str,
+}
+
+impl SecurityAdvice {
+    fn of(kind: SecurityAdviceKind) -> Self {
+        let (title, description) = match kind {
+            SecurityAdviceKind::ReviewSessions => (
+                "Review your sessions",
+                "There are sign-ins that you have not looked at. Sign out what you do not know.",
+            ),
+            SecurityAdviceKind::ReverifyProfile => (
+                "Prove a profile again",
+                "A platform asks for a new proof. Until then nothing is shared with the profile.",
+            ),
+            SecurityAdviceKind::AddSecondProfile => (
+                "Link a second profile",
+                "You can sign in with one profile only. If you lose it, you lose this account.",
+            ),
+        };
+        Self { kind, title, description }
+    }
+}
+
+/// The advice for the owner of an account, the most urgent first.
+pub async fn advise(app: &App, graph: &LinkGraph) -> Result<Vec<SecurityAdvice>, Error> {
+    let is_doubtful = service::has_doubtful_sessions(app, graph.account.id).await?;
+    let is_asked = graph.profiles.iter().any(|profile| profile.status == LinkStatus::AttentionRequired);
+    let signs_in = graph.profiles.iter().filter(|profile| {
+        let platform = app.platforms.get(&profile.platform);
+        profile.status == LinkStatus::Active
+            && profile.sign_in_enabled
+            && platform.is_some_and(|platform| platform.sign_in)
+    });
+    let has_one = signs_in.count() < 2;
+    let advice = [
+        (is_doubtful, SecurityAdviceKind::ReviewSessions),
+        (is_asked, SecurityAdviceKind::ReverifyProfile),
+        (has_one, SecurityAdviceKind::AddSecondProfile),
+    ];
+    Ok(advice.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| SecurityAdvice::of(kind)).collect())
+}

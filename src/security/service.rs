@@ -1,0 +1,78 @@
+//! Reading alerts, and acknowledging them.
+
+use accounts_center_entity::security_alert::{Column, Entity, Model};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use uuid::Uuid;
+
+use super::AlertKind;
+use crate::app::App;
+use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
+use crate::graph::pagination::{Page, Slice};
+use crate::session::{self, Viewer};
+use crate::store::{Command, Outcome, bounded};
+
+/// The alert of this id, if it is of `account`.
+pub async fn find(app: &App, account: Uuid, id: Uuid) -> Result<Option<Model>, Error> {
+    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
+    bounded(async { Ok(row.one(app.store.db().read()).await?) }).await
+}
+
+/// A page of the alerts of `account`, newest first.
+pub async fn page(app: &App, account: Uuid, page: &Page<Uuid>) -> Result<Slice<Model>, Error> {
+    let mut query = Entity::find().filter(Column::AccountId.eq(account));
+    if let Some(after) = page.after {
+        query = query.filter(Column::Id.lt(after));
+    }
+    if let Some(before) = page.before {
+        query = query.filter(Column::Id.gt(before));
+    }
+    // Ids are in the order of time.
+    query = match page.backwards {
+        true => query.order_by_asc(Column::Id),
+        false => query.order_by_desc(Column::Id),
+    };
+    Ok(page.cut(bounded(async { Ok(query.limit(page.limit()).all(app.store.db().read()).await?) }).await?))
+}
+
+/// Whether the person has not acknowledged every alert about sessions.
+pub async fn has_doubtful_sessions(app: &App, account: Uuid) -> Result<bool, Error> {
+    let about = [AlertKind::NewSignIn, AlertKind::RefreshTokenReused].map(AlertKind::name);
+    let alert = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Kind.is_in(about))
+        .filter(Column::AcknowledgedAt.is_null())
+        .into_tuple::<Uuid>();
+    bounded(async { Ok(alert.one(app.store.db().read()).await?.is_some()) }).await
+}
+
+/// Marks an alert of the viewer as seen. Doing it again changes nothing.
+pub async fn acknowledge(app: &App, viewer: Viewer, alert: Option<Uuid>) -> UserResult<Model> {
+    app.store
+        .command(viewer.account, async |command: &mut Command| {
+            session::check(command, viewer).await?;
+            let found = match alert {
+                Some(id) => {
+                    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(viewer.account));
+                    row.one(command.tx()).await?
+                }
+                None => None,
+            };
+            let Some(found) = found else {
+                let message = "This account has no such alert.";
+                let code = AccountsErrorCode::NotFound;
+                return Ok(Outcome::reject(UserError::new(code, message, &["alertId"])));
+            };
+            if found.acknowledged_at.is_some() {
+                return Ok(Outcome::Commit(found));
+            }
+            let mut seen = found.into_active_model();
+            seen.acknowledged_at = Set(Some(command.now()));
+            Ok(Outcome::Commit(seen.update(command.tx()).await?))
+        })
+        .await
+}

@@ -1,0 +1,181 @@
+//! The sessions that ended lately, in memory: reads and sockets ask here, and not the database, whether a session is
+//! still good (S15). Commands ask its row.
+//!
+//! Every replica looks for them every few seconds. A session that ended longer ago than an access token lives needs no
+//! place here: no token speaks for it any more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use accounts_center_entity::session;
+use arc_swap::ArcSwap;
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Viewer;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Error;
+use crate::store::{Database, bounded, failpoint};
+
+/// Clocks of replicas differ, and a commit is seen later than the instant that it bears.
+const OVERLAP: TimeDelta = TimeDelta::seconds(60);
+
+/// The sessions that ended lately. Cheap to clone.
+#[derive(Clone)]
+pub struct EndedSessions(Arc<Inner>);
+
+struct Inner {
+    db: Database,
+    clock: Clock,
+    period: Duration,
+    /// How long one is kept here: as long as an access token lives, and a minute.
+    kept: TimeDelta,
+    /// When each of them ended.
+    ended: ArcSwap<HashMap<Uuid, DateTime<Utc>>>,
+    /// Held by whoever changes `ended`; the last look at the database.
+    looked: Mutex<Option<Look>>,
+    /// What tells the sockets of a session that it has ended, and how many they are.
+    sockets: Mutex<HashMap<Uuid, (CancellationToken, usize)>>,
+}
+
+#[derive(Clone, Copy)]
+struct Look {
+    began: Instant,
+    /// The same by the clock that sessions end by.
+    at: DateTime<Utc>,
+}
+
+impl EndedSessions {
+    pub fn new(db: Database, clock: Clock, config: &Config) -> Self {
+        Self(Arc::new(Inner {
+            db,
+            clock,
+            period: Duration::from_secs(config.events.poll_seconds),
+            kept: TimeDelta::minutes(i64::from(config.sessions.access_token_minutes) + 1),
+            ended: ArcSwap::default(),
+            looked: Mutex::new(None),
+            sockets: Mutex::default(),
+        }))
+    }
+
+    /// Looks again and again, for ever.
+    pub async fn follow(self) {
+        loop {
+            tokio::time::sleep(self.0.period).await;
+            if let Err(error) = self.look().await {
+                error.log();
+            }
+        }
+    }
+
+    /// Looks which sessions have ended.
+    pub async fn look(&self) -> Result<(), Error> {
+        if failpoint::fault("session::look").is_some() {
+            return Err(Error::internal(anyhow::anyhow!("a test does not let it look")));
+        }
+        let look = Look { began: Instant::now(), at: self.0.clock.now() };
+        let last = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = last.map_or(look.at - self.0.kept, |last| last.at) - OVERLAP;
+        let has_expired = session::Column::ExpiresAt.gt(since).and(session::Column::ExpiresAt.lte(look.at));
+        let ended = session::Entity::find()
+            .select_only()
+            .column(session::Column::Id)
+            .column(session::Column::RevokedAt)
+            .column(session::Column::ExpiresAt)
+            .filter(session::Column::RevokedAt.gt(since).or(has_expired))
+            .into_tuple::<(Uuid, Option<DateTime<Utc>>, DateTime<Utc>)>();
+        let ended = bounded(async { Ok(ended.all(self.0.db.read()).await?) }).await?;
+        let ended =
+            ended.into_iter().map(|(id, revoked_at, expired_at)| (id, revoked_at.unwrap_or(expired_at)));
+        self.take_in(ended.collect(), Some(look));
+        Ok(())
+    }
+
+    /// Sessions that this process has just ended: it knows at once.
+    pub fn note(&self, sessions: &[Uuid]) {
+        let now = self.0.clock.now();
+        self.take_in(sessions.iter().map(|session| (*session, now)).collect(), None);
+    }
+
+    fn take_in(&self, ended: Vec<(Uuid, DateTime<Utc>)>, look: Option<Look>) {
+        let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.ended.load();
+        let oldest = self.0.clock.now() - self.0.kept;
+        let new: Vec<_> = ended.into_iter().filter(|(session, _)| !known.contains_key(session)).collect();
+        if !new.is_empty() || known.values().any(|at| *at < oldest) {
+            let kept = known.iter().map(|(session, at)| (*session, *at)).filter(|(_, at)| *at >= oldest);
+            self.0.ended.store(Arc::new(kept.chain(new.iter().copied()).collect()));
+        }
+        if look.is_some() {
+            *looked = look;
+        }
+        drop(looked);
+        let sockets = self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        for (session, _) in new {
+            if let Some((told, _)) = sockets.get(&session) {
+                told.cancel();
+            }
+        }
+    }
+
+    /// Whether the session that `viewer` speaks for has ended. Asks the row if the last look is too long ago.
+    pub async fn has_ended(&self, viewer: Viewer) -> Result<bool, Error> {
+        if self.0.ended.load().contains_key(&viewer.session) {
+            return Ok(true);
+        }
+        let last = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.began.elapsed() < self.0.period * 5 / 2) {
+            return Ok(false);
+        }
+        let row = session::Entity::find_by_id(viewer.session)
+            .select_only()
+            .column(session::Column::RevokedAt)
+            .column(session::Column::ExpiresAt)
+            .into_tuple::<(Option<DateTime<Utc>>, DateTime<Utc>)>();
+        let row = bounded(async { Ok(row.one(self.0.db.read()).await?) }).await?;
+        let now = self.0.clock.now();
+        Ok(row.is_none_or(|(revoked_at, expires_at)| revoked_at.is_some() || expires_at <= now))
+    }
+
+    /// What a socket of a session waits on: cancelled once the session has ended, or `stop` is.
+    pub fn watch(&self, session: Uuid, stop: &CancellationToken) -> Watch {
+        let mut sockets = self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, watches) = sockets.entry(session).or_insert_with(|| (stop.child_token(), 0));
+        *watches += 1;
+        let told = told.clone();
+        drop(sockets);
+        // It may have ended before anybody could be told.
+        if self.0.ended.load().contains_key(&session) {
+            told.cancel();
+        }
+        Watch { ended: self.clone(), session, told }
+    }
+}
+
+/// Waits for the end of a session, as long as it is held.
+pub struct Watch {
+    ended: EndedSessions,
+    session: Uuid,
+    told: CancellationToken,
+}
+
+impl Watch {
+    pub fn token(&self) -> &CancellationToken {
+        &self.told
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut sockets = self.ended.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, watches)) = sockets.get_mut(&self.session) else { return };
+        *watches -= 1;
+        if *watches == 0 {
+            sockets.remove(&self.session);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the owner of an account is warned of, and advised.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, on_both_stacks};
+
+const ADA: &str = "+4917139200042";
+const GRACE: &str = "+4917139200043";
+const EVE: &str = "+4917139200050";
+
+const ALERTS: &str =
+    "query($first: Int, $after: String) { viewer { security { alerts(first: $first, after: $after) {
+    nodes { id kind occurredAt acknowledgedAt description profile { handle } session { id } }
+    pageInfo { endCursor hasNextPage } } } } }";
+const ACKNOWLEDGE: &str = "mutation($input: AcknowledgeAlertInput!) { acknowledgeAlert(input: $input) {
+    alert { id kind acknowledgedAt } userErrors { code path } } }";
+
+async fn alerts(client: &Client) -> Vec<Value> {
+    let answer = client.run(ALERTS, json!({})).await;
+    answer.field()["security"]["alerts"]["nodes"].as_array().unwrap().clone()
+}
+
+async fn advice(client: &Client) -> Vec<String> {
+    let answer = client.query("{ viewer { security { checkup { kind title description } } } }").await;
+    let advice = answer.field()["security"]["checkup"].as_array().unwrap().clone();
+    advice.iter().map(|advice| advice["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+on_both_stacks! {
+    async fn the_owner_is_warned_of_what_may_not_be_their_own_doing(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        assert_eq!(alerts(&ada.client).await, Vec::<Value>::new(), "not of what made the account");
+        let mut events = ada.client.socket().await;
+        events.subscribe("alerts", "subscription { securityAlertRaised { cursor occurredAt alert {
+            id kind session { id } profile { handle } } } }", json!({})).await;
+        events.ask("{ viewer { id } }").await;
+
+        let again = app.client().sign_in(&place, ADA).await;
+        let told = events.event("alerts", "securityAlertRaised").await;
+        assert_eq!(told["alert"]["kind"], "NEW_SIGN_IN");
+        assert_eq!(told["alert"]["session"]["id"], again.session);
+        assert_eq!(told["alert"]["profile"]["handle"], "+49 ··· ·· 42");
+
+        let linked = ada.client.link(&place, GRACE).await;
+        let grace = linked.field()["outcome"]["profile"]["id"].as_str().unwrap().to_owned();
+        let told = events.event("alerts", "securityAlertRaised").await;
+        assert_eq!((&told["alert"]["kind"], &told["alert"]["profile"]["handle"]), (&json!("PROFILE_LINKED"), &json!("+49 ··· ·· 43")));
+        ada.client.unlink(&grace).await.field();
+        let told = events.event("alerts", "securityAlertRaised").await;
+        assert_eq!(told["alert"]["kind"], "PROFILE_UNLINKED");
+        // Once, and not again when its 24 hours are over.
+        app.advance(&place, 24 * 3600).await;
+        crate::support::eventually("the profile is gone", async || {
+            let fresh = app.renewed(&ada);
+            let hub = fresh.query("{ viewer { profiles { id } } }").await;
+            (hub.field()["profiles"].as_array().unwrap().len() == 1).then_some(())
+        }).await;
+        let kinds: Vec<_> = alerts(&app.renewed(&ada)).await.iter().map(|alert| alert["kind"].clone()).collect();
+        assert_eq!(kinds, ["PROFILE_UNLINKED", "PROFILE_LINKED", "NEW_SIGN_IN"], "newest first");
+    }
+
+    async fn an_alert_is_acknowledged_by_its_owner(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        for _ in 0..2 {
+            app.client().sign_in(&place, ADA).await;
+        }
+        place.sandbox.add_profile("wa_eve", EVE).await;
+        let eve = app.client().sign_in(&place, EVE).await;
+        let raised = alerts(&ada.client).await;
+        assert_eq!(raised.len(), 2);
+        assert_eq!(alerts(&eve.client).await.len(), 0);
+        let acknowledge = async |client: &Client, id: &Value| client.mutate(ACKNOWLEDGE, json!({ "alertId": id })).await;
+        for id in [&raised[0]["id"], &json!("alert_00000000000070008000000000000000"), &json!(eve.session), &json!("🦀")] {
+            assert_eq!(acknowledge(&eve.client, id).await.user_errors(), ["NOT_FOUND"], "{id}");
+        }
+        let seen = acknowledge(&ada.client, &raised[0]["id"]).await;
+        assert_eq!(seen.field()["alert"]["acknowledgedAt"], "2027-01-15T08:00:00.000Z");
+        app.advance(&place, 60).await;
+        let again = acknowledge(&ada.client, &raised[0]["id"]).await;
+        assert_eq!(again.body, seen.body, "it was seen when it was seen first");
+        assert_eq!(acknowledge(&app.client(), &raised[1]["id"]).await.error_code(), "UNAUTHENTICATED");
+        // By pages.
+        let first = ada.client.run(ALERTS, json!({ "first": 1 })).await;
+        let page = &first.field()["security"]["alerts"];
+        assert_eq!((&page["nodes"][0]["id"], &page["pageInfo"]["hasNextPage"]), (&raised[0]["id"], &json!(true)));
+        let rest = ada.client.run(ALERTS, json!({ "after": page["pageInfo"]["endCursor"] })).await;
+        assert_eq!(rest.field()["security"]["alerts"]["nodes"].as_array().unwrap().len(), 1);
+        assert_eq!(rest.field()["security"]["alerts"]["nodes"][0]["id"], raised[1]["id"]);
+    }
+
+    async fn advice_is_given_as_long_as_it_is_not_taken(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        assert_eq!(advice(&ada.client).await, ["ADD_SECOND_PROFILE"]);
+        let linked = ada.client.link(&place, GRACE).await;
+        let external = linked.field()["outcome"]["profile"]["id"].clone();
+        assert!(external.is_string());
+        assert_eq!(advice(&ada.client).await, Vec::<String>::new());
+        app.client().sign_in(&place, ADA).await;
+        assert_eq!(advice(&ada.client).await, ["REVIEW_SESSIONS"]);
+        place.sandbox.set_state("wa_grace", "credentials_expired").await;
+        crate::support::eventually("the platform is heard", async || {
+            (advice(&ada.client).await == ["REVIEW_SESSIONS", "REVERIFY_PROFILE", "ADD_SECOND_PROFILE"]).then_some(())
+        }).await;
+        for alert in alerts(&ada.client).await {
+            ada.client.mutate(ACKNOWLEDGE, json!({ "alertId": alert["id"] })).await.field();
+        }
+        assert_eq!(advice(&ada.client).await, ["REVERIFY_PROFILE", "ADD_SECOND_PROFILE"]);
+    }
+}
