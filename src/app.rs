@@ -288,10 +288,10 @@ pub(crate) async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Re
 async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Result<Keys> {
     let configured = config.keys.secret.expose_secret();
     if !configured.is_empty() {
-        return Ok(Keys::derive(configured.as_bytes()));
+        return Ok(Keys::derive(configured.as_bytes(), config.keys.signing_number));
     }
     let secret = store::development_secret(db, ids).await.map_err(explain)?;
-    Ok(Keys::derive(secret.as_bytes()))
+    Ok(Keys::derive(secret.as_bytes(), config.keys.signing_number))
 }
 
 /// The sandbox that runs in this process, if one does.

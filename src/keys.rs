@@ -23,9 +23,12 @@ pub const CODE_LENGTH: usize = 6;
 /// A message authentication code of SHA-256.
 pub type Digest = [u8; 32];
 
+/// The seed of an Ed25519 key.
+pub type SigningSeed = [u8; 32];
+
 /// The keys of one deployment; the same on all of its replicas.
 pub struct Keys {
-    signing: [u8; 32],
+    signing: [SigningSeed; 3],
     cursor: [u8; 32],
     page: [u8; 32],
     code: [u8; 32],
@@ -34,16 +37,19 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Derives the keys from `secret`, which has at least 32 bytes of entropy.
-    pub fn derive(secret: &[u8]) -> Self {
+    /// Derives the keys from `secret`, which has at least 32 bytes of entropy. `signing_number` says which key of many
+    /// signs.
+    pub fn derive(secret: &[u8], signing_number: u32) -> Self {
         let hkdf = Hkdf::<Sha256>::new(Some(b"accounts-center"), secret);
         let key = |purpose: &str| {
             let mut key = [0; 32];
             hkdf.expand(purpose.as_bytes(), &mut key).expect("32 bytes are within HKDF's limit");
             key
         };
+        let signing = |number: u32| key(&format!("access token signature {number}"));
+        let (before, after) = (signing_number.wrapping_sub(1), signing_number.wrapping_add(1));
         Self {
-            signing: key("access token signature"),
+            signing: [signing(signing_number), signing(before), signing(after)],
             cursor: key("event cursor"),
             page: key("page cursor"),
             code: key("one-time code"),
@@ -52,8 +58,9 @@ impl Keys {
         }
     }
 
-    /// The seed of the Ed25519 key that signs access tokens.
-    pub fn signing_seed(&self) -> &[u8; 32] {
+    /// The seeds of the Ed25519 keys of access tokens: of the one that signs, and of those before and after it, whose
+    /// tokens are taken while replicas change from one to the next.
+    pub fn signing_seeds(&self) -> &[SigningSeed; 3] {
         &self.signing
     }
 
@@ -143,19 +150,19 @@ mod tests {
 
     #[test]
     fn a_sealed_column_opens_for_its_owner_only() {
-        let keys = Keys::derive(&[1; 32]);
+        let keys = Keys::derive(&[1; 32], 0);
         let ids = Ids::seeded(1);
         let (owner, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let sealed = keys.seal(&ids, owner, b"+491713920042").unwrap();
         assert_eq!(keys.open(owner, &sealed).unwrap(), b"+491713920042");
         assert!(keys.open(other, &sealed).is_err());
-        assert!(Keys::derive(&[2; 32]).open(owner, &sealed).is_err());
+        assert!(Keys::derive(&[2; 32], 0).open(owner, &sealed).is_err());
         assert!(keys.open(owner, &sealed[..10]).is_err());
     }
 
     #[test]
     fn codes_have_six_digits_and_differ() {
-        let keys = Keys::derive(&[1; 32]);
+        let keys = Keys::derive(&[1; 32], 0);
         let id = Uuid::from_u128(1);
         let codes: Vec<_> = (1..=200).map(|number| keys.one_time_code(id, number)).collect();
         assert!(codes.iter().all(|c| c.len() == 6 && c.bytes().all(|b| b.is_ascii_digit())));

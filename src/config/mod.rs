@@ -104,6 +104,7 @@ pub struct Redis {
 #[serde(deny_unknown_fields)]
 pub struct Keys {
     pub secret: SecretString,
+    pub signing_number: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

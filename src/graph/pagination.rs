@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_good_in_its_list_only() {
-        let keys = Keys::derive(&[1; 32]);
+        let keys = Keys::derive(&[1; 32], 0);
         let scope = |list, owner| CursorScope { keys: &keys, list, owner: Uuid::from_u128(owner) };
         let cursor = scope("activity", 1).write(&7_i64.to_be_bytes());
         assert_eq!(scope("activity", 1).read(&cursor), Some(7_i64.to_be_bytes()));

@@ -6,6 +6,7 @@ pub(crate) mod explorer;
 mod get;
 mod graphql;
 mod health;
+mod jwks;
 pub(crate) mod listening;
 mod metrics;
 mod operating;
@@ -95,6 +96,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
     let mut router = Router::new()
         .route("/graphql", post(graphql::post).get(get::get))
         .route("/webhooks/{platform}", post(webhooks::receive))
+        .route("/.well-known/jwks.json", get(jwks::jwks))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
         router = router.route("/dev/sign-in", get(development::sign_in));

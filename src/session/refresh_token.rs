@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_token_is_good_once_and_for_a_moment_again() {
-        let keys = Keys::derive(&[1; 32]);
+        let keys = Keys::derive(&[1; 32], 0);
         let first = RefreshToken::first(&Ids::seeded(1), Uuid::from_u128(2));
         let (second, third) = (first.successor(&keys), first.successor(&keys).successor(&keys));
         let judge = |token: &RefreshToken, good: &RefreshToken, seconds: i64| {
@@ -174,11 +174,11 @@ mod tests {
 
     #[test]
     fn only_what_was_given_out_is_taken() {
-        let keys = Keys::derive(&[1; 32]);
+        let keys = Keys::derive(&[1; 32], 0);
         let token = RefreshToken::first(&Ids::seeded(1), Uuid::from_u128(2));
         let text = token.write(&keys);
         assert!(RefreshToken::parse(&keys, &text) == Some(token));
-        assert!(RefreshToken::parse(&Keys::derive(&[2; 32]), &text).is_none());
+        assert!(RefreshToken::parse(&Keys::derive(&[2; 32], 0), &text).is_none());
         for at in 0..text.len() {
             let mut other = text.clone().into_bytes();
             other[at] = if other[at] == b'A' { b'B' } else { b'A' };

@@ -1,12 +1,16 @@
 //! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Viewer;
@@ -31,7 +35,9 @@ struct Inner {
     lifetime: TimeDelta,
     header: Header,
     signing: EncodingKey,
-    verifying: DecodingKey,
+    /// By their ids.
+    verifying: HashMap<String, DecodingKey>,
+    jwks: serde_json::Value,
     validation: Validation,
     /// By the token's SHA-256, so that the cache holds nothing that signs in.
     verified: Cache<[u8; 32], Verified>,
@@ -74,10 +80,10 @@ struct Claims {
 
 impl Tokens {
     pub fn new(keys: &Keys, clock: Clock, config: &config::Sessions) -> Self {
-        let key = SigningKey::from_bytes(keys.signing_seed());
-        let public = key.verifying_key().to_bytes();
+        let pairs = keys.signing_seeds().map(|seed| SigningKey::from_bytes(&seed));
+        let public = pairs.each_ref().map(|pair| pair.verifying_key().to_bytes());
         let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(Sha256::digest(public)[..8].iter().map(|b| format!("{b:02x}")).collect());
+        header.kid = Some(thumbprint(&public[0]));
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.audience]);
@@ -90,8 +96,9 @@ impl Tokens {
             audience: config.audience.clone(),
             lifetime: TimeDelta::minutes(config.access_token_minutes.into()),
             header,
-            signing: EncodingKey::from_ed_der(&pkcs8(key.as_bytes())),
-            verifying: DecodingKey::from_ed_der(&public),
+            signing: EncodingKey::from_ed_der(&pkcs8(pairs[0].as_bytes())),
+            verifying: public.iter().map(|key| (thumbprint(key), DecodingKey::from_ed_der(key))).collect(),
+            jwks: json!({ "keys": public.each_ref().map(jwk) }),
             validation,
             verified: Cache::new(REMEMBERED),
         }))
@@ -134,8 +141,15 @@ impl Tokens {
         Ok(verified.viewer)
     }
 
+    /// The public keys whose tokens are taken: a JWK Set (RFC 7517, RFC 8037).
+    pub fn jwks(&self) -> &serde_json::Value {
+        &self.0.jwks
+    }
+
     fn verify_signature(&self, token: &str) -> Result<Verified, TokenError> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.0.verifying, &self.0.validation)
+        let key = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
+        let key = key.and_then(|kid| self.0.verifying.get(&kid)).ok_or(TokenError::Invalid)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.0.validation)
             .map_err(|_| TokenError::Invalid)?
             .claims;
         let account = NodeId::parse_as(NodeKind::Account, &claims.sub).ok_or(TokenError::Invalid)?;
@@ -150,6 +164,20 @@ impl Tokens {
     }
 }
 
+/// A public key as a JWK (RFC 8037, section 2).
+fn jwk(public: &[u8; 32]) -> serde_json::Value {
+    json!({
+        "kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(public),
+        "kid": thumbprint(public), "use": "sig", "alg": "EdDSA",
+    })
+}
+
+/// The id of a public key: its thumbprint (RFC 7638).
+fn thumbprint(public: &[u8; 32]) -> String {
+    let x = URL_SAFE_NO_PAD.encode(public);
+    URL_SAFE_NO_PAD.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
+}
+
 /// An Ed25519 seed as PKCS #8 (RFC 8410, section 7): a fixed prefix and the seed.
 fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
     const PREFIX: [u8; 16] =
@@ -159,29 +187,50 @@ fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
 
-    fn tokens(secret: u8, clock: &Clock) -> Tokens {
+    fn tokens(secret: u8, number: u32, clock: &Clock) -> Tokens {
         let config = crate::config::Config::from_pairs([]).unwrap();
-        Tokens::new(&Keys::derive(&[secret; 32]), clock.clone(), &config.sessions)
+        Tokens::new(&Keys::derive(&[secret; 32], number), clock.clone(), &config.sessions)
+    }
+
+    #[test]
+    fn a_key_is_changed_without_refusing_tokens_of_the_last_one() {
+        let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let viewer = Viewer { account: Uuid::from_u128(1), session: Uuid::from_u128(2) };
+        let numbered = [0, 1, 2, 3].map(|number| tokens(1, number, &clock));
+        let signed = numbered.each_ref().map(|tokens| tokens.sign(viewer, &Ids::seeded(1)).unwrap().token);
+        for (n, tokens) in numbered.iter().enumerate() {
+            for (m, token) in signed.iter().enumerate() {
+                let expected = if n.abs_diff(m) <= 1 { Ok(viewer) } else { Err(TokenError::Invalid) };
+                assert_eq!(tokens.verify(token), expected, "a token of {m} at a server of {n}");
+            }
+            let kid = jsonwebtoken::decode_header(&signed[n]).unwrap().kid.unwrap();
+            assert_eq!(tokens.jwks()["keys"][0]["kid"], kid.as_str());
+        }
+    }
+
+    /// RFC 8037, appendix A.3.
+    #[test]
+    fn a_key_is_named_by_its_thumbprint() {
+        let public = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let name = thumbprint(&public.try_into().unwrap());
+        assert_eq!(name, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]
     fn s13_only_our_own_unexpired_tokens_for_this_audience_are_taken() {
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let clock = Clock::fixed(start);
-        let ours = tokens(1, &clock);
+        let ours = tokens(1, 0, &clock);
         let viewer = Viewer { account: Uuid::from_u128(1), session: Uuid::from_u128(2) };
         let signed = ours.sign(viewer, &Ids::seeded(1)).unwrap();
         assert_eq!(ours.verify(&signed.token), Ok(viewer));
         assert_eq!(signed.expires_at, start + TimeDelta::minutes(10));
 
-        assert_eq!(tokens(2, &clock).verify(&signed.token), Err(TokenError::Invalid), "a foreign key");
+        assert_eq!(tokens(2, 0, &clock).verify(&signed.token), Err(TokenError::Invalid), "a foreign key");
         let (_, rest) = signed.token.split_once('.').unwrap();
         for alg in ["none", "HS256", "RS256"] {
             let header = URL_SAFE_NO_PAD.encode(json!({"typ": "JWT", "alg": alg}).to_string());
@@ -195,8 +244,10 @@ mod tests {
             "sub": NodeId::new(NodeKind::Account, viewer.account).to_string(),
             "sid": NodeId::new(NodeKind::AccountSession, viewer.session).to_string(),
         });
-        let header = Header::new(Algorithm::EdDSA);
+        let header = ours.0.header.clone();
         assert_eq!(ours.verify(&ours.sign_raw(&header, &good)), Ok(viewer));
+        let nameless = Header::new(Algorithm::EdDSA);
+        assert_eq!(ours.verify(&ours.sign_raw(&nameless, &good)), Err(TokenError::Invalid), "by no key");
         for (claim, value) in [
             ("iss", json!("somebody-else")),
             ("aud", json!("instagram")),

@@ -84,12 +84,12 @@ mod tests {
 
     #[test]
     fn a_cursor_is_bound_to_its_stream_and_cannot_be_made_up() {
-        let keys = Keys::derive(&[1; 32]);
+        let keys = Keys::derive(&[1; 32], 0);
         let (mine, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let cursor = encode(&keys, 9, mine, 42);
         assert_eq!(decode(&keys, mine, &cursor), Some((42, 9)));
         assert_eq!(decode(&keys, other, &cursor), None);
-        assert_eq!(decode(&Keys::derive(&[2; 32]), mine, &cursor), None);
+        assert_eq!(decode(&Keys::derive(&[2; 32], 0), mine, &cursor), None);
         let mut forged = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
         forged[7] += 1;
         assert_eq!(decode(&keys, mine, &URL_SAFE_NO_PAD.encode(forged)), None);

@@ -44,6 +44,7 @@ mod security;
 mod seeding;
 mod sessions;
 mod signing_in;
+mod signing_keys;
 mod slow_clients;
 mod step_up;
 mod subscriptions;

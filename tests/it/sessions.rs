@@ -270,6 +270,8 @@ on_both_stacks! {
         let app = place.app().await;
         let mut devices = Vec::new();
         for _ in 0..4 {
+            // Those of one millisecond have no order.
+            app.advance(&place, 1).await;
             devices.push(sign_in(&place, &app, ADA).await);
         }
         place.sandbox.add_profile("wa_eve", EVE).await;
