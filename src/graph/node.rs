@@ -70,6 +70,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             let row = session::find(app.store.db(), viewer.account, id.uuid).await?;
             Ok(row.map(|row| Node::AccountSession(AccountSession(row))))
         }
+        NodeKind::SignInMethod => Ok(None),
         NodeKind::Verification => {
             let caller = Caller { viewer: Some(viewer), client_secret: None };
             let row = verification::find(app, caller, id.uuid).await?;

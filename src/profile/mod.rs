@@ -10,6 +10,7 @@ mod grace;
 pub mod graphql;
 mod refresh;
 mod service;
+mod sign_in;
 pub mod state_machine;
 pub mod subscription;
 mod tombstone;
@@ -18,6 +19,8 @@ mod webhook;
 
 pub use grace::{EndGrace, end_grace};
 pub use refresh::{RefreshProfile, enqueue_first as look_at_new_link, refresh};
-pub use service::{end_claimed, keep, prove_again, reverify, unlink};
+pub use service::{end_claimed, find_linked, keep, prove_again, reverify, unlink};
+pub use sign_in::signs_in;
 pub use tombstone::{TombstoneKey, Tombstones};
+pub use transition::find as find_own;
 pub use webhook::{ProfileWebhook, look_again};

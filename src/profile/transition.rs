@@ -14,7 +14,7 @@ use crate::session;
 use crate::store::Command;
 
 /// The profile of this id, linked or gone, if it belongs to the account that the command is on.
-pub(super) async fn find(command: &Command, id: Uuid) -> Result<Option<linked_profile::Model>, Error> {
+pub async fn find(command: &Command, id: Uuid) -> Result<Option<linked_profile::Model>, Error> {
     Ok(linked_profile::Entity::find()
         .filter(linked_profile::Column::AccountId.eq(command.stream()))
         .filter(linked_profile::Column::Id.eq(id))

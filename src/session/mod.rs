@@ -5,7 +5,10 @@
 
 pub mod graphql;
 mod service;
+pub mod sign_in_method;
 mod token;
 
-pub use service::{NewSession, Viewer, check, check_fresh, check_recent, end_opened_by, find, open, purge};
+pub use service::{
+    NewSession, Viewer, check, check_fresh, check_recent, end_opened_by, find, open, purge, step_up,
+};
 pub use token::{AccessToken, TokenError, Tokens};

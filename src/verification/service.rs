@@ -11,7 +11,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, 
 use uuid::Uuid;
 
 use super::proof::End;
-use super::{Caller, DeliverCode, linking, proof, signing_in};
+use super::{Caller, DeliverCode, linking, own_profile, proof, signing_in};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::Platform;
@@ -38,6 +38,18 @@ pub enum Proven {
         account: Uuid,
         version: i64,
         created: bool,
+        session: session_row::Model,
+    },
+    /// A profile that was linked already.
+    Reverified {
+        account: Uuid,
+        version: i64,
+        profile: Uuid,
+    },
+    /// The session is as fresh as a new one.
+    SteppedUp {
+        account: Uuid,
+        version: i64,
         session: session_row::Model,
     },
 }
@@ -80,7 +92,12 @@ pub async fn submit(
         let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
         let attempt = match (row.purpose, caller.viewer) {
             (Purpose::Link, Some(viewer)) => linking::submit(app, viewer, &row, code).await,
-            (Purpose::Link, None) => return Ok(Err(vec![not_found()])),
+            (Purpose::Reverify | Purpose::StepUp, Some(viewer)) => {
+                own_profile::submit(app, viewer, &row, code).await
+            }
+            (Purpose::Link | Purpose::Reverify | Purpose::StepUp, None) => {
+                return Ok(Err(vec![not_found()]));
+            }
             (Purpose::SignIn, _) => signing_in::submit(app, client, &row, code).await,
         };
         match attempt {

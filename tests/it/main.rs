@@ -33,6 +33,7 @@ mod node_client;
 mod operating;
 mod path;
 mod polling;
+mod proving_again;
 mod redis_kinds;
 mod refreshing;
 mod reproving;
