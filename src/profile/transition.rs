@@ -5,13 +5,14 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Into
 use uuid::Uuid;
 
 use super::EndGrace;
-use super::refresh;
 use super::state_machine::{Change, LinkState, Transition, Verdict};
+use super::{containment, refresh};
 use crate::error::Error;
 use crate::link_graph::event::LinkStatusChanged;
 use crate::link_graph::pausing;
 use crate::session;
 use crate::store::Command;
+use crate::verification;
 
 /// The profile of this id, linked or gone, if it belongs to the account that the command is on.
 pub async fn find(command: &Command, id: Uuid) -> Result<Option<linked_profile::Model>, Error> {
@@ -39,11 +40,14 @@ pub(super) async fn apply(
         announce(command, &changed, before, &change)?;
     }
     if changed.status != LinkStatus::Active {
+        let ended = session::opened_by(command, changed.account_id, changed.id).await?;
         session::end_opened_by(command, changed.account_id, changed.id).await?;
+        verification::close_of_sessions(command, &ended).await?;
     }
     if changed.status == LinkStatus::Unlinked {
         pausing::end_connections(command, changed.id).await?;
         refresh::forget(command, changed.id).await?;
+        containment::forget(command, changed.id).await?;
     } else if (changed.status == LinkStatus::Active) != (before == LinkStatus::Active) {
         pausing::announce(command, changed.id).await?;
     }

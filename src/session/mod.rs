@@ -9,6 +9,7 @@ pub mod sign_in_method;
 mod token;
 
 pub use service::{
-    NewSession, Viewer, check, check_fresh, check_recent, end_opened_by, find, open, purge, step_up,
+    NewSession, Viewer, check, check_fresh, check_recent, end_opened_by, find, open, opened_by, purge,
+    step_up,
 };
 pub use token::{AccessToken, TokenError, Tokens};

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    QuerySelect,
 };
 use uuid::Uuid;
 
@@ -108,6 +109,19 @@ pub async fn step_up(command: &Command, session: session::Model) -> Result<sessi
     let mut session = session.into_active_model();
     session.authenticated_at = Set(command.now());
     Ok(session.update(command.tx()).await?)
+}
+
+/// The sessions that a profile of `account` opened and that have not ended.
+pub async fn opened_by(command: &Command, account: Uuid, profile: Uuid) -> Result<Vec<Uuid>, Error> {
+    Ok(session::Entity::find()
+        .select_only()
+        .column(session::Column::Id)
+        .filter(session::Column::AccountId.eq(account))
+        .filter(session::Column::OpenedByProfileId.eq(profile))
+        .filter(session::Column::RevokedAt.is_null())
+        .into_tuple()
+        .all(command.tx())
+        .await?)
 }
 
 /// Ends the sessions that a profile of `account` opened.

@@ -4,6 +4,7 @@
 //! is compared under the lock of its row, and every wrong try is committed. What a known and an unknown
 //! handle get is the same, and no platform is called before the answer has gone out.
 
+mod closing;
 mod delivery;
 mod expiry;
 pub mod graphql;
@@ -18,6 +19,7 @@ mod start;
 
 use accounts_center_entity::verification;
 
+pub use closing::{close_about, close_of_sessions};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use own_profile::{start_reverification, start_step_up};

@@ -208,7 +208,7 @@ async fn finish(
     let id = profile.id;
     let session = match r#use {
         Use::Reverify => {
-            profile::reverify(command, profile).await?;
+            profile::prove_own(command, profile).await?;
             None
         }
         Use::StepUp => Some(session::step_up(command, session).await?),

@@ -19,6 +19,12 @@ const UNLINK: &str = "mutation($input: UnlinkProfileInput!) { unlinkProfile(inpu
 const KEEP: &str = "mutation($input: KeepProfileInput!) { keepProfile(input: $input) {
     profile { id status statusReason unlinksAt } account { id version } userErrors { code message path } } }";
 
+pub const CONTAIN: &str = "mutation($input: ContainProfileInput!) { containProfile(input: $input) {
+    profile { id status statusReason } account { id version } userErrors { code message path } } }";
+const RELEASE: &str = "mutation($input: ReleaseProfileInput!) { releaseProfile(input: $input) {
+    profile { id status statusReason } account { id version } userErrors { code message path } } }";
+const SIGN_IN: &str = "mutation($input: SetProfileSignInInput!) { setProfileSignIn(input: $input) {
+    profile { id status signInEnabled } account { id version } userErrors { code message path } } }";
 const REVERIFY: &str =
     "mutation($input: StartProfileReverificationInput!) { startProfileReverification(input: $input) {
     verification { id purpose method profile { id } challenge { ... on OneTimeCodeChallenge { destination } } }
@@ -28,6 +34,18 @@ const STEP_UP: &str = "mutation($input: StartStepUpInput!) { startStepUp(input: 
     userErrors { code message path } } }";
 
 impl Client {
+    pub async fn contain(&self, profile: &str) -> Answer {
+        self.mutate(CONTAIN, json!({ "profileId": profile })).await
+    }
+
+    pub async fn release(&self, profile: &str) -> Answer {
+        self.mutate(RELEASE, json!({ "profileId": profile })).await
+    }
+
+    pub async fn set_sign_in(&self, profile: &str, enabled: bool) -> Answer {
+        self.mutate(SIGN_IN, json!({ "profileId": profile, "enabled": enabled })).await
+    }
+
     /// Starts to prove a profile again.
     pub async fn start_reverification(&self, profile: &str) -> Answer {
         self.mutate(REVERIFY, json!({ "profileId": profile })).await
