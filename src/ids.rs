@@ -54,16 +54,19 @@ pub enum NodeKind {
     AccountSession,
     ProfileConnection,
     SecurityAlert,
+    /// No node: by which of its profiles an account is signed in to.
+    SignInMethod,
 }
 
 impl NodeKind {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Account, "account"),
         (Self::LinkedProfile, "profile"),
         (Self::Verification, "verification"),
         (Self::AccountSession, "session"),
         (Self::ProfileConnection, "connection"),
         (Self::SecurityAlert, "alert"),
+        (Self::SignInMethod, "sign_in_method"),
     ];
 
     fn prefix(self) -> &'static str {
@@ -74,6 +77,7 @@ impl NodeKind {
             Self::AccountSession => "session",
             Self::ProfileConnection => "connection",
             Self::SecurityAlert => "alert",
+            Self::SignInMethod => "sign_in_method",
         }
     }
 }
@@ -107,7 +111,7 @@ impl FromStr for NodeId {
 
     /// Takes only the one form that [`NodeId`] is written in, so that one object has one id.
     fn from_str(id: &str) -> Result<Self, ()> {
-        let (prefix, digits) = id.split_once('_').ok_or(())?;
+        let (prefix, digits) = id.rsplit_once('_').ok_or(())?;
         let (kind, _) = NodeKind::ALL.into_iter().find(|(_, name)| *name == prefix).ok_or(())?;
         Ok(Self { kind, uuid: canonical_uuid(digits).ok_or(())? })
     }
@@ -160,11 +164,15 @@ mod tests {
         assert_eq!(id.to_string(), "profile_0193f000000070008000000000000ab".replace("0ab", "00ab"));
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(NodeId::parse_as(NodeKind::Account, &id.to_string()), None);
+        let method = NodeId::new(NodeKind::SignInMethod, uuid);
+        assert_eq!(method.to_string().parse(), Ok(method));
         for other in [
             "profile_0193F000000070008000000000000AB0",
             "profile_{0193f000-0000-7000-8000-0000000000ab}",
             "profile_",
             "profile",
+            "sign_in_method",
+            "x_profile_0193f0000000700080000000000000ab",
             "",
             "toaster_0193f0000000700080000000000000ab",
         ] {

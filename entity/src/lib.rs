@@ -6,6 +6,7 @@
 pub mod account;
 pub mod activity;
 pub mod deployment;
+pub mod dismissed_suggestion;
 pub mod event;
 pub mod event_purge;
 pub mod experience_grant;
@@ -14,6 +15,7 @@ pub mod job;
 pub mod job_stream;
 pub mod linked_profile;
 pub mod profile_connection;
+pub mod profile_containment;
 pub mod profile_refresh;
 pub mod security_alert;
 pub mod session;

@@ -20,11 +20,12 @@ pub struct Model {
     pub status: Status,
     /// The code of the user error that it failed with.
     pub failure: Option<String>,
-    /// The profile that it linked.
+    /// The profile that it proved, or is about to prove again.
     pub profile_id: Option<Uuid>,
     /// Where the code goes, masked; empty at the end.
     pub destination: String,
-    /// Where the code goes, encrypted; erased at the end.
+    /// Where the code goes, encrypted; erased at the end, and absent for a profile that is proved again: that is in
+    /// `profile_id`.
     pub sealed_handle: Option<Vec<u8>>,
     /// Who the platform says is behind the handle; absent until it has said so, and at the end.
     pub external_id: Option<String>,
@@ -45,7 +46,9 @@ pub struct Model {
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Purpose {
     Link,
+    Reverify,
     SignIn,
+    StepUp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]

@@ -6,6 +6,7 @@ use super::graphql::ActivityKind;
 use crate::account::event::Happened;
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason};
+use crate::profile::event::ProfileChanged;
 use crate::session::event::SessionEnd;
 
 /// A sentence. `name` is what a profile is called; `None` for one that is gone.
@@ -21,9 +22,7 @@ pub fn describe(
         Some(Happened::Connection(changed)) => {
             connection(changed, &name(changed.source), &name(changed.target))
         }
-        Some(Happened::Profile(changed)) => {
-            capitalised(&format!("{} has another handle, name or picture.", name(changed.profile)))
-        }
+        Some(Happened::Profile(changed)) => capitalised(&profile(changed, &name(changed.profile))),
         Some(Happened::Session(changed)) => session(changed.ended).to_owned(),
         // Not recorded: what it warns of is.
         Some(Happened::Alert(_)) | None => unknown(kind).to_owned(),
@@ -69,6 +68,14 @@ fn session(ended: Option<SessionEnd>) -> &'static str {
         Some(SessionEnd::RefreshTokenReused) => {
             "A device was signed out, because an old token of it was used, which may have been stolen."
         }
+    }
+}
+
+fn profile(changed: &ProfileChanged, profile: &str) -> String {
+    match changed.sign_in {
+        None => format!("{profile} has another handle, name or picture."),
+        Some(true) => format!("{profile} may be used to sign in."),
+        Some(false) => format!("{profile} may not be used to sign in any more."),
     }
 }
 
@@ -141,7 +148,7 @@ mod tests {
             "Cross-posting from WhatsApp +49 ··· ·· 42 to a profile that is gone now is enabled."
         );
         assert!(connection(false).ends_with("is disabled."));
-        let shown = Happened::Profile(ProfileChanged { profile: gone });
+        let shown = Happened::Profile(ProfileChanged { profile: gone, sign_in: None });
         assert_eq!(
             describe(ActivityKind::Link, Some(&shown), name),
             "A profile that is gone now has another handle, name or picture."

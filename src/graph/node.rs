@@ -76,6 +76,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             let alert = SecurityAlert::find(ctx, viewer.account, id.uuid).await?;
             Ok(alert.map(Node::SecurityAlert))
         }
+        NodeKind::SignInMethod => Ok(None),
         NodeKind::Verification => {
             let caller = Caller { viewer: Some(viewer), client_secret: None };
             let row = verification::find(app, caller, id.uuid).await?;

@@ -45,10 +45,21 @@ pub enum PlatformError {
     Unavailable(String),
 }
 
+/// To whom a code goes. Both are for the platform alone.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipient {
+    /// Whoever is behind this handle.
+    Handle(String),
+    /// This profile, whatever its handle is by now.
+    ExternalId(String),
+}
+
 /// A code on its way to a profile.
 #[derive(Serialize)]
 pub struct CodeDelivery<'a> {
-    pub handle: &'a str,
+    #[serde(flatten)]
+    pub to: &'a Recipient,
     pub code: &'a str,
     pub purpose: &'a str,
     pub expires_at: DateTime<Utc>,
@@ -136,7 +147,7 @@ impl PlatformClient {
         Ok(Self { http, base_url, credential, clock, ids })
     }
 
-    /// Delivers a code to the profile behind a handle, and tells that profile's external id. The same
+    /// Delivers a code to a profile, and tells that profile's external id. The same
     /// `idempotency_key` delivers once, however often it is sent.
     pub async fn send_code(
         &self,

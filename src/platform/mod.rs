@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::ids::Ids;
 
-pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState};
+pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState, Recipient};
 pub use key::PlatformKey;
 pub use masking::mask_handle;
 pub use webhook::{Unsigned, WebhookKey};

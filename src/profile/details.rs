@@ -28,6 +28,6 @@ pub(super) async fn take_over(
     row.display_name = Set(claim.display_name.clone());
     row.avatar_url = Set(claim.avatar_url.clone());
     row.update(command.tx()).await?;
-    command.emit(account, &ProfileChanged { profile: id })?;
+    command.emit(account, &ProfileChanged { profile: id, sign_in: None })?;
     Ok(())
 }

@@ -5,10 +5,13 @@ use uuid::Uuid;
 
 use crate::store::StreamEvent;
 
-/// The handle, the name or the picture of a profile changed.
+/// The handle, the name or the picture of a profile changed, or whether it signs in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProfileChanged {
     pub profile: Uuid,
+    /// Whether it signs in from then on; absent where that is not what changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<bool>,
 }
 
 impl StreamEvent for ProfileChanged {

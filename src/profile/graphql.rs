@@ -1,17 +1,15 @@
-//! A linked profile in the graph, and what its owner can do with it.
+//! A linked profile in the graph.
 
 use std::sync::Arc;
 
 use accounts_center_entity::linked_profile;
-use async_graphql::{
-    Context, Description, Error as GraphError, ID, InputObject, Interface, Object, SimpleObject,
-};
+use async_graphql::{Context, Description, Error as GraphError, ID, Interface, Object};
 use uuid::Uuid;
 
 use crate::account::graphql::Account;
-use crate::error::{Error, UserError, UserResult};
+use crate::error::Error;
 use crate::graph::consistency::{self, graph_at};
-use crate::graph::context::{app, require_viewer};
+use crate::graph::context::app;
 use crate::graph::loaders;
 use crate::graph::scalars::{DateTime, Url};
 use crate::ids::{NodeId, NodeKind};
@@ -207,103 +205,4 @@ impl LinkedProfile {
     async fn sign_in_enabled(&self) -> bool {
         self.row().sign_in_enabled
     }
-}
-
-/// Which profile to unlink.
-#[derive(InputObject)]
-pub struct UnlinkProfileInput {
-    /// Its global id.
-    profile_id: ID,
-}
-
-/// The profile, which can be kept until `unlinksAt`.
-#[derive(SimpleObject, Default)]
-pub struct UnlinkProfilePayload {
-    /// Null where there are errors.
-    profile: Option<LinkedProfile>,
-    /// The account as it is now; null where there are errors.
-    account: Option<Account>,
-    /// What the person can put right.
-    user_errors: Vec<UserError>,
-}
-
-/// Which profile to keep.
-#[derive(InputObject)]
-pub struct KeepProfileInput {
-    /// Its global id.
-    profile_id: ID,
-}
-
-/// The profile as it is again.
-#[derive(SimpleObject, Default)]
-pub struct KeepProfilePayload {
-    /// Null where there are errors.
-    profile: Option<LinkedProfile>,
-    /// The account as it is now; null where there are errors.
-    account: Option<Account>,
-    /// What the person can put right.
-    user_errors: Vec<UserError>,
-}
-
-#[derive(Default)]
-pub struct ProfileMutation;
-
-#[Object]
-impl ProfileMutation {
-    /// Step-up. Sharing and sessions of the profile end at once; connections end for good after 24 hours. NOT_FOUND,
-    /// LAST_SIGN_IN_METHOD.
-    async fn unlink_profile(
-        &self,
-        ctx: &Context<'_>,
-        input: UnlinkProfileInput,
-    ) -> Result<UnlinkProfilePayload, Error> {
-        let (viewer, id) = (require_viewer(ctx)?, uuid_of(&input.profile_id));
-        let done = super::unlink(app(ctx), viewer, id).await;
-        Ok(match shown(ctx, viewer.account, id, done).await? {
-            Ok((profile, account)) => {
-                UnlinkProfilePayload { profile, account: Some(account), user_errors: Vec::new() }
-            }
-            Err(user_errors) => UnlinkProfilePayload { user_errors, ..Default::default() },
-        })
-    }
-
-    /// Undoes `unlinkProfile` within its 24 hours: connections go on; ended sessions do not. NOT_FOUND,
-    /// PROFILE_NOT_ACTIVE.
-    async fn keep_profile(
-        &self,
-        ctx: &Context<'_>,
-        input: KeepProfileInput,
-    ) -> Result<KeepProfilePayload, Error> {
-        let (viewer, id) = (require_viewer(ctx)?, uuid_of(&input.profile_id));
-        let done = super::keep(app(ctx), viewer, id).await;
-        Ok(match shown(ctx, viewer.account, id, done).await? {
-            Ok((profile, account)) => {
-                KeepProfilePayload { profile, account: Some(account), user_errors: Vec::new() }
-            }
-            Err(user_errors) => KeepProfilePayload { user_errors, ..Default::default() },
-        })
-    }
-}
-
-fn uuid_of(id: &ID) -> Option<Uuid> {
-    NodeId::parse_as(NodeKind::LinkedProfile, id)
-}
-
-/// A profile and its account after a command that ended at a version of the account.
-async fn shown(
-    ctx: &Context<'_>,
-    account: Uuid,
-    profile: Option<Uuid>,
-    done: UserResult<i64>,
-) -> UserResult<(Option<LinkedProfile>, Account)> {
-    let version = match done? {
-        Ok(version) => version,
-        Err(errors) => return Ok(Err(errors)),
-    };
-    let account = Account::at(ctx, account, version).await?;
-    let profile = match profile {
-        Some(id) => LinkedProfile::find(ctx, &account.0, id).await?,
-        None => None,
-    };
-    Ok(Ok((profile, account)))
 }

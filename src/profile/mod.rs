@@ -4,20 +4,26 @@
 //! command: its sessions, and what flows over its connections. A profile that is gone leaves a row without
 //! anything personal in it.
 
+mod containment;
 mod details;
 pub mod event;
 mod grace;
 pub mod graphql;
+pub mod mutation;
 mod refresh;
 mod service;
+mod sign_in;
 pub mod state_machine;
 pub mod subscription;
 mod tombstone;
 mod transition;
 mod webhook;
 
+pub use containment::{contain, prove_own, release};
 pub use grace::{EndGrace, end_grace};
 pub use refresh::{RefreshProfile, enqueue_first as look_at_new_link, refresh};
-pub use service::{end_claimed, keep, prove_again, reverify, unlink};
+pub use service::{end_claimed, find_linked, keep, prove_again, reverify, unlink};
+pub use sign_in::{set_sign_in, signs_in};
 pub use tombstone::{TombstoneKey, Tombstones};
+pub use transition::find as find_own;
 pub use webhook::{ProfileWebhook, look_again};

@@ -4,7 +4,7 @@
 //! the newest one counts: it began after all that asked. Number 0 is the look behind a new link: what the platform
 //! said between the proof and the link's commit met no profile yet.
 
-use accounts_center_entity::linked_profile::{self, LinkStatus};
+use accounts_center_entity::linked_profile;
 use accounts_center_entity::profile_refresh;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::state_machine::{Transition, Verdict};
-use super::{details, transition};
+use super::{details, find_linked, transition};
 use crate::app::App;
 use crate::error::Error;
 use crate::platform::{PlatformError, ProfileClaim, ProfileState};
@@ -114,7 +114,9 @@ pub(super) async fn forget(command: &Command, profile: Uuid) -> Result<(), Error
 pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
     // Asked before the platform is: many webhooks at once cost one call.
     let db = app.store.db().read();
-    let due = bounded(async { if is_newest(db, &job).await? { linked(db, &job).await } else { Ok(None) } });
+    let due = bounded(async {
+        if is_newest(db, &job).await? { find_linked(db, job.account, job.profile).await } else { Ok(None) }
+    });
     let Some(profile) = due.await? else { return Ok(()) };
     // A webhook was answered: what it told of must not be lost because its platform is away for a day, or because the
     // operator has taken it out of the configuration, or given it a credential that it does not know.
@@ -171,17 +173,4 @@ async fn apply(
 async fn is_newest(db: &impl ConnectionTrait, job: &RefreshProfile) -> Result<bool, Error> {
     let newest = profile_refresh::Entity::find_by_id(job.profile).one(db).await?;
     Ok(newest.map_or(0, |newest| newest.number) == job.number)
-}
-
-/// The profile to look at, if it is linked still.
-async fn linked(
-    db: &impl ConnectionTrait,
-    job: &RefreshProfile,
-) -> Result<Option<linked_profile::Model>, Error> {
-    Ok(linked_profile::Entity::find()
-        .filter(linked_profile::Column::AccountId.eq(job.account))
-        .filter(linked_profile::Column::Id.eq(job.profile))
-        .filter(linked_profile::Column::Status.ne(LinkStatus::Unlinked))
-        .one(db)
-        .await?)
 }

@@ -1,10 +1,11 @@
 //! Unlinking a profile, and what goes against it: keeping it, a proof by its owner, a claim by another.
 
 use accounts_center_entity::linked_profile::{self, LinkStatus};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::refresh::{self, Reason};
+use super::sign_in::can_sign_in_without;
 use super::state_machine::{Transition, Verdict};
 use super::transition::{apply, find};
 use crate::app::App;
@@ -23,8 +24,9 @@ pub async fn unlink(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserRes
                 return Ok(Outcome::reject(not_found()));
             };
             let ends = !matches!(profile.status, LinkStatus::Unlinking | LinkStatus::Unlinked);
-            let is_last =
-                ends && profile.sign_in_enabled && !can_sign_in_without(app, command, &profile).await?;
+            let is_last = ends
+                && profile.sign_in_enabled
+                && !can_sign_in_without(&app.platforms, command, &profile).await?;
             failpoint::pause("profile::unlink-checked").await;
             if is_last {
                 let message = "This is the last way to sign in; link another profile first.";
@@ -35,6 +37,20 @@ pub async fn unlink(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserRes
             Ok(Outcome::Commit(command.version(viewer.account)))
         })
         .await
+}
+
+/// A profile of `account` that is linked, however its link stands.
+pub async fn find_linked(
+    db: &impl ConnectionTrait,
+    account: Uuid,
+    id: Uuid,
+) -> Result<Option<linked_profile::Model>, Error> {
+    Ok(linked_profile::Entity::find()
+        .filter(linked_profile::Column::AccountId.eq(account))
+        .filter(linked_profile::Column::Id.eq(id))
+        .filter(linked_profile::Column::Status.ne(LinkStatus::Unlinked))
+        .one(db)
+        .await?)
 }
 
 /// Keeps a profile of the viewer that is being unlinked. Keeping one that is not changes nothing. Gives the
@@ -102,33 +118,17 @@ pub async fn end_claimed(app: &App, account: Uuid, profile: Uuid) -> Result<(), 
     Ok(())
 }
 
-async fn own(command: &Command, profile: Option<Uuid>) -> Result<Option<linked_profile::Model>, Error> {
+pub(super) async fn own(
+    command: &Command,
+    profile: Option<Uuid>,
+) -> Result<Option<linked_profile::Model>, Error> {
     match profile {
         Some(id) => find(command, id).await,
         None => Ok(None),
     }
 }
 
-/// Whether another profile can sign in now: one that is held does not count, nor one whose platform does not do that
-/// here any more.
-async fn can_sign_in_without(
-    app: &App,
-    command: &Command,
-    profile: &linked_profile::Model,
-) -> Result<bool, Error> {
-    let platforms = app.platforms.iter().filter(|platform| platform.sign_in);
-    let others = linked_profile::Entity::find()
-        .filter(linked_profile::Column::AccountId.eq(command.stream()))
-        .filter(linked_profile::Column::Id.ne(profile.id))
-        .filter(linked_profile::Column::Status.eq(LinkStatus::Active))
-        .filter(linked_profile::Column::SignInEnabled.eq(true))
-        .filter(linked_profile::Column::Platform.is_in(platforms.map(|platform| platform.key.as_str())))
-        .count(command.tx())
-        .await?;
-    Ok(others > 0)
-}
-
-fn not_found() -> UserError {
+pub(super) fn not_found() -> UserError {
     let message = "This account has no such profile.";
     UserError::new(AccountsErrorCode::NotFound, message, &["profileId"])
 }

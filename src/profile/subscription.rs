@@ -11,7 +11,7 @@ use crate::graph::context::app;
 use crate::graph::scalars::DateTime;
 use crate::store::Event;
 
-/// Handle, name or avatar of a profile.
+/// Handle, name, avatar or sign-in of a profile.
 #[derive(Description)]
 pub struct ProfileChange {
     account: Uuid,

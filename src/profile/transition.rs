@@ -5,17 +5,18 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Into
 use uuid::Uuid;
 
 use super::EndGrace;
-use super::refresh;
 use super::state_machine::{Change, LinkState, Transition, Verdict};
+use super::{containment, refresh};
 use crate::error::Error;
 use crate::link_graph::event::LinkStatusChanged;
 use crate::link_graph::pausing;
 use crate::security::{self, AlertKind, NewAlert};
 use crate::session;
 use crate::store::Command;
+use crate::verification;
 
 /// The profile of this id, linked or gone, if it belongs to the account that the command is on.
-pub(super) async fn find(command: &Command, id: Uuid) -> Result<Option<linked_profile::Model>, Error> {
+pub async fn find(command: &Command, id: Uuid) -> Result<Option<linked_profile::Model>, Error> {
     Ok(linked_profile::Entity::find()
         .filter(linked_profile::Column::AccountId.eq(command.stream()))
         .filter(linked_profile::Column::Id.eq(id))
@@ -41,11 +42,14 @@ pub(super) async fn apply(
         warn(command, &changed, before).await?;
     }
     if changed.status != LinkStatus::Active {
+        let ended = session::opened_by(command, changed.account_id, changed.id).await?;
         session::end_opened_by(command, changed.account_id, changed.id).await?;
+        verification::close_of_sessions(command, &ended).await?;
     }
     if changed.status == LinkStatus::Unlinked {
         pausing::end_connections(command, changed.id).await?;
         refresh::forget(command, changed.id).await?;
+        containment::forget(command, changed.id).await?;
     } else if (changed.status == LinkStatus::Active) != (before == LinkStatus::Active) {
         pausing::announce(command, changed.id).await?;
     }

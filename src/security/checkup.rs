@@ -7,6 +7,7 @@ use super::service;
 use crate::app::App;
 use crate::error::Error;
 use crate::link_graph::LinkGraph;
+use crate::profile::signs_in;
 
 /// What a person could do to be safer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -54,13 +55,7 @@ impl SecurityAdvice {
 pub async fn advise(app: &App, graph: &LinkGraph) -> Result<Vec<SecurityAdvice>, Error> {
     let is_doubtful = service::has_doubtful_sessions(app, graph.account.id).await?;
     let is_asked = graph.profiles.iter().any(|profile| profile.status == LinkStatus::AttentionRequired);
-    let signs_in = graph.profiles.iter().filter(|profile| {
-        let platform = app.platforms.get(&profile.platform);
-        profile.status == LinkStatus::Active
-            && profile.sign_in_enabled
-            && platform.is_some_and(|platform| platform.sign_in)
-    });
-    let has_one = signs_in.count() < 2;
+    let has_one = graph.profiles.iter().filter(|profile| signs_in(&app.platforms, profile)).count() < 2;
     let advice = [
         (is_doubtful, SecurityAdviceKind::ReviewSessions),
         (is_asked, SecurityAdviceKind::ReverifyProfile),

@@ -17,6 +17,7 @@ use crate::link_graph::LinkGraph;
 use crate::profile::graphql::LinkedProfile;
 use crate::session;
 use crate::session::graphql::AccountSession;
+use crate::session::sign_in_method::SignInMethod;
 
 /// Who is signed in to the account, and what its owner should look at.
 #[derive(Description)]
@@ -73,6 +74,16 @@ impl SecurityCenter {
         let slice = service::page(app(ctx), self.account(), &page).await?;
         let slice = slice.filter_map(SecurityAlert::of);
         Ok(Connection::new(slice, |alert| (scope.write(alert.row.id.as_bytes()), alert)))
+    }
+
+    /// What signs in to the account now.
+    async fn sign_in_methods(&self, ctx: &Context<'_>) -> Vec<SignInMethod> {
+        SignInMethod::usable(&app(ctx).platforms, &self.0)
+    }
+
+    /// What `startStepUp` may use now.
+    async fn step_up_options(&self, ctx: &Context<'_>) -> Vec<SignInMethod> {
+        SignInMethod::usable(&app(ctx).platforms, &self.0)
     }
 
     /// What the person could do to be safer, the most urgent first.

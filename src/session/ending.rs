@@ -71,10 +71,20 @@ async fn sign_out(
 
 /// Ends the sessions that a profile of `account` opened.
 pub async fn end_opened_by(command: &mut Command, account: Uuid, profile: Uuid) -> Result<(), Error> {
-    let mut open = open_ones(command, account).await?;
-    open.retain(|session| session.opened_by_profile_id == Some(profile));
+    let open = open_ones_by(command, account, profile).await?;
     end(command, open, SessionEnd::ProfileNotActive).await?;
     Ok(())
+}
+
+/// The sessions that a profile of `account` opened and that have not ended.
+pub async fn opened_by(command: &Command, account: Uuid, profile: Uuid) -> Result<Vec<Uuid>, Error> {
+    Ok(open_ones_by(command, account, profile).await?.iter().map(|session| session.id).collect())
+}
+
+async fn open_ones_by(command: &Command, account: Uuid, profile: Uuid) -> Result<Vec<session::Model>, Error> {
+    let mut open = open_ones(command, account).await?;
+    open.retain(|session| session.opened_by_profile_id == Some(profile));
+    Ok(open)
 }
 
 /// Ends those of `sessions`, all of one account, that have not ended. Gives their ids.

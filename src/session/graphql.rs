@@ -5,6 +5,7 @@ use async_graphql::{Context, Description, ID, InputObject, Object, SimpleObject}
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 
+use super::sign_in_method::SignInMethod;
 use super::{AccessToken, cookie};
 use crate::account::graphql::Account;
 use crate::error::{Code, Error, UserError};
@@ -12,6 +13,7 @@ use crate::graph::context::{app, require_viewer, viewer};
 use crate::graph::scalars::{DateTime, Secret};
 use crate::ids::{NodeId, NodeKind};
 use crate::platform::graphql::Platform;
+use crate::profile::graphql::LinkedProfile;
 
 /// A device that is signed in to the account.
 #[derive(Description)]
@@ -27,6 +29,15 @@ impl AccountSession {
     /// Whether it is the session that asks.
     async fn current(&self, ctx: &Context<'_>) -> bool {
         viewer(ctx).is_some_and(|viewer| viewer.session == self.0.id)
+    }
+
+    /// How it was opened.
+    async fn opened_by(&self, ctx: &Context<'_>) -> Result<SignInMethod, Error> {
+        let profile = match self.0.opened_by_profile_id {
+            Some(id) => LinkedProfile::of_account(ctx, self.0.account_id, 0, id).await?,
+            None => None,
+        };
+        Ok(SignInMethod::of_profile(self.0.opened_by_profile_id.unwrap_or(self.0.id), profile))
     }
 
     /// What opened it, as its `User-Agent` said.
@@ -81,6 +92,15 @@ impl SessionTokens {
             access_token: Secret::new(access.token),
             access_token_expires_at: access.expires_at.into(),
             refresh_token: refresh_token.map(Secret::new),
+        }
+    }
+
+    /// After a step-up: the refresh token stays as it is.
+    pub fn of_step_up(access: AccessToken) -> Self {
+        Self {
+            access_token: Secret::new(access.token),
+            access_token_expires_at: access.expires_at.into(),
+            refresh_token: None,
         }
     }
 }

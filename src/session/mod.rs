@@ -14,11 +14,14 @@ mod ending;
 mod refresh;
 mod refresh_token;
 mod service;
+pub mod sign_in_method;
 mod token;
 
 pub use cookie::Cookies;
 pub use ended::{EndedSessions, Watch};
-pub use ending::{end_opened_by, revoke, revoke_all};
+pub use ending::{end_opened_by, opened_by, revoke, revoke_all};
 pub use refresh::refresh;
-pub use service::{NewSession, Opened, Viewer, check, check_fresh, check_recent, find, open, page, purge};
+pub use service::{
+    NewSession, Opened, Viewer, check, check_fresh, check_recent, find, open, page, purge, step_up,
+};
 pub use token::{AccessToken, TokenError, Tokens};

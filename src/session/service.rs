@@ -4,8 +4,8 @@ use accounts_center_entity::{account, session};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
@@ -109,8 +109,18 @@ pub fn check_recent(
     }
     Err(Error::client(
         Code::StepUpRequired,
-        format!("This needs a proof of at most {} minutes ago; sign in again.", config.step_up_minutes),
+        format!(
+            "This needs a proof of at most {} minutes ago: step up, or sign in again.",
+            config.step_up_minutes
+        ),
     ))
+}
+
+/// Notes that the person has just been proved anew in a session: step-up counts from now.
+pub async fn step_up(command: &Command, session: session::Model) -> Result<session::Model, Error> {
+    let mut session = session.into_active_model();
+    session.authenticated_at = Set(command.now());
+    Ok(session.update(command.tx()).await?)
 }
 
 /// A session of `account` that has not ended.

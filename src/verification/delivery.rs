@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::platform::{CodeDelivery, PlatformError, ProfileClaim};
+use crate::platform::{CodeDelivery, PlatformError, ProfileClaim, Recipient};
+use crate::profile;
 use crate::store::{Command, Job, JobError, Outcome};
 
 /// Send code number `number` of a verification.
@@ -44,9 +45,7 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
     if !is_wanted(app, &row, job.number) {
         return Ok(());
     }
-    let Some(sealed) = &row.sealed_handle else { return Ok(()) };
-    let handle = app.keys.open(row.id, sealed).map_err(|error| JobError::GiveUp(error.to_string()))?;
-    let handle = String::from_utf8(handle).map_err(|_| JobError::GiveUp("a handle is no text".into()))?;
+    let Some(to) = recipient(app, &row).await? else { return Ok(()) };
     // Another worker may have it: while a new configuration is rolled out they differ.
     let platform = app
         .platforms
@@ -58,7 +57,7 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
     // Before it is sent, or a fast person could type it before it is good.
     set(app, &row, job.number, vec![(verification::Column::CodeHash, Expr::val(hash))]).await?;
     let delivery = CodeDelivery {
-        handle: &handle,
+        to: &to,
         code: &code,
         purpose: purpose(row.purpose),
         expires_at: row.expires_at,
@@ -83,6 +82,19 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
         (verification::Column::SealedClaim, Expr::val(sealed_claim)),
     ];
     set(app, &row, job.number, who).await
+}
+
+/// To whom the code goes: what the caller typed, or the stored profile that is proved again. `None` if that is not
+/// linked any more, or the verification has ended.
+async fn recipient(app: &App, row: &verification::Model) -> Result<Option<Recipient>, JobError> {
+    if let (Some(account), Some(profile)) = (row.account_id, row.profile_id) {
+        let found = profile::find_linked(app.store.db().read(), account, profile).await?;
+        return Ok(found.map(|profile| Recipient::ExternalId(profile.external_id)));
+    }
+    let Some(sealed) = &row.sealed_handle else { return Ok(None) };
+    let handle = app.keys.open(row.id, sealed).map_err(|error| JobError::GiveUp(error.to_string()))?;
+    let handle = String::from_utf8(handle).map_err(|_| JobError::GiveUp("a handle is no text".into()))?;
+    Ok(Some(Recipient::Handle(handle)))
 }
 
 fn is_wanted(app: &App, row: &verification::Model, number: i32) -> bool {
@@ -124,6 +136,8 @@ async fn set(
 fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Link => "LINK",
+        Purpose::Reverify => "REVERIFY",
+        Purpose::StepUp => "STEP_UP",
         Purpose::SignIn => "SIGN_IN",
     }
 }

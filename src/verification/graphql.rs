@@ -8,7 +8,7 @@ use crate::account::graphql::Account;
 use crate::error::{AccountsErrorCode, Code, Error, UserError};
 use crate::graph::consistency::graph_at;
 use crate::graph::context::{app, require_viewer, viewer};
-use crate::graph::scalars::{DateTime, Secret};
+use crate::graph::scalars::{DateTime, Secret, Url};
 use crate::ids::{NodeId, NodeKind};
 use crate::keys::CODE_LENGTH;
 use crate::platform::PlatformKey;
@@ -17,7 +17,7 @@ use crate::profile::graphql::LinkedProfile;
 use crate::session::Viewer;
 use crate::session::graphql::{AccountSession, SessionTokens};
 
-/// One proof of control; linking and signing in rest on it.
+/// One proof of control; linking, signing in and step-up rest on it.
 #[derive(Description)]
 pub struct Verification(pub verification::Model);
 
@@ -43,7 +43,7 @@ impl Verification {
         Some(Platform::stored(app(ctx), &self.0.platform))
     }
 
-    /// The profile that was proved; null while it is not known who it is.
+    /// The profile that was proved, or is proved again; null while it is not known who it is.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         let (profile, viewer) = (self.0.profile_id?, viewer(ctx)?);
         LinkedProfile::of_account(ctx, viewer.account, 0, profile).await.transpose()
@@ -101,8 +101,12 @@ impl Verification {
 pub enum VerificationPurpose {
     /// To link a profile to the signed-in account.
     Link,
+    /// To prove a linked profile again.
+    Reverify,
     /// To sign in to the account of a profile, or to make one.
     SignIn,
+    /// To prove the person of a session again, for what needs a recent proof.
+    StepUp,
 }
 
 /// How control is proved.
@@ -172,12 +176,21 @@ pub enum ProofInput {
 #[derive(Union)]
 pub enum VerificationOutcome {
     ProfileLinked(ProfileLinked),
+    ProfileReverified(ProfileReverified),
     SignedIn(SignedIn),
+    SteppedUp(SteppedUp),
 }
 
 /// A profile is linked to the signed-in account.
 #[derive(SimpleObject)]
 pub struct ProfileLinked {
+    /// The profile that was proved.
+    profile: LinkedProfile,
+}
+
+/// A linked profile is proved again.
+#[derive(SimpleObject)]
+pub struct ProfileReverified {
     /// The profile that was proved.
     profile: LinkedProfile,
 }
@@ -195,6 +208,15 @@ pub struct SignedIn {
     tokens: SessionTokens,
 }
 
+/// The person of a session is proved again.
+#[derive(SimpleObject)]
+pub struct SteppedUp {
+    /// The session, which needs no step-up until `freshUntil`.
+    session: AccountSession,
+    /// Replaces the access token; the refresh token stays as it is.
+    tokens: SessionTokens,
+}
+
 /// What to link.
 #[derive(InputObject)]
 pub struct StartProfileLinkInput {
@@ -209,6 +231,42 @@ pub struct StartProfileLinkInput {
 /// The verification that links the profile once it succeeds.
 #[derive(SimpleObject, Default)]
 pub struct StartProfileLinkPayload {
+    /// Null where there are errors.
+    verification: Option<Verification>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+/// Which profile to prove again.
+#[derive(InputObject)]
+pub struct StartProfileReverificationInput {
+    /// Its global id.
+    profile_id: ID,
+    /// Where the platform sends the browser back to, if it proves by OAUTH: exactly one of the operator's registered URLs.
+    redirect_uri: Option<Url>,
+}
+
+/// The verification that proves the profile once it succeeds.
+#[derive(SimpleObject, Default)]
+pub struct StartProfileReverificationPayload {
+    /// Null where there are errors.
+    verification: Option<Verification>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+/// By what to step up.
+#[derive(InputObject)]
+pub struct StartStepUpInput {
+    /// The id of a way to sign in.
+    method_id: ID,
+    /// Where the platform sends the browser back to, if it proves by OAUTH: exactly one of the operator's registered URLs.
+    redirect_uri: Option<Url>,
+}
+
+/// The verification that steps the session up once it succeeds.
+#[derive(SimpleObject, Default)]
+pub struct StartStepUpPayload {
     /// Null where there are errors.
     verification: Option<Verification>,
     /// What the person can put right.
@@ -335,6 +393,39 @@ impl VerificationMutation {
                 StartProfileLinkPayload { verification: Some(Verification(row)), ..Default::default() }
             }
             Err(user_errors) => StartProfileLinkPayload { user_errors, ..Default::default() },
+        })
+    }
+
+    /// For ATTENTION_REQUIRED and CONTAINED profiles, and for ACTIVE ones whose owner wants to be sure. The proof goes to the
+    /// stored profile. NOT_FOUND, PROFILE_NOT_ACTIVE, UNSUPPORTED_BY_PLATFORM, PLATFORM_UNAVAILABLE.
+    async fn start_profile_reverification(
+        &self,
+        ctx: &Context<'_>,
+        input: StartProfileReverificationInput,
+    ) -> Result<StartProfileReverificationPayload, Error> {
+        let viewer = require_viewer(ctx)?;
+        let profile = NodeId::parse_as(NodeKind::LinkedProfile, &input.profile_id);
+        Ok(match super::start_reverification(app(ctx), viewer, profile).await? {
+            Ok(row) => StartProfileReverificationPayload {
+                verification: Some(Verification(row)),
+                user_errors: Vec::new(),
+            },
+            Err(user_errors) => StartProfileReverificationPayload { user_errors, ..Default::default() },
+        })
+    }
+
+    /// By a profile that signs in. The proof goes to the stored profile, and counts for this session. NOT_FOUND,
+    /// PROFILE_NOT_ACTIVE, SIGN_IN_DISABLED, UNSUPPORTED_BY_PLATFORM, PLATFORM_UNAVAILABLE.
+    async fn start_step_up(
+        &self,
+        ctx: &Context<'_>,
+        input: StartStepUpInput,
+    ) -> Result<StartStepUpPayload, Error> {
+        let viewer = require_viewer(ctx)?;
+        let method = NodeId::parse_as(NodeKind::SignInMethod, &input.method_id);
+        Ok(match super::start_step_up(app(ctx), viewer, method).await? {
+            Ok(row) => StartStepUpPayload { verification: Some(Verification(row)), user_errors: Vec::new() },
+            Err(user_errors) => StartStepUpPayload { user_errors, ..Default::default() },
         })
     }
 
@@ -466,13 +557,26 @@ async fn proven_payload(
     proven: Proven,
 ) -> Result<SubmitVerificationPayload, Error> {
     let app = app(ctx);
-    let (Proven::Linked { account, version, .. } | Proven::SignedIn { account, version, .. }) = proven;
+    let (Proven::Linked { account, version, .. }
+    | Proven::Reverified { account, version, .. }
+    | Proven::SignedIn { account, version, .. }
+    | Proven::SteppedUp { account, version, .. }) = proven;
     let gone = || Error::internal(anyhow::anyhow!("an account is gone right after its proof"));
     let graph = graph_at(ctx, account, version).await?.ok_or_else(gone)?;
     let outcome = match proven {
         Proven::Linked { profile, .. } => VerificationOutcome::ProfileLinked(ProfileLinked {
             profile: LinkedProfile::find(ctx, &graph, profile).await?.ok_or_else(gone)?,
         }),
+        Proven::Reverified { profile, .. } => VerificationOutcome::ProfileReverified(ProfileReverified {
+            profile: LinkedProfile::find(ctx, &graph, profile).await?.ok_or_else(gone)?,
+        }),
+        Proven::SteppedUp { session, .. } => {
+            let access = app.tokens.sign(Viewer { account, session: session.id }, &app.ids);
+            VerificationOutcome::SteppedUp(SteppedUp {
+                session: AccountSession(session),
+                tokens: SessionTokens::of_step_up(access.map_err(Error::internal)?),
+            })
+        }
         Proven::SignedIn { created, opened, .. } => {
             let viewer = Viewer { account, session: opened.session.id };
             let access = app.tokens.sign(viewer, &app.ids).map_err(Error::internal)?;

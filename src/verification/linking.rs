@@ -89,8 +89,8 @@ async fn link(
     Ok(Outcome::Commit(Attempt::Done(Proven::Linked { account, version, profile: profile.id })))
 }
 
-/// Ends a verification that was proved, and links nothing.
-async fn refuse(
+/// Ends a verification that was proved, and does nothing else.
+pub(super) async fn refuse(
     command: &Command,
     row: verification::Model,
     error: UserError,
@@ -100,7 +100,7 @@ async fn refuse(
 }
 
 /// A proof that is finished in another session than its own may have been stolen on the way: it ends.
-async fn close_foreign(command: &Command, id: Uuid) -> Result<Outcome<Attempt>, Error> {
+pub(super) async fn close_foreign(command: &Command, id: Uuid) -> Result<Outcome<Attempt>, Error> {
     let row = lock(command, id).await?;
     if let Some(error) = proof::refusal(&row, command) {
         return Ok(Outcome::reject(error));

@@ -1,15 +1,17 @@
-//! Verifications: proofs that a profile is its owner's. Linking and signing in rest on them.
+//! Verifications: proofs that a profile is its owner's. Linking, signing in and step-up rest on them.
 //!
 //! **Invariants.** A verification proves exactly what it was started for, to whom started it, once. Its code
 //! is compared under the lock of its row, and every wrong try is committed. What a known and an unknown
 //! handle get is the same, and no platform is called before the answer has gone out.
 
+mod closing;
 mod delivery;
 mod expiry;
 mod following;
 pub mod graphql;
 mod handle;
 mod linking;
+mod own_profile;
 mod proof;
 mod purge;
 mod service;
@@ -19,9 +21,11 @@ pub mod subscription;
 
 use accounts_center_entity::verification;
 
+pub use closing::{close_about, close_of_sessions};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use following::{Follower, Followers, follow};
+pub use own_profile::{start_reverification, start_step_up};
 pub use purge::purge;
 pub use service::{Client, Proven, cancel, find, resend, submit};
 pub use start::{start_link, start_sign_in};

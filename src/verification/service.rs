@@ -10,7 +10,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, 
 use uuid::Uuid;
 
 use super::proof::End;
-use super::{Caller, DeliverCode, linking, proof, signing_in};
+use super::{Caller, DeliverCode, linking, own_profile, proof, signing_in};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::Platform;
@@ -38,6 +38,18 @@ pub enum Proven {
         version: i64,
         created: bool,
         opened: session::Opened,
+    },
+    /// A profile that was linked already.
+    Reverified {
+        account: Uuid,
+        version: i64,
+        profile: Uuid,
+    },
+    /// The session is as fresh as a new one.
+    SteppedUp {
+        account: Uuid,
+        version: i64,
+        session: accounts_center_entity::session::Model,
     },
 }
 
@@ -79,7 +91,12 @@ pub async fn submit(
         let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
         let attempt = match (row.purpose, caller.viewer) {
             (Purpose::Link, Some(viewer)) => linking::submit(app, viewer, &row, code).await,
-            (Purpose::Link, None) => return Ok(Err(vec![not_found()])),
+            (Purpose::Reverify | Purpose::StepUp, Some(viewer)) => {
+                own_profile::submit(app, viewer, &row, code).await
+            }
+            (Purpose::Link | Purpose::Reverify | Purpose::StepUp, None) => {
+                return Ok(Err(vec![not_found()]));
+            }
             (Purpose::SignIn, _) => signing_in::submit(app, client, &row, code).await,
         };
         app.verifications.wake();

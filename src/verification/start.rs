@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use accounts_center_entity::linked_profile;
 use accounts_center_entity::verification::{self, Method, Purpose, Status};
 use chrono::TimeDelta;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
@@ -17,15 +18,43 @@ use crate::platform::{Platform, mask_handle};
 use crate::session::{self, Viewer};
 use crate::store::{Command, IdempotencyUse, Outcome, StreamKind};
 
+/// What a proof is for, and of which profile, where that is known before.
+#[derive(Clone, Copy)]
+pub(super) enum Aim<'a> {
+    Link,
+    SignIn,
+    Reverify(&'a linked_profile::Model),
+    StepUp(&'a linked_profile::Model),
+}
+
+impl<'a> Aim<'a> {
+    fn purpose(self) -> Purpose {
+        match self {
+            Self::Link => Purpose::Link,
+            Self::SignIn => Purpose::SignIn,
+            Self::Reverify(_) => Purpose::Reverify,
+            Self::StepUp(_) => Purpose::StepUp,
+        }
+    }
+
+    fn profile(self) -> Option<&'a linked_profile::Model> {
+        match self {
+            Self::Link | Self::SignIn => None,
+            Self::Reverify(profile) | Self::StepUp(profile) => Some(profile),
+        }
+    }
+}
+
 /// A verification about to be started, and who it belongs to.
-struct NewVerification<'a> {
-    id: Uuid,
-    purpose: Purpose,
-    platform: &'a Platform,
-    handle: &'a Handle,
-    stream: Uuid,
-    viewer: Option<Viewer>,
-    client_secret_hash: Option<Vec<u8>>,
+pub(super) struct NewVerification<'a> {
+    pub id: Uuid,
+    pub aim: Aim<'a>,
+    pub platform: &'a Platform,
+    /// What the caller typed; absent where the aim has the profile.
+    pub handle: Option<&'a Handle>,
+    pub stream: Uuid,
+    pub viewer: Option<Viewer>,
+    pub client_secret_hash: Option<Vec<u8>>,
 }
 
 /// Starts a sign-in of a signed-out device. Gives the verification and the secret that it is watched and
@@ -48,9 +77,9 @@ pub async fn start_sign_in(
     let id = app.ids.uuid(app.clock.now());
     let new = NewVerification {
         id,
-        purpose: Purpose::SignIn,
+        aim: Aim::SignIn,
         platform: &platform,
-        handle: &handle,
+        handle: Some(&handle),
         stream: id,
         viewer: None,
         client_secret_hash: Some(app.keys.hash(CLIENT_SECRET, client_secret.as_bytes()).to_vec()),
@@ -99,9 +128,9 @@ pub async fn start_link(
             let id = command.new_id();
             let new = NewVerification {
                 id,
-                purpose: Purpose::Link,
+                aim: Aim::Link,
                 platform: &platform,
-                handle: &handle,
+                handle: Some(&handle),
                 stream: viewer.account,
                 viewer: Some(viewer),
                 client_secret_hash: None,
@@ -159,18 +188,24 @@ async fn existing(command: &Command, id: Uuid) -> Result<verification::Model, Er
         .ok_or_else(|| Error::internal(anyhow::anyhow!("an idempotency record points nowhere")))
 }
 
-async fn insert(
+/// Writes a verification, and leaves the job that delivers its first code.
+pub(super) async fn insert(
     app: &App,
     command: &mut Command,
     new: NewVerification<'_>,
 ) -> Result<verification::Model, Error> {
     let now = command.now();
     let settings = &app.config.verification;
-    let sealed = app.keys.seal(&app.ids, new.id, new.handle.as_str().as_bytes()).map_err(Error::internal)?;
+    let seal = |handle: &Handle| app.keys.seal(&app.ids, new.id, handle.as_str().as_bytes());
+    let sealed = new.handle.map(seal).transpose().map_err(Error::internal)?;
+    let profile = new.aim.profile();
+    // What is stored of a profile is masked already.
+    let destination = new.handle.map(|handle| mask_handle(handle.as_str()));
+    let destination = destination.or_else(|| profile.map(|profile| profile.handle.clone()));
     let row = verification::ActiveModel {
         id: Set(new.id),
         stream_id: Set(new.stream),
-        purpose: Set(new.purpose),
+        purpose: Set(new.aim.purpose()),
         method: Set(Method::OneTimeCode),
         platform: Set(new.platform.key.to_string()),
         account_id: Set(new.viewer.map(|viewer| viewer.account)),
@@ -178,9 +213,9 @@ async fn insert(
         client_secret_hash: Set(new.client_secret_hash),
         status: Set(Status::Pending),
         failure: Set(None),
-        profile_id: Set(None),
-        destination: Set(mask_handle(new.handle.as_str())),
-        sealed_handle: Set(Some(sealed)),
+        profile_id: Set(profile.map(|profile| profile.id)),
+        destination: Set(destination.unwrap_or_default()),
+        sealed_handle: Set(sealed),
         external_id: Set(None),
         sealed_claim: Set(None),
         code_number: Set(1),

@@ -63,10 +63,11 @@ impl MigrationName for Contracts {
 }
 
 /// Every table gets a column: statements that were prepared before must still work.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 18] = [
     "account",
     "activity",
     "deployment",
+    "dismissed_suggestion",
     "event",
     "event_purge",
     "experience_grant",
@@ -75,6 +76,7 @@ const TABLES: [&str; 16] = [
     "job_stream",
     "linked_profile",
     "profile_connection",
+    "profile_containment",
     "profile_refresh",
     "session",
     "stream",

@@ -178,7 +178,7 @@ on_both_stacks! {
 }
 
 /// Whom a client's token speaks for.
-fn viewer(client: &crate::support::Client) -> accounts_center::session::Viewer {
+pub fn viewer(client: &crate::support::Client) -> accounts_center::session::Viewer {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let claims = client.token.as_deref().unwrap().split('.').nth(1).unwrap();

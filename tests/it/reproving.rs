@@ -108,7 +108,7 @@ on_both_stacks! {
         assert_eq!(sign_in(&place, app.client()).await, ["SIGN_IN_DISABLED"]);
         assert_eq!(ada.client.keep(&grace).await.field()["profile"]["status"], "ATTENTION_REQUIRED");
 
-        // There is no mutation for these yet.
+        // By hand: a release would need the proof that is asked for here.
         let set = async |contained: bool, sign_in_enabled: bool| {
             let mut row = profile_row(&db, &grace).await.into_active_model();
             row.contained = Set(contained);

@@ -20,6 +20,9 @@ pub const SUBMIT: &str = "mutation($input: SubmitVerificationInput!) { submitVer
     verification { id status failure profile { id } challenge { ... on OneTimeCodeChallenge { attemptsLeft } } }
     outcome { __typename
         ... on ProfileLinked { profile { id handle status statusReason } }
+        ... on ProfileReverified { profile { id handle status statusReason } }
+        ... on SteppedUp { session { id current freshUntil } tokens {
+            accessToken accessTokenExpiresAt refreshToken } }
         ... on SignedIn { account { id } accountCreated session { id current } tokens {
             accessToken accessTokenExpiresAt refreshToken } } }
     account { id version eventCursor profiles { id } }
@@ -188,5 +191,5 @@ impl Person {
 
 /// The UUID in a global id.
 pub fn uuid_of(id: &str) -> Uuid {
-    id.split_once('_').unwrap().1.parse().unwrap()
+    id.rsplit_once('_').unwrap().1.parse().unwrap()
 }

@@ -19,7 +19,63 @@ const UNLINK: &str = "mutation($input: UnlinkProfileInput!) { unlinkProfile(inpu
 const KEEP: &str = "mutation($input: KeepProfileInput!) { keepProfile(input: $input) {
     profile { id status statusReason unlinksAt } account { id version } userErrors { code message path } } }";
 
+pub const CONTAIN: &str = "mutation($input: ContainProfileInput!) { containProfile(input: $input) {
+    profile { id status statusReason } account { id version } userErrors { code message path } } }";
+const RELEASE: &str = "mutation($input: ReleaseProfileInput!) { releaseProfile(input: $input) {
+    profile { id status statusReason } account { id version } userErrors { code message path } } }";
+const SIGN_IN: &str = "mutation($input: SetProfileSignInInput!) { setProfileSignIn(input: $input) {
+    profile { id status signInEnabled } account { id version } userErrors { code message path } } }";
+const REVERIFY: &str =
+    "mutation($input: StartProfileReverificationInput!) { startProfileReverification(input: $input) {
+    verification { id purpose method profile { id } challenge { ... on OneTimeCodeChallenge { destination } } }
+    userErrors { code message path } } }";
+const STEP_UP: &str = "mutation($input: StartStepUpInput!) { startStepUp(input: $input) {
+    verification { id purpose method profile { id } challenge { ... on OneTimeCodeChallenge { destination } } }
+    userErrors { code message path } } }";
+
 impl Client {
+    pub async fn contain(&self, profile: &str) -> Answer {
+        self.mutate(CONTAIN, json!({ "profileId": profile })).await
+    }
+
+    pub async fn release(&self, profile: &str) -> Answer {
+        self.mutate(RELEASE, json!({ "profileId": profile })).await
+    }
+
+    pub async fn set_sign_in(&self, profile: &str, enabled: bool) -> Answer {
+        self.mutate(SIGN_IN, json!({ "profileId": profile, "enabled": enabled })).await
+    }
+
+    /// Starts to prove a profile again.
+    pub async fn start_reverification(&self, profile: &str) -> Answer {
+        self.mutate(REVERIFY, json!({ "profileId": profile })).await
+    }
+
+    /// Starts to step up by a profile.
+    pub async fn start_step_up(&self, profile: &str) -> Answer {
+        self.mutate(STEP_UP, json!({ "methodId": method_of(profile) })).await
+    }
+
+    /// Proves a profile again by the code that the sandbox phone gets. Gives the answer to the proof.
+    pub async fn reverify(&self, place: &super::Place, profile: &str, handle: &str) -> Answer {
+        let before = place.sandbox.codes(handle).await.len();
+        let started = self.start_reverification(profile).await;
+        self.prove(place, &started, handle, before).await
+    }
+
+    /// Steps up by the code that the sandbox phone gets. Gives the answer to the proof.
+    pub async fn step_up(&self, place: &super::Place, profile: &str, handle: &str) -> Answer {
+        let before = place.sandbox.codes(handle).await.len();
+        let started = self.start_step_up(profile).await;
+        self.prove(place, &started, handle, before).await
+    }
+
+    async fn prove(&self, place: &super::Place, started: &Answer, handle: &str, before: usize) -> Answer {
+        let verification = started.field()["verification"]["id"].clone();
+        let code = place.sandbox.nth_code(handle, before + 1).await;
+        self.submit(&verification, &Value::Null, &code).await
+    }
+
     pub async fn unlink(&self, profile: &str) -> Answer {
         self.mutate(UNLINK, json!({ "profileId": profile })).await
     }
@@ -48,6 +104,11 @@ impl Client {
             platform { key } account { id } } } }";
         self.run(query, json!({ "id": id })).await.field().clone()
     }
+}
+
+/// The id of a profile as a way to sign in.
+pub fn method_of(profile: &str) -> String {
+    profile.replace("profile_", "sign_in_method_")
 }
 
 /// The row of a profile.
