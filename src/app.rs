@@ -22,6 +22,7 @@ use crate::housekeeping;
 use crate::http::{self, Service};
 use crate::ids::Ids;
 use crate::keys::Keys;
+use crate::limits::RateLimits;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
 use crate::profile::{self, EndGrace, RefreshProfile};
@@ -46,6 +47,7 @@ pub struct App {
     pub tokens: Tokens,
     pub ended: EndedSessions,
     pub verifications: Followers,
+    pub rates: RateLimits,
 }
 
 /// An application that serves.
@@ -111,6 +113,8 @@ pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Run
     spawn_following(&app, time, &stop, &tasks);
     tasks.spawn(until(stop.clone(), app.ended.clone().follow()));
     tasks.spawn(until(stop.clone(), app.verifications.clone().run()));
+    let limited = app.clone();
+    tasks.spawn(until(stop.clone(), async move { limited.rates.forget().await }));
     spawn_work(&app, &stop, &tasks);
     tasks.close();
     Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
@@ -175,6 +179,7 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         ended: EndedSessions::new(store.db().clone(), clock.clone(), &config),
         verifications: Followers::new(store.db().clone(), clock.clone()),
+        rates: RateLimits::new(&config.limits),
         config,
         clock,
         ids,

@@ -19,6 +19,8 @@ pub use crate::graph::user_error::{AccountsErrorCode, UserError};
 pub enum Error {
     /// The caller did something wrong; the message says what, and what would be right.
     Client { code: Code, message: String },
+    /// The caller is too fast; in so many seconds it may go on.
+    RateLimited { retry_after: u64 },
     /// Something that we need is not there just now: the database. Trying again later helps.
     Unavailable(Arc<anyhow::Error>),
     /// Another commit came between; running it again settles it. Never reaches a caller as such.
@@ -37,6 +39,7 @@ pub enum Code {
     ValidationFailed,
     QueryTooComplex,
     CursorExpired,
+    RateLimited,
     ServiceUnavailable,
     Internal,
 }
@@ -51,6 +54,7 @@ impl Code {
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
             Self::CursorExpired => "CURSOR_EXPIRED",
+            Self::RateLimited => "RATE_LIMITED",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
@@ -76,6 +80,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Client { code, .. } => *code,
+            Self::RateLimited { .. } => Code::RateLimited,
             Self::Unavailable(_) => Code::ServiceUnavailable,
             Self::Conflict | Self::Internal(_) => Code::Internal,
         }
@@ -84,7 +89,7 @@ impl Error {
     /// Logs what the caller is not told.
     pub fn log(&self) {
         match self {
-            Self::Client { .. } => {}
+            Self::Client { .. } | Self::RateLimited { .. } => {}
             Self::Conflict => tracing::error!("a conflict that nobody settled"),
             Self::Unavailable(cause) => tracing::warn!(cause = format!("{cause:#}"), "unavailable"),
             Self::Internal(cause) => tracing::error!(cause = format!("{cause:#}"), "internal error"),
@@ -97,6 +102,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Client { message, .. } => message,
+            Self::RateLimited { .. } => "You are too fast; wait for the seconds in `extensions.retryAfter`.",
             Self::Unavailable(_) => "The service is not available right now; try again in a moment.",
             Self::Conflict | Self::Internal(_) => "Something went wrong on our side.",
         })

@@ -36,17 +36,19 @@ enum Chore {
     IdempotencyRecords,
     WebhookReceipts,
     Verifications,
+    CodeAllowances,
     Sessions,
     DeadJobs,
 }
 
 impl Chore {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Jobs,
         Self::Events,
         Self::IdempotencyRecords,
         Self::WebhookReceipts,
         Self::Verifications,
+        Self::CodeAllowances,
         Self::Sessions,
         Self::DeadJobs,
     ];
@@ -61,6 +63,7 @@ impl Chore {
             Self::IdempotencyRecords => store.purge_idempotency_records(now - store::IDEMPOTENCY_KEPT).await,
             Self::WebhookReceipts => store.purge_webhook_receipts(days(kept.webhook_receipts_days)).await,
             Self::Verifications => verification::purge(store, days(kept.verifications_days)).await,
+            Self::CodeAllowances => verification::purge_allowances(store, now).await,
             Self::Sessions => session::purge(store, days(kept.sessions_days)).await,
             Self::DeadJobs => store.purge_dead_jobs(days(kept.dead_jobs_days)).await,
         }

@@ -18,6 +18,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod ids;
 pub mod keys;
+pub mod limits;
 pub mod link_graph;
 pub mod platform;
 pub mod profile;

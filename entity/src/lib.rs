@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod code_allowance;
 pub mod deployment;
 pub mod dismissed_suggestion;
 pub mod event;

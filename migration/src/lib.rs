@@ -34,6 +34,7 @@ mod m20261129_000006_refresh_tokens;
 mod m20261129_000007_ended_sessions;
 mod m20261129_000009_own_profiles;
 mod m20261129_000011_alerts;
+mod m20261129_000012_code_allowance;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000006_refresh_tokens::Migration),
             Box::new(m20261129_000007_ended_sessions::Migration),
             Box::new(m20261129_000011_alerts::Migration),
+            Box::new(m20261129_000012_code_allowance::Migration),
             Box::new(m20261129_000009_own_profiles::Migration),
         ]
     }

@@ -65,6 +65,9 @@ fn session(ended: Option<SessionEnd>) -> &'static str {
         Some(SessionEnd::ProfileNotActive) => {
             "A device was signed out, because the profile that it signed in with is not active."
         }
+        Some(SessionEnd::TooMany) => {
+            "A device was signed out that was not used for longest, because too many were signed in."
+        }
         Some(SessionEnd::RefreshTokenReused) => {
             "A device was signed out, because an old token of it was used, which may have been stolen."
         }

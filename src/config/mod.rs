@@ -1,18 +1,20 @@
 //! The configuration: `config.default.toml`, overridden by a file and by the environment.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use config::{Environment, File, FileFormat};
 use indexmap::IndexMap;
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use self::errors::{unreadable, without_value};
 pub(crate) use self::values::list;
-use self::values::{address_or_none, secrets, words};
+use self::values::{address_or_none, networks, secrets, words};
 use crate::http::body;
 use crate::http::listening::Patience;
 use crate::platform::PlatformKey;
@@ -39,6 +41,7 @@ pub struct Config {
     pub keys: Keys,
     pub sessions: Sessions,
     pub verification: Verification,
+    pub limits: Limits,
     pub graph: Graph,
     pub events: Events,
     pub jobs: Jobs,
@@ -64,6 +67,8 @@ pub struct Http {
     pub listen: SocketAddr,
     #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
     pub body_limit: usize,
     pub body_seconds: u64,
     pub header_seconds: u64,
@@ -126,6 +131,22 @@ pub struct Verification {
     pub attempts: u16,
     pub resend_seconds: u32,
     pub codes: u16,
+    pub codes_per_handle: u16,
+    pub pending_per_account: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub starts_per_address: NonZeroU32,
+    pub starts_per_account: NonZeroU32,
+    pub submissions_per_address: NonZeroU32,
+    pub submissions_per_account: NonZeroU32,
+    pub refreshes_per_address: NonZeroU32,
+    pub sockets_per_address: usize,
+    pub sockets_per_account: usize,
+    pub anonymous_sockets: usize,
+    pub sessions_per_account: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

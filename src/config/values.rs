@@ -1,7 +1,8 @@
 //! Shapes of single settings that serde does not know of itself.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -31,6 +32,17 @@ pub(crate) fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
         }
     })
+}
+
+/// The same of networks, as 10.0.0.0/8, or single addresses.
+pub(super) fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let parse = |text: &String| match text.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
+        Err(_) => text.parse().map_err(|_| {
+            serde::de::Error::custom(format!("{text:?} is no network like 10.0.0.0/8, and no address"))
+        }),
+    };
+    list(deserializer)?.iter().map(parse).collect()
 }
 
 /// The same of URLs that may hold a password.

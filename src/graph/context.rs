@@ -6,7 +6,9 @@ use async_graphql::Context;
 
 use crate::app::App;
 use crate::error::Error;
+use crate::limits::Limit;
 use crate::session::Viewer;
+use crate::verification::Client;
 
 /// The application.
 pub fn app<'a>(ctx: &Context<'a>) -> &'a App {
@@ -16,6 +18,15 @@ pub fn app<'a>(ctx: &Context<'a>) -> &'a App {
 /// Who asks; `None` for an anonymous caller.
 pub fn viewer(ctx: &Context<'_>) -> Option<Viewer> {
     ctx.data_opt::<Viewer>().copied()
+}
+
+/// Counts what the caller does now.
+///
+/// # Errors
+/// RATE_LIMITED if it is too often.
+pub fn limited(ctx: &Context<'_>, limit: Limit) -> Result<(), Error> {
+    let address = ctx.data_opt::<Client>().and_then(|client| client.ip_address);
+    app(ctx).rates.check(limit, (address, viewer(ctx).map(|viewer| viewer.account)))
 }
 
 /// Who asks.

@@ -32,7 +32,7 @@ pub fn settle(response: &mut Response) -> Outcome {
 pub fn refuse(error: &Error) -> Response {
     error.log();
     let mut refusal = ServerError::new(error.to_string(), None);
-    set_code(&mut refusal, error.code());
+    set_extensions(&mut refusal, error);
     Response::from_errors(vec![refusal])
 }
 
@@ -42,8 +42,8 @@ fn settle_error(error: &mut ServerError) {
     }
     if let Some(ours) = error.source::<Error>() {
         ours.log();
-        let code = ours.code();
-        set_code(error, code);
+        let ours = ours.clone();
+        set_extensions(error, &ours);
     } else if error.source.is_some() {
         tracing::error!(cause = error.message, "an error that is not of our type left a resolver");
         error.message = Error::internal(anyhow::anyhow!("masked")).to_string();
@@ -63,6 +63,13 @@ fn is_too_complex(message: &str) -> bool {
     ["too complex", "nested too deep", "too deep", "cannot be greater than"]
         .iter()
         .any(|words| message.contains(words))
+}
+
+fn set_extensions(error: &mut ServerError, ours: &Error) {
+    set_code(error, ours.code());
+    if let Error::RateLimited { retry_after } = ours {
+        error.extensions.get_or_insert_default().set("retryAfter", Value::from(*retry_after));
+    }
 }
 
 fn set_code(error: &mut ServerError, code: Code) {

@@ -19,7 +19,7 @@ pub(super) async fn sign_in(
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
-    match demo::sign_in(&wire.app, client(&headers, peer)).await {
+    match demo::sign_in(&wire.app, client(&wire, &headers, peer)).await {
         Ok(Some(access)) => {
             let location = format!("/#access_token={}", access.token);
             ([(header::CACHE_CONTROL, "no-store")], Redirect::to(&location)).into_response()

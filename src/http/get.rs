@@ -47,7 +47,10 @@ pub(super) async fn get(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match upgrade {
-        Ok(upgrade) => websocket::open(wire, client(&headers, peer), &headers, upgrade),
+        Ok(upgrade) => {
+            let client = client(&wire, &headers, peer);
+            websocket::open(wire, client, &headers, upgrade)
+        }
         Err(rejection) if wants_socket(&headers) => rejection.into_response(),
         Err(_) => query(&wire, peer, &uri, &headers).await,
     }

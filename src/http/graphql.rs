@@ -83,7 +83,7 @@ pub(super) async fn asked(
         Box::new(refusal_as(media_type, StatusCode::BAD_REQUEST, &error))
     })?;
     let cookies = Cookies::of_request(headers);
-    Ok(Asked { viewer, client: client(headers, peer), at_least, by_get: false, cookies })
+    Ok(Asked { viewer, client: client(wire, headers, peer), at_least, by_get: false, cookies })
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.

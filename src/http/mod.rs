@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod development;
 pub(crate) mod explorer;
+mod forwarded;
 mod get;
 mod graphql;
 mod health;
@@ -31,6 +32,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::app::App;
 use crate::graph::Operations;
+use crate::limits::SocketQuotas;
 use crate::sandbox::{self, Sandbox};
 use crate::verification::Client;
 
@@ -48,6 +50,7 @@ pub(crate) struct Wire {
     origins: Vec<String>,
     /// The open sockets, which the HTTP server itself has let go of.
     sockets: TaskTracker,
+    quotas: SocketQuotas,
     stop: CancellationToken,
 }
 
@@ -90,6 +93,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         operations,
         origins: allowed_origins(&app, address),
         sockets: sockets.clone(),
+        quotas: SocketQuotas::new(&app.config.limits),
         stop: stop.clone(),
         app: app.clone(),
     });
@@ -138,12 +142,13 @@ fn allowed_origins(app: &App, address: SocketAddr) -> Vec<String> {
 }
 
 /// What a device tells of itself: shortened, because it is kept.
-fn client(headers: &HeaderMap, peer: ConnectInfo<SocketAddr>) -> Client {
+fn client(wire: &Wire, headers: &HeaderMap, peer: ConnectInfo<SocketAddr>) -> Client {
     const LONGEST: usize = 200;
     let device = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     // `to_str` gives nothing but ASCII.
     let device = device.map(|device| device.get(..LONGEST).unwrap_or(device).into());
-    Client { device, ip_address: Some(peer.0.ip()) }
+    let address = forwarded::client_address(headers, peer.0.ip(), &wire.app.config.http.trusted_proxies);
+    Client { device, ip_address: Some(address) }
 }
 
 /// The path and nothing else: a query string could bear a secret.

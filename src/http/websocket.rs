@@ -22,6 +22,7 @@ use super::graphql::{Answer, bearer};
 use crate::error::{Code, Error};
 use crate::graph::outcome::{self, Outcome};
 use crate::graph::{Asked, Execution};
+use crate::limits::SocketSlot;
 use crate::session::{Cookies, Viewer, Watch};
 use crate::verification::Client;
 
@@ -46,6 +47,7 @@ enum Close {
     InitTimeout,
     DuplicateOperation,
     TooManyInits,
+    TooManySockets,
     TooLarge,
     NotText,
 }
@@ -62,6 +64,7 @@ impl Close {
             Self::InitTimeout => (4408, "Connection initialisation timeout"),
             Self::DuplicateOperation => (4409, "Subscriber for this id already exists"),
             Self::TooManyInits => (4429, "Too many initialisation requests"),
+            Self::TooManySockets => (4429, "Too many sockets are open; close some of them"),
             Self::TooLarge => (1009, "The message is too large"),
             Self::NotText => (1007, "The message is not UTF-8"),
         };
@@ -151,6 +154,10 @@ pub(super) fn open(
         return (StatusCode::BAD_REQUEST, "offer the WebSocket protocol graphql-transport-ws")
             .into_response();
     }
+    let Some(slot) = wire.quotas.open(client.ip_address) else {
+        return (StatusCode::TOO_MANY_REQUESTS, "too many sockets are open from this address")
+            .into_response();
+    };
     let limit = wire.app.config.http.body_limit;
     upgrade
         .protocols([PROTOCOL])
@@ -163,7 +170,7 @@ pub(super) fn open(
         .on_upgrade(async move |socket| {
             // Counted, so that a stopping server waits until it has said farewell. In a task of its own: the one that
             // upgraded keeps what it needed for that.
-            wire.sockets.clone().spawn(Connection::new(wire, client).run(socket));
+            wire.sockets.clone().spawn(Connection::new(wire, client, slot).run(socket));
         })
 }
 
@@ -189,6 +196,8 @@ fn too_many() -> Error {
 struct Connection {
     wire: Arc<Wire>,
     client: Client,
+    /// Its place among those of its address and its account.
+    slot: SocketSlot,
     /// Absent before `connection_init`; then who it is, if anybody.
     caller: Option<Option<Viewer>>,
     /// Waits for the end of the caller's session.
@@ -199,10 +208,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(wire: Arc<Wire>, client: Client) -> Self {
+    fn new(wire: Arc<Wire>, client: Client, slot: SocketSlot) -> Self {
         Self {
             wire,
             client,
+            slot,
             caller: None,
             session: None,
             operations: StreamMap::new(),
@@ -305,6 +315,9 @@ impl Connection {
                     return Err(End::Close(Close::TooManyInits));
                 }
                 let caller = self.authenticate(payload.unwrap_or_default()).await?;
+                if !self.slot.is_of(caller.map(|viewer| viewer.account)) {
+                    return Err(End::Close(Close::TooManySockets));
+                }
                 self.session =
                     caller.map(|viewer| self.wire.app.ended.watch(viewer.session, &self.wire.stop));
                 self.caller = Some(caller);

@@ -110,6 +110,20 @@ pub(super) async fn end(
     Ok(ids)
 }
 
+/// Ends the sessions of `account` that were used longest ago, so that it has fewer than `most`: whoever signs in must not
+/// be kept out by what others have left open.
+pub(super) async fn make_room(command: &mut Command, account: Uuid, most: u64) -> Result<(), Error> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let mut open = open_ones(command, account).await?;
+    if open.len() < most {
+        return Ok(());
+    }
+    open.sort_by_key(|session| session.refreshed_at.unwrap_or(session.created_at));
+    open.truncate(open.len() + 1 - most);
+    end(command, open, SessionEnd::TooMany).await?;
+    Ok(())
+}
+
 fn of_account(account: Uuid) -> sea_orm::Select<session::Entity> {
     session::Entity::find().filter(session::Column::AccountId.eq(account))
 }

@@ -23,6 +23,8 @@ pub enum SessionEnd {
     ProfileNotActive,
     /// One of its refresh tokens was used twice.
     RefreshTokenReused,
+    /// There were too many of them, and it was used longest ago.
+    TooMany,
 }
 
 impl StreamEvent for SessionChanged {

@@ -9,9 +9,10 @@ use super::sign_in_method::SignInMethod;
 use super::{AccessToken, cookie};
 use crate::account::graphql::Account;
 use crate::error::{Code, Error, UserError};
-use crate::graph::context::{app, require_viewer, viewer};
+use crate::graph::context::{app, limited, require_viewer, viewer};
 use crate::graph::scalars::{DateTime, Secret};
 use crate::ids::{NodeId, NodeKind};
+use crate::limits::Limit;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
 
@@ -171,6 +172,7 @@ impl SessionMutation {
         ctx: &Context<'_>,
         input: RefreshSessionInput,
     ) -> Result<RefreshSessionPayload, Error> {
+        limited(ctx, Limit::Refresh)?;
         let sent = cookie::sent(ctx);
         let (token, from_cookie) = match (&input.refresh_token, &sent) {
             (Some(token), _) => (token.expose(), false),

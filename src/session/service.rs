@@ -9,6 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::ending::make_room;
 use super::event::SessionChanged;
 use super::refresh_token::RefreshToken;
 use crate::app::App;
@@ -40,6 +41,7 @@ pub struct Opened {
 
 /// Opens a session, which has just been authenticated.
 pub async fn open(app: &App, command: &mut Command, new: NewSession) -> Result<Opened, Error> {
+    make_room(command, new.account, app.config.limits.sessions_per_account).await?;
     let (now, id) = (command.now(), command.new_id());
     let token = RefreshToken::first(&app.ids, id);
     let row = session::ActiveModel {

@@ -7,10 +7,11 @@ use super::{Caller, Client, Proven};
 use crate::account::graphql::Account;
 use crate::error::{AccountsErrorCode, Code, Error, UserError};
 use crate::graph::consistency::graph_at;
-use crate::graph::context::{app, require_viewer, viewer};
+use crate::graph::context::{app, limited, require_viewer, viewer};
 use crate::graph::scalars::{DateTime, Secret, Url};
 use crate::ids::{NodeId, NodeKind};
 use crate::keys::CODE_LENGTH;
+use crate::limits::Limit;
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
@@ -383,6 +384,7 @@ impl VerificationMutation {
         ctx: &Context<'_>,
         input: StartProfileLinkInput,
     ) -> Result<StartProfileLinkPayload, Error> {
+        limited(ctx, Limit::Start)?;
         let viewer = require_viewer(ctx)?;
         let ProofStartInput::OneTimeCode(start) = input.proof;
         let key = &input.idempotency_key;
@@ -403,6 +405,7 @@ impl VerificationMutation {
         ctx: &Context<'_>,
         input: StartProfileReverificationInput,
     ) -> Result<StartProfileReverificationPayload, Error> {
+        limited(ctx, Limit::Start)?;
         let viewer = require_viewer(ctx)?;
         let profile = NodeId::parse_as(NodeKind::LinkedProfile, &input.profile_id);
         Ok(match super::start_reverification(app(ctx), viewer, profile).await? {
@@ -421,6 +424,7 @@ impl VerificationMutation {
         ctx: &Context<'_>,
         input: StartStepUpInput,
     ) -> Result<StartStepUpPayload, Error> {
+        limited(ctx, Limit::Start)?;
         let viewer = require_viewer(ctx)?;
         let method = NodeId::parse_as(NodeKind::SignInMethod, &input.method_id);
         Ok(match super::start_step_up(app(ctx), viewer, method).await? {
@@ -435,6 +439,7 @@ impl VerificationMutation {
         ctx: &Context<'_>,
         input: StartSignInInput,
     ) -> Result<StartSignInPayload, Error> {
+        limited(ctx, Limit::Start)?;
         let ProofStartInput::OneTimeCode(start) = input.proof;
         let started = super::start_sign_in(app(ctx), input.platform.as_str(), &start.handle).await?;
         Ok(match started {
@@ -455,6 +460,7 @@ impl VerificationMutation {
         ctx: &Context<'_>,
         input: SubmitVerificationInput,
     ) -> Result<SubmitVerificationPayload, Error> {
+        limited(ctx, Limit::Submit)?;
         if ctx.data_opt::<OneSubmission>().is_some_and(OneSubmission::is_used) {
             let message = "An operation may submit one verification; send one operation for each.";
             return Err(Error::client(Code::BadUserInput, message));
@@ -486,6 +492,7 @@ impl VerificationMutation {
         ctx: &Context<'_>,
         input: ResendVerificationCodeInput,
     ) -> Result<ResendVerificationCodePayload, Error> {
+        limited(ctx, Limit::Start)?;
         let Some(id) = NodeId::parse_as(NodeKind::Verification, &input.verification_id) else {
             return Ok(ResendVerificationCodePayload { verification: None, user_errors: vec![not_found()] });
         };

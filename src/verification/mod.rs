@@ -4,6 +4,7 @@
 //! is compared under the lock of its row, and every wrong try is committed. What a known and an unknown
 //! handle get is the same, and no platform is called before the answer has gone out.
 
+mod allowance;
 mod closing;
 mod delivery;
 mod expiry;
@@ -21,6 +22,7 @@ pub mod subscription;
 
 use accounts_center_entity::verification;
 
+pub use allowance::purge_allowances;
 pub use closing::{close_about, close_of_sessions};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};

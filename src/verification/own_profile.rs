@@ -139,7 +139,7 @@ async fn start(
                 viewer: Some(viewer),
                 client_secret_hash: None,
             };
-            Ok(Outcome::Commit(insert(app, command, new).await?))
+            insert(app, command, new).await
         })
         .await
 }

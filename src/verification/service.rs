@@ -10,7 +10,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, 
 use uuid::Uuid;
 
 use super::proof::End;
-use super::{Caller, DeliverCode, linking, own_profile, proof, signing_in};
+use super::{Caller, DeliverCode, allowance, linking, own_profile, proof, signing_in};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::Platform;
@@ -153,6 +153,9 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             };
             if let Some((code, message)) = error {
                 return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
+            }
+            if let Some(error) = allowance::take_again(app, command, &locked).await? {
+                return Ok(Outcome::reject(error));
             }
             let number = locked.code_number + 1;
             let mut next = locked.into_active_model();

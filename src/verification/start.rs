@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::allowance::{self, Recipient};
 use super::handle::Handle;
 use super::{CLIENT_SECRET, DeliverCode, EraseExpired};
 use crate::app::App;
@@ -57,6 +58,15 @@ pub(super) struct NewVerification<'a> {
     pub client_secret_hash: Option<Vec<u8>>,
 }
 
+impl NewVerification<'_> {
+    fn recipient(&self) -> Recipient<'_> {
+        match (self.handle, self.aim.profile()) {
+            (Some(handle), _) => Recipient::Handle(handle.as_str()),
+            (None, profile) => Recipient::ExternalId(profile.map_or("", |profile| &profile.external_id)),
+        }
+    }
+}
+
 /// Starts a sign-in of a signed-out device. Gives the verification and the secret that it is watched and
 /// finished with.
 pub async fn start_sign_in(
@@ -86,9 +96,7 @@ pub async fn start_sign_in(
     };
     let started = app
         .store
-        .create(id, StreamKind::Verification, async |command: &mut Command| {
-            Ok(Outcome::Commit(insert(app, command, new).await?))
-        })
+        .create(id, StreamKind::Verification, async |command: &mut Command| insert(app, command, new).await)
         .await?;
     Ok(started.map(|row| (row, client_secret)))
 }
@@ -135,9 +143,11 @@ pub async fn start_link(
                 viewer: Some(viewer),
                 client_secret_hash: None,
             };
-            let row = insert(app, command, new).await?;
-            command.remember(&app.keys, &usage, id).await?;
-            Ok(Outcome::Commit(row))
+            let inserted = insert(app, command, new).await?;
+            if matches!(inserted, Outcome::Commit(_)) {
+                command.remember(&app.keys, &usage, id).await?;
+            }
+            Ok(inserted)
         })
         .await
 }
@@ -188,12 +198,41 @@ async fn existing(command: &Command, id: Uuid) -> Result<verification::Model, Er
         .ok_or_else(|| Error::internal(anyhow::anyhow!("an idempotency record points nowhere")))
 }
 
-/// Writes a verification, and leaves the job that delivers its first code.
+/// Why an account that starts one verification after the other has to finish some first.
+async fn too_many_pending(
+    app: &App,
+    command: &Command,
+    new: &NewVerification<'_>,
+) -> Result<Option<UserError>, Error> {
+    use verification::{Column, Entity};
+    let Some(viewer) = new.viewer else { return Ok(None) };
+    let pending = Entity::find()
+        .filter(Column::StreamId.eq(viewer.account))
+        .filter(Column::Status.eq(Status::Pending))
+        .filter(Column::ExpiresAt.gt(command.now()))
+        .count(command.tx())
+        .await?;
+    let most = u64::from(app.config.verification.pending_per_account);
+    if pending < most {
+        return Ok(None);
+    }
+    let message = format!("{most} verifications wait for their proof; finish or cancel some of them first.");
+    Ok(Some(UserError::new(AccountsErrorCode::LimitReached, message, &[])))
+}
+
+/// Writes a verification, and leaves the job that delivers its first code; TOO_MANY_ATTEMPTS where so many were sent there
+/// already.
 pub(super) async fn insert(
     app: &App,
     command: &mut Command,
     new: NewVerification<'_>,
-) -> Result<verification::Model, Error> {
+) -> Result<Outcome<verification::Model>, Error> {
+    if let Some(error) = too_many_pending(app, command, &new).await? {
+        return Ok(Outcome::reject(error));
+    }
+    if let Some(error) = allowance::take(app, command, (new.platform.key.as_str(), new.recipient())).await? {
+        return Ok(Outcome::reject(error));
+    }
     let now = command.now();
     let settings = &app.config.verification;
     let seal = |handle: &Handle| app.keys.seal(&app.ids, new.id, handle.as_str().as_bytes());
@@ -231,5 +270,5 @@ pub(super) async fn insert(
     .await?;
     command.enqueue(&DeliverCode { verification: new.id, number: 1 })?;
     command.enqueue_at(&EraseExpired { verification: new.id }, row.expires_at)?;
-    Ok(row)
+    Ok(Outcome::Commit(row))
 }

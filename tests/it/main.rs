@@ -29,6 +29,7 @@ mod http;
 mod job_ends;
 mod jobs;
 mod late_commits;
+mod limits;
 mod link_graph;
 mod linking;
 mod migrations;

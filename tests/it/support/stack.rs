@@ -34,6 +34,12 @@ impl Place {
             ("ACCOUNTS__SANDBOX__URL", sandbox.url.clone()),
             ("ACCOUNTS__DEMO__ENABLED", "false".to_owned()),
             ("ACCOUNTS__HTTP__DRAIN_SECONDS", "3".to_owned()),
+            // A test is one address, and in a hurry.
+            ("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", "100000".to_owned()),
+            ("ACCOUNTS__LIMITS__STARTS_PER_ACCOUNT", "100000".to_owned()),
+            ("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ADDRESS", "100000".to_owned()),
+            ("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ACCOUNT", "100000".to_owned()),
+            ("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", "1000".to_owned()),
         ];
         if stack == Stack::Production {
             let name = fresh_name();

@@ -1,0 +1,111 @@
+//! How often one caller may do what costs others something.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
+use uuid::Uuid;
+
+use super::counted;
+use crate::config;
+use crate::error::Error;
+
+type Limiter<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>;
+
+/// How often what nobody does any more is forgotten.
+const FORGET: Duration = Duration::from_secs(60);
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// To start a verification, or have its code sent again.
+    Start,
+    /// To submit a proof.
+    Submit,
+    /// To refresh a session.
+    Refresh,
+}
+
+/// The rate limits of one process.
+pub struct RateLimits {
+    starts: Pair,
+    submissions: Pair,
+    refreshes: Pair,
+}
+
+/// A limit for each address, and one for each account: a caller has to keep both.
+struct Pair {
+    by_address: Limiter<IpAddr>,
+    by_account: Limiter<Uuid>,
+}
+
+impl Pair {
+    fn per_minute(by_address: NonZeroU32, by_account: NonZeroU32) -> Self {
+        Self {
+            by_address: RateLimiter::keyed(Quota::per_minute(by_address)),
+            by_account: RateLimiter::keyed(Quota::per_minute(by_account)),
+        }
+    }
+
+    fn check(&self, address: Option<IpAddr>, account: Option<Uuid>) -> Result<(), Error> {
+        // What has no address is a test, or of this process.
+        if let Some(address) = address {
+            check(&self.by_address, &counted(address))?;
+        }
+        account.map_or(Ok(()), |account| check(&self.by_account, &account))
+    }
+
+    fn forget(&self) {
+        self.by_address.retain_recent();
+        self.by_account.retain_recent();
+    }
+}
+
+fn check<K: Clone + Eq + std::hash::Hash>(limiter: &Limiter<K>, key: &K) -> Result<(), Error> {
+    limiter.check_key(key).map_err(|until| {
+        // Begun seconds count: whoever comes back when they were told to is let in.
+        let retry_after = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+        Error::RateLimited { retry_after }
+    })
+}
+
+impl RateLimits {
+    pub fn new(config: &config::Limits) -> Self {
+        Self {
+            starts: Pair::per_minute(config.starts_per_address, config.starts_per_account),
+            submissions: Pair::per_minute(config.submissions_per_address, config.submissions_per_account),
+            // Each session refreshes every few minutes.
+            refreshes: Pair::per_minute(config.refreshes_per_address, config.refreshes_per_address),
+        }
+    }
+
+    /// Counts what a caller does now.
+    ///
+    /// # Errors
+    /// RATE_LIMITED if it is too often; it is not done then, and does not count.
+    pub fn check(
+        &self,
+        limit: Limit,
+        (address, account): (Option<IpAddr>, Option<Uuid>),
+    ) -> Result<(), Error> {
+        let pair = match limit {
+            Limit::Start => &self.starts,
+            Limit::Submit => &self.submissions,
+            Limit::Refresh => &self.refreshes,
+        };
+        pair.check(address, account)
+    }
+
+    /// Forgets those who have done nothing lately, again and again.
+    pub async fn forget(&self) {
+        loop {
+            tokio::time::sleep(FORGET).await;
+            for pair in [&self.starts, &self.submissions, &self.refreshes] {
+                pair.forget();
+            }
+        }
+    }
+}

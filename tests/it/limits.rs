@@ -1,0 +1,207 @@
+//! How fast one caller may be, and how much of a server they may have.
+
+use accounts_center_entity::verification;
+use sea_orm::{EntityTrait, PaginatorTrait};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, Socket, SocketMessage, eventually, on_both_stacks};
+
+const ADA: &str = "+4917139200042";
+const GRACE: &str = "+4917139200043";
+const UNKNOWN: &str = "+4917139200099";
+const ME: &str = "{ viewer { id } }";
+
+/// Seconds after which a caller that is too fast may go on.
+#[track_caller]
+fn retry_after(answer: &Answer) -> u64 {
+    assert_eq!(answer.error_code(), "RATE_LIMITED");
+    answer.body["errors"][0]["extensions"]["retryAfter"].as_u64().expect("it says when to come back")
+}
+
+/// Starts a sign-in as a client of this address does through a proxy.
+async fn start_from(url: &str, address: &str) -> Value {
+    let query = "mutation($input: StartSignInInput!) { startSignIn(input: $input) { userErrors { code } } }";
+    let input = json!({ "platform": "whatsapp", "proof": { "oneTimeCode": { "handle": UNKNOWN } } });
+    let request = reqwest::Client::new().post(format!("{url}/graphql")).header("x-forwarded-for", address);
+    let request = request.json(&json!({ "query": query, "variables": { "input": input } }));
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+async fn closes(socket: &mut Socket, code: u16) {
+    assert_eq!(socket.next().await, SocketMessage::Closed(code));
+}
+
+async fn init(client: &Client) -> Socket {
+    let mut socket = Socket::connect(&client.url, None).await.unwrap();
+    let payload = client.token.as_ref().map(|token| json!({ "authorization": format!("Bearer {token}") }));
+    socket.send(json!({ "type": "connection_init", "payload": payload })).await;
+    socket
+}
+
+on_both_stacks! {
+    async fn s32_starting_verifications_is_limited(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", 4);
+        place.set("ACCOUNTS__LIMITS__STARTS_PER_ACCOUNT", 2);
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        ada.client.start_link(GRACE).await.field();
+        let id = ada.client.start_link(GRACE).await.field()["verification"]["id"].clone();
+        let db = place.database().await;
+        let before = verification::Entity::find().count(&db).await.unwrap();
+        assert!((1..=31).contains(&retry_after(&ada.client.start_link(GRACE).await)), "two a minute");
+        assert!(retry_after(&ada.client.resend(&id, &Value::Null).await) > 0);
+        // The account is what is too fast; others of this address go on, until that is.
+        let mut others = 0;
+        let late = loop {
+            let answer = app.client().start_sign_in(UNKNOWN).await;
+            if answer.body.get("errors").is_some() {
+                break answer;
+            }
+            others += 1;
+            assert!(others < 5, "it is never too fast");
+        };
+        assert!((1..=16).contains(&retry_after(&late)), "four a minute");
+        let after = verification::Entity::find().count(&db).await.unwrap();
+        assert_eq!(after - before, others, "nothing is begun for who is too fast");
+        // Behind a proxy that is trusted each client is one of its own.
+        assert_eq!(start_from(&app.url, "192.0.2.1").await["data"]["startSignIn"]["userErrors"], json!([]));
+        assert_eq!(ada.client.query(ME).await.field()["id"], ada.account, "reading costs nobody anything");
+    }
+
+    async fn s32_submitting_and_refreshing_is_limited(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ADDRESS", 3);
+        place.set("ACCOUNTS__LIMITS__REFRESHES_PER_ADDRESS", 2);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let started = app.client().start_sign_in(ADA).await;
+        let (id, secret) = (&started.field()["verification"]["id"], &started.field()["clientSecret"]);
+        let code = place.sandbox.nth_code(ADA, 2).await;
+        for left in [4, 3] {
+            let wrong = app.client().submit(id, secret, "nonsense").await;
+            assert_eq!(wrong.field()["verification"]["challenge"]["attemptsLeft"], left);
+        }
+        // Not even looked at: a right one is not told from a wrong one.
+        retry_after(&app.client().submit(id, secret, &code).await);
+        retry_after(&app.client().submit(id, secret, "nonsense").await);
+        let row = verification::Entity::find().all(&place.database().await).await.unwrap();
+        assert!(row.iter().any(|row| row.attempts_left == 3), "no try is used up");
+        let refresh = "mutation { refreshSession(input: { refreshToken: \"x\" }) { session { id } } }";
+        let refresh_with = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { session { id } } }";
+        assert_ne!(app.client().query(refresh).await.error_code(), "RATE_LIMITED", "refused for another reason");
+        let mut codes = Vec::new();
+        for _ in 0..3 {
+            let answer = app.client().mutate(refresh_with, json!({ "refreshToken": "x" })).await;
+            codes.push(answer.error_code().to_owned());
+        }
+        assert_eq!(codes, ["UNAUTHENTICATED", "UNAUTHENTICATED", "RATE_LIMITED"]);
+        ada.client.query(ME).await.field();
+    }
+
+    async fn s10_a_handle_gets_so_many_codes_a_day_whoever_asks(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", 3);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        // Ten at the same moment, by strangers and by an account; then a known handle and an unknown one.
+        let strangers = (0..5).map(|_| app.client()).collect::<Vec<_>>();
+        let by_strangers = futures_util::future::join_all(strangers.iter().map(|client| client.start_sign_in(GRACE)));
+        let by_account = futures_util::future::join_all((0..5).map(|_| ada.client.start_link(GRACE)));
+        let (by_strangers, by_account) = tokio::join!(by_strangers, by_account);
+        let mut errors: Vec<_> =
+            by_strangers.iter().chain(&by_account).map(|answer| answer.user_errors().concat()).collect();
+        errors.sort();
+        assert_eq!(errors.iter().filter(|error| error.is_empty()).count(), 3);
+        assert!(errors[3..].iter().all(|error| error == "TOO_MANY_ATTEMPTS"), "{errors:?}");
+        for _ in 0..3 {
+            app.client().start_sign_in(UNKNOWN).await.field();
+        }
+        let (known, unknown) = (app.client().start_sign_in(GRACE).await, app.client().start_sign_in(UNKNOWN).await);
+        assert_eq!(known.body, unknown.body, "it tells nothing of who is there");
+        place.sandbox.nth_code(GRACE, 3).await;
+        // A further code counts, too; and it is not over sooner than the window is.
+        let ada = app.client().sign_in(&place, ADA).await;
+        let started = app.client().start_sign_in(ADA).await;
+        let (id, secret) = (&started.field()["verification"]["id"], &started.field()["clientSecret"]);
+        app.advance(&place, 60).await;
+        assert_eq!(app.client().resend(id, secret).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        app.advance(&place, 24 * 3600 - 61).await;
+        assert_eq!(app.client().start_sign_in(GRACE).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        app.advance(&place, 1).await;
+        assert_eq!(app.client().start_sign_in(GRACE).await.user_errors(), Vec::<&str>::new());
+        place.sandbox.nth_code(GRACE, 4).await;
+        assert_eq!(place.sandbox.codes(GRACE).await.len(), 4);
+        drop(ada);
+    }
+
+    async fn s49_pending_verifications_have_a_quota(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__VERIFICATION__PENDING_PER_ACCOUNT", 2);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let first = ada.client.start_link(GRACE).await.field()["verification"]["id"].clone();
+        ada.client.start_link(GRACE).await.field();
+        assert_eq!(ada.client.start_link(GRACE).await.user_errors(), ["LIMIT_REACHED"]);
+        let cancel = "mutation($input: CancelVerificationInput!) { cancelVerification(input: $input) { userErrors { code } } }";
+        ada.client.mutate(cancel, json!({ "verificationId": first })).await.field();
+        assert_eq!(ada.client.start_link(GRACE).await.user_errors(), Vec::<&str>::new());
+        assert_eq!(ada.client.start_link(GRACE).await.user_errors(), ["LIMIT_REACHED"]);
+        app.advance(&place, 600).await;
+        let again = app.renewed(&app.client().sign_in(&place, ADA).await);
+        assert_eq!(again.start_link(GRACE).await.user_errors(), Vec::<&str>::new(), "those have run out");
+    }
+
+    async fn s49_sessions_have_a_quota_that_locks_nobody_out(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__SESSIONS_PER_ACCOUNT", 2);
+        let app = place.app().await;
+        let mut devices = Vec::new();
+        for _ in 0..4 {
+            app.advance(&place, 1).await;
+            devices.push(app.client().sign_in(&place, ADA).await);
+        }
+        for device in &devices[..2] {
+            let refused = device.client.start_link(GRACE).await;
+            assert_eq!(refused.error_code(), "UNAUTHENTICATED");
+            eventually("it is out", async || (device.client.query(ME).await.status == 401).then_some(())).await;
+        }
+        for device in &devices[2..] {
+            device.client.query(ME).await.field();
+        }
+        let told = "{ viewer { activity(first: 2) { nodes { description } } } }";
+        let told = devices[3].client.query(told).await.field()["activity"]["nodes"].to_string();
+        assert!(told.contains("too many were signed in"), "{told}");
+    }
+
+    async fn s49_sockets_have_quotas_and_others_are_served(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__SOCKETS_PER_ACCOUNT", 2);
+        place.set("ACCOUNTS__LIMITS__ANONYMOUS_SOCKETS", 1);
+        place.set("ACCOUNTS__LIMITS__SOCKETS_PER_ADDRESS", 5);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
+        let eve = app.client().sign_in(&place, "+4917139200050").await;
+        let (mut first, second) = (ada.client.socket().await, ada.client.socket().await);
+        closes(&mut init(&ada.client).await, 4429).await;
+        let anonymous = app.client().socket().await;
+        closes(&mut init(&app.client()).await, 4429).await;
+        let mut hers = eve.client.socket().await;
+        assert_eq!(hers.ask(ME).await["viewer"]["id"], eve.account);
+        // A place is free once its socket is closed.
+        drop(second);
+        let mut again = eventually("a place is free", async || {
+            let mut socket = init(&ada.client).await;
+            (socket.next().await == SocketMessage::Json(json!({ "type": "connection_ack" }))).then_some(socket)
+        }).await;
+        assert_eq!(again.ask(ME).await["viewer"]["id"], ada.account);
+        // Four are open. The fifth of this address is the last.
+        let fifth = Socket::connect(&app.url, None).await.unwrap();
+        assert!(Socket::connect(&app.url, None).await.is_err(), "refused before it is a socket");
+        assert_eq!(first.ask(ME).await["viewer"]["id"], ada.account);
+        app.client().query("{ platforms { key } }").await.field();
+        drop((fifth, anonymous));
+    }
+}
