@@ -255,7 +255,7 @@ impl LinkGraphs {
         match news {
             News::Heard(hint) => self.hear(hint),
             News::Doubted(stream) => self.slot(stream).doubt(),
-            News::Committed(hint) => self.announce(hint),
+            News::Committed { hint, changed_graph } => self.announce(hint, changed_graph),
         }
     }
 
@@ -271,8 +271,7 @@ impl LinkGraphs {
 
     /// Lets the other replicas know of a commit here; of one that changed the graph, once they find the new one in
     /// Redis, so that not each of them has to load it.
-    fn announce(&self, hint: Hint) {
-        let changed_graph = hint.graph_version == hint.version;
+    fn announce(&self, hint: Hint, changed_graph: bool) {
         let outdated = self.0.redis.as_ref().filter(|_| changed_graph);
         let outdated = outdated.map(|shared| shared.keys.outdated(hint.stream, hint.graph_version));
         if outdated.is_none() || self.unbroken().is_none() {

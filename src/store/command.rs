@@ -73,6 +73,7 @@ struct Touched {
     id: Uuid,
     version: i64,
     graph_version: i64,
+    changed_graph: bool,
     events: Vec<event::ActiveModel>,
     /// Copies of those events that stay.
     recorded: Vec<activity::ActiveModel>,
@@ -134,16 +135,16 @@ impl Store {
         let hints = command.hints(self.0.epoch);
         if let Err(error) = bounded(command.write()).await {
             // Whether it was committed is not known if the answer was lost: what is cached is not believed.
-            for hint in hints {
+            for (hint, _) in hints {
                 self.tell(News::Doubted(hint.stream));
                 tokio::spawn(self.clone().clear_up(hint.stream));
             }
             return Err(error);
         }
         failpoint("store::command-committed");
-        for hint in hints {
+        for (hint, changed_graph) in hints {
             self.hear(hint);
-            self.tell(News::Committed(hint));
+            self.tell(News::Committed { hint, changed_graph });
         }
         if has_jobs {
             self.0.jobs.notify_one();
@@ -160,7 +161,8 @@ impl Store {
             if let Some((version, graph_version)) = settled {
                 let hint = Hint { epoch: self.0.epoch, stream, version, graph_version };
                 self.hear(hint);
-                self.tell(News::Committed(hint));
+                // It may have been.
+                self.tell(News::Committed { hint, changed_graph: true });
             }
             return;
         }
@@ -244,6 +246,7 @@ impl Command {
             id,
             version: 0,
             graph_version: 0,
+            changed_graph: false,
             events: Vec::new(),
             recorded: Vec::new(),
         });
@@ -259,6 +262,7 @@ impl Command {
         touched.version += 1;
         if E::CHANGES_GRAPH {
             touched.graph_version = touched.version;
+            touched.changed_graph = true;
         }
         let payload = serde_json::to_value(event).map_err(Error::internal)?;
         if E::RECORDED {
@@ -317,19 +321,24 @@ impl Command {
         let (version, graph_version, epoch) =
             locked.ok_or_else(|| Error::unauthenticated("This account does not exist any more."))?;
         self.store.require_epoch(epoch.as_deref())?;
-        self.streams.push(Touched { id, version, graph_version, events: Vec::new(), recorded: Vec::new() });
+        self.streams.push(Touched {
+            id,
+            version,
+            graph_version,
+            changed_graph: false,
+            events: Vec::new(),
+            recorded: Vec::new(),
+        });
         Ok(())
     }
 
     /// What to tell the bus once this has committed.
-    fn hints(&self, epoch: u64) -> Vec<Hint> {
+    fn hints(&self, epoch: u64) -> Vec<(Hint, bool)> {
         let changed = self.streams.iter().filter(|touched| !touched.events.is_empty());
         changed
-            .map(|touched| Hint {
-                epoch,
-                stream: touched.id,
-                version: touched.version,
-                graph_version: touched.graph_version,
+            .map(|touched| {
+                let Touched { id: stream, version, graph_version, .. } = *touched;
+                (Hint { epoch, stream, version, graph_version }, touched.changed_graph)
             })
             .collect()
     }

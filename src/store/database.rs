@@ -42,6 +42,10 @@ impl Database {
             options
                 .max_connections(connections)
                 .min_connections(1)
+                // A connection to a file does not grow old. And what looks for old ones may go round for ever in a pool
+                // that is closed in the same moment.
+                .max_lifetime(None)
+                .idle_timeout(None)
                 .acquire_timeout(Duration::from_secs(10))
                 .sqlx_logging(false)
                 .map_sqlx_sqlite_opts(move |sqlite| {

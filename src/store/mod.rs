@@ -80,8 +80,9 @@ pub enum News {
     Heard(Hint),
     /// A commit here may or may not have happened.
     Doubted(Uuid),
-    /// A commit happened here, and was heard of here; it is the cache that tells the other replicas.
-    Committed(Hint),
+    /// A commit happened here, and was heard of here; it is the cache that tells the other replicas. Whether it changed
+    /// the graph is not to be seen by the versions: its last event may be one that does not.
+    Committed { hint: Hint, changed_graph: bool },
 }
 
 /// Loads versions of streams, with the versions of their graphs.
@@ -196,7 +197,7 @@ impl Store {
     fn tell(&self, news: News) {
         match (self.0.cache.get(), news) {
             (Some(cache), news) => cache(news),
-            (None, News::Committed(hint)) => self.0.bus.publish(hint, None),
+            (None, News::Committed { hint, .. }) => self.0.bus.publish(hint, None),
             (None, News::Heard(_) | News::Doubted(_)) => {}
         }
     }

@@ -18,14 +18,14 @@ on_both_stacks! {
         let ada = app.client().sign_in(&place, ADA).await.client;
         let picture = "https://pictures.example/ada.png";
         let changed = update(&ada, json!({ "displayName": "  Ada L. ", "avatarUrl": picture })).await;
-        let expected = json!({ "displayName": "Ada L.", "avatarUrl": picture, "version": 2 });
+        let expected = json!({ "displayName": "Ada L.", "avatarUrl": picture, "version": 3 });
         assert_eq!(changed, json!({ "account": expected, "userErrors": [] }));
         // What is absent stays, and what changes nothing is no event.
         for input in [json!({}), json!({ "displayName": "Ada L." }), json!({ "avatarUrl": picture })] {
             assert_eq!(update(&ada, input).await["account"], expected);
         }
         let cleared = update(&ada, json!({ "avatarUrl": null })).await;
-        assert_eq!(cleared["account"], json!({ "displayName": "Ada L.", "avatarUrl": null, "version": 3 }));
+        assert_eq!(cleared["account"], json!({ "displayName": "Ada L.", "avatarUrl": null, "version": 4 }));
         let hub = ada.query("{ viewer { displayName avatarUrl version } }").await;
         assert_eq!(hub.field(), &cleared["account"]);
     }
@@ -53,7 +53,7 @@ on_both_stacks! {
         let anonymous = app.client().mutate(UPDATE, json!({ "displayName": "Eve" })).await;
         assert_eq!(anonymous.error_code(), "UNAUTHENTICATED");
         let hub = ada.query("{ viewer { displayName version } }").await;
-        assert_eq!(hub.field(), &json!({ "displayName": "Ada", "version": 1 }));
+        assert_eq!(hub.field(), &json!({ "displayName": "Ada", "version": 2 }));
     }
 
     async fn two_tabs_that_change_one_thing_each_lose_nothing(place: Place) {
@@ -65,7 +65,7 @@ on_both_stacks! {
             update(&ada, json!({ "avatarUrl": picture })),
         );
         let hub = ada.query("{ viewer { displayName avatarUrl version } }").await;
-        let expected = json!({ "displayName": "Countess", "avatarUrl": picture, "version": 3 });
+        let expected = json!({ "displayName": "Countess", "avatarUrl": picture, "version": 4 });
         assert_eq!(hub.field(), &expected);
     }
 }

@@ -61,7 +61,8 @@ on_both_stacks! {
         app.stop().await;
         let app = TestApp::start_quiet(&place, 2).await;
         let ada = Person { client: app.renewed(&ada), ..ada };
-        let changes: Vec<_> = (0..149).map(|_| AccountChanged {}).collect();
+        // Beside the link and the session that the sign-in has made.
+        let changes: Vec<_> = (0..148).map(|_| AccountChanged {}).collect();
         app.happen(ada.account_id(), &changes).await;
         let newest_first: Vec<i64> = (1..=150).rev().collect();
         for (size, pages) in [(100, 2), (40, 4), (50, 3)] {
@@ -127,7 +128,7 @@ on_both_stacks! {
             let message = refused.body["errors"][0]["message"].as_str().unwrap();
             assert!(message.contains(words), "{variables}: {message}");
         }
-        assert_eq!(numbers(&activity(&ada.client, json!({ "after": own })).await), [0; 0]);
+        assert_eq!(numbers(&activity(&ada.client, json!({ "after": own })).await), [1]);
     }
 
     async fn it_says_what_happened_and_to_whom(place: Place) {
@@ -156,20 +157,24 @@ on_both_stacks! {
         let id = |number: i64| format!("activity_{}_{number}", ada.account_id().simple());
         let at = "2027-01-15T08:00:00.000Z";
         let all = [
-            json!({ "id": id(5), "kind": "ACCOUNT", "occurredAt": at, "profile": null,
+            json!({ "id": id(7), "kind": "ACCOUNT", "occurredAt": at, "profile": null,
                     "description": "The name or the picture of your account was changed." }),
-            json!({ "id": id(4), "kind": "LINK", "occurredAt": at, "profile": null,
+            json!({ "id": id(6), "kind": "LINK", "occurredAt": at, "profile": null,
                     "description": "A profile that is gone now was unlinked." }),
-            json!({ "id": id(3), "kind": "EXPERIENCE", "occurredAt": at, "profile": profile(0), "description":
+            json!({ "id": id(5), "kind": "EXPERIENCE", "occurredAt": at, "profile": profile(0), "description":
                     "Cross-posting from WhatsApp +49 ··· ·· 42 to WhatsApp +49 ··· ·· 43 is enabled." }),
-            json!({ "id": id(2), "kind": "LINK", "occurredAt": at, "profile": profile(1),
+            // 4 is the alert, which is not recorded: what it warns of is.
+            json!({ "id": id(3), "kind": "LINK", "occurredAt": at, "profile": profile(1),
                     "description": "WhatsApp +49 ··· ·· 43 was linked." }),
+            json!({ "id": id(2), "kind": "SECURITY", "occurredAt": at, "profile": null,
+                    "description": "A device was signed in." }),
             json!({ "id": id(1), "kind": "LINK", "occurredAt": at, "profile": profile(0),
                     "description": "WhatsApp +49 ··· ·· 42 was linked." }),
         ];
         assert_eq!(seen.field()["activity"]["nodes"], json!(all));
         for (kinds, expected) in [
-            (json!(["LINK"]), vec![1, 3, 4]),
+            (json!(["LINK"]), vec![1, 3, 5]),
+            (json!(["SECURITY"]), vec![4]),
             (json!(["ACCOUNT", "EXPERIENCE"]), vec![0, 2]),
             (json!(["PRIVACY", "POST"]), vec![]),
             (json!([]), vec![]),
@@ -181,7 +186,9 @@ on_both_stacks! {
         // The same by its id.
         let node = "query($id: ID!) { node(id: $id) { ... on AccountActivity {
             id kind occurredAt description profile { id } } } }";
-        assert_eq!(ada.client.run(node, json!({ "id": id(2) })).await.field(), &all[3]);
+        assert_eq!(ada.client.run(node, json!({ "id": id(3) })).await.field(), &all[3]);
+        assert_eq!(ada.client.run(node, json!({ "id": id(2) })).await.field(), &all[4]);
+        assert_eq!(ada.client.run(node, json!({ "id": id(4) })).await.field(), &Value::Null);
     }
 
     /// What is recorded is what happened: with it, in its transaction, and nothing else.
@@ -198,7 +205,7 @@ on_both_stacks! {
         let db = place.database().await;
         let events = event::Entity::find().order_by_asc(event::Column::Number).all(&db).await.unwrap();
         let kept = activity::Entity::find().order_by_asc(activity::Column::Number).all(&db).await.unwrap();
-        assert_eq!((events.len(), kept.len()), (4, 3));
+        assert_eq!((events.len(), kept.len()), (5, 4));
         for (event, kept) in events.iter().zip(&kept) {
             assert_eq!(
                 (event.stream_id, event.number, &event.kind, &event.payload, event.occurred_at),
@@ -214,10 +221,10 @@ on_both_stacks! {
         app.happen(ada.account_id(), &[StrangeStatus {}]).await;
         let seen = ada.client.query("{ viewer { activity { nodes { id kind description profile { id } } } } }").await;
         let nodes = seen.field()["activity"]["nodes"].as_array().unwrap();
-        assert_eq!(nodes.len(), 2, "the kind that nobody knows is left out");
+        assert_eq!(nodes.len(), 3, "the kind that nobody knows is left out");
         assert_eq!(nodes[0]["description"], "A linked profile was changed.");
         assert_eq!((&nodes[0]["kind"], &nodes[0]["profile"]), (&json!("LINK"), &Value::Null));
-        let unknown = format!("activity_{}_2", ada.account_id().simple());
+        let unknown = format!("activity_{}_3", ada.account_id().simple());
         let node = ada.client.run("query($id: ID!) { node(id: $id) { id } }", json!({ "id": unknown })).await;
         assert_eq!(node.field(), &Value::Null);
     }

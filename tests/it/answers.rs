@@ -39,7 +39,7 @@ on_both_stacks! {
         // A change is seen at once.
         ada.client.link(&place, GRACE).await.field();
         let after = hub(&ada.client, json!({})).await;
-        assert_eq!(after["data"]["viewer"]["version"], 2);
+        assert_eq!(after["data"]["viewer"]["version"], 4);
         assert_eq!(after["data"]["viewer"]["profiles"].as_array().unwrap().len(), 2);
         assert_eq!(hub(&ada.client, json!({})).await, after);
         // And all of it is what a server without the memory says.

@@ -109,7 +109,7 @@ async fn a_worker_does_what_a_server_leaves_to_it() {
     let mut tab = ada.socket().await;
     tab.follow_links(None).await;
     assert_eq!(ada.link(&place, grace).await.field()["outcome"]["__typename"], "ProfileLinked");
-    assert_eq!(tab.link_event().await["graphVersion"], 2);
+    assert_eq!(tab.link_event().await["graphVersion"], 5);
 
     assert!(worker.interrupt().await.success());
     ada.start_link("+4917139200001").await.field();

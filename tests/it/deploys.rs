@@ -63,9 +63,10 @@ impl MigrationName for Contracts {
 }
 
 /// Every table gets a column: statements that were prepared before must still work.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 20] = [
     "account",
     "activity",
+    "code_allowance",
     "deployment",
     "dismissed_suggestion",
     "event",
@@ -78,6 +79,7 @@ const TABLES: [&str; 18] = [
     "profile_connection",
     "profile_containment",
     "profile_refresh",
+    "security_alert",
     "session",
     "stream",
     "verification",
@@ -140,7 +142,8 @@ on_both_stacks! {
             people.link(&ada).await;
         }
         let lost = ada.query(HUB).await.field().clone();
-        assert_eq!(lost["version"].as_i64(), kept["version"].as_i64().map(|version| version + 3));
+        // Each link, and the alert that warns of it.
+        assert_eq!(lost["version"].as_i64(), kept["version"].as_i64().map(|version| version + 6));
         app.stop().await;
         if place.stack == Stack::Production {
             // Another replica takes it from Redis: it is there, and would be believed.
@@ -299,7 +302,7 @@ async fn s41_replicas_that_run_do_not_go_on_after_a_restore() {
     assert!(text.contains("new epoch") && !text.contains("panicked"), "{text}");
     let server = ServerProcess::start(&place).await;
     let ada = ada.at(&server.url);
-    assert_eq!(ada.query(HUB).await.field()["version"], 1);
+    assert_eq!(ada.query(HUB).await.field()["version"], 2);
     assert_eq!(refusal(&ada, lost["cursor"].as_str().unwrap()).await, "CURSOR_EXPIRED");
 }
 
@@ -384,12 +387,14 @@ async fn everything_is_read(ada: &Client, after: &str) {
     let version = ada.query(HUB).await.field()["linkGraph"]["version"].as_i64().unwrap();
     let mut socket = ada.socket().await;
     let query = "subscription($after: String) { accountEvents(after: $after) {
-        __typename ... on LinkStatusChange { graphVersion } } }";
+        __typename ... on LinkStatusChange { graphVersion } ... on SecurityAlertRaised { alert { kind } } } }";
     socket.subscribe("all", query, json!({ "after": after })).await;
+    let warning = json!({ "__typename": "SecurityAlertRaised", "alert": { "kind": "PROFILE_LINKED" } });
     let mut last = 0;
     while last < version {
         let event = socket.event("all", "accountEvents").await;
         last = event["graphVersion"].as_i64().unwrap_or_else(|| panic!("{event:#}"));
+        assert_eq!(socket.event("all", "accountEvents").await, warning, "behind the link {last}");
     }
     assert_eq!(last, version);
 }

@@ -7,7 +7,9 @@ use accounts_center_entity::{account, event, job, linked_profile, session, strea
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Fault, Place, Proxy, ServerProcess, Stack, eventually, on_both_stacks};
+use crate::support::{
+    Announced, Client, Fault, Place, Proxy, ServerProcess, Stack, eventually, on_both_stacks,
+};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -29,6 +31,9 @@ on_both_stacks! {
                 let mut server = ServerProcess::start_with(&place, &more).await;
                 let progress = walk(&place, server.client(), &ada, &grace, Progress::default()).await;
                 let died = progress.is_err();
+                if let Ok(done) = &progress {
+                    assert_eq!(done.events, events_of_a_link(1), "without a death at {name} {passing}");
+                }
                 server.kill_if_alive().await;
                 assert_sound(&place).await;
                 if !died {
@@ -41,9 +46,13 @@ on_both_stacks! {
                 // What the killed one had claimed is free once its lease is over.
                 place.sandbox.advance(61).await;
                 let progress = progress.unwrap_err();
+                let sessions = sessions_of(&place, &format!("wa_a{number}")).await;
+                assert!(sessions <= 1, "one sign-in made {sessions} sessions");
+                // Who was signed in and never heard of it signs in once more.
+                let signed_in = if progress.token.is_none() { sessions + 1 } else { sessions };
                 let finished = walk(&place, server.client(), &ada, &grace, progress).await;
                 let finished = finished.unwrap_or_else(|_| panic!("not finished after {name} {passing}"));
-                assert_eq!(finished.events, [1, 2], "each event once, after {name} {passing}");
+                assert_eq!(finished.events, events_of_a_link(signed_in), "each event once, after {name} {passing}");
                 server.kill_if_alive().await;
                 assert_sound(&place).await;
             }
@@ -114,7 +123,7 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
     tab.follow_links(None).await;
     place.sandbox.add_profile("wa_first", "+4917139200061").await;
     ada.link(&place, "+4917139200061").await.field();
-    assert_eq!(tab.link_event().await["graphVersion"], 2);
+    assert_eq!(tab.link_event().await["graphVersion"], 3);
     postgres.set(Fault::Cut);
     let ready = |url: String| async move {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -131,7 +140,7 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
     postgres.set(Fault::None);
     eventually("the server has healed", async || (ready(app.url.clone()).await == 200).then_some(())).await;
     ada.link(&place, GRACE).await.field();
-    assert_eq!(tab.link_event().await["graphVersion"], 3);
+    assert_eq!(tab.link_event().await["graphVersion"], 5);
 }
 
 /// S39: a network that swallows what goes over the connections that are open, and says nothing, costs the pool none of
@@ -195,8 +204,8 @@ async fn s39_connections_that_fall_silent_are_replaced() {
 struct Progress {
     token: Option<String>,
     verification: Option<Value>,
-    /// Numbers of the events that the account has, once it is done.
-    events: Vec<i64>,
+    /// The events that the account has, once it is done: their numbers and kinds.
+    events: Vec<(i64, String)>,
 }
 
 /// Signs in and links a profile, going on from `progress` with what a client knows. `Err` has how far it came
@@ -232,7 +241,6 @@ async fn walk(
         .try_run("{ viewer { version profiles { id } } }", json!({}))
         .await
         .map_err(|_| progress.clone())?;
-    assert_eq!(hub.field()["version"], 2);
     assert_eq!(hub.field()["profiles"].as_array().unwrap().len(), 2);
     // Job failpoints pass once more when the last job is settled: give it the time to die.
     if !idle(place, &client).await {
@@ -241,7 +249,9 @@ async fn walk(
     let db = place.database().await;
     let account = hub_account(&client).await.ok_or_else(|| progress.clone())?;
     let rows = event::Entity::find().order_by_asc(event::Column::Number).all(&db).await.unwrap();
-    progress.events = rows.iter().filter(|row| row.stream_id == account).map(|row| row.number).collect();
+    let rows = rows.into_iter().filter(|row| row.stream_id == account);
+    progress.events = rows.map(|row| (row.number, row.kind)).collect();
+    assert_eq!(hub.field()["version"], progress.events.len());
     Ok(progress)
 }
 
@@ -316,6 +326,23 @@ async fn hub_account(client: &Client) -> Option<uuid::Uuid> {
     answer.field()["id"].as_str()?.split_once('_')?.1.parse().ok()
 }
 
+/// All events of an account that has signed in so often, and then linked a profile: their numbers and kinds.
+fn events_of_a_link(sign_ins: usize) -> Vec<(i64, String)> {
+    let mut kinds = vec!["link_status_changed", "session_changed"];
+    kinds.extend(["session_changed", "security_alert_raised"].repeat(sign_ins - 1));
+    kinds.extend(["link_status_changed", "security_alert_raised"]);
+    (1..).zip(kinds.into_iter().map(str::to_owned)).collect()
+}
+
+/// How many sessions a profile of the platform has opened.
+async fn sessions_of(place: &Place, external_id: &str) -> usize {
+    let db = place.database().await;
+    let profile = linked_profile::Entity::find().filter(linked_profile::Column::ExternalId.eq(external_id));
+    let Some(profile) = profile.one(&db).await.unwrap() else { return 0 };
+    let opened = session::Entity::find().filter(session::Column::OpenedByProfileId.eq(profile.id));
+    opened.all(&db).await.unwrap().len()
+}
+
 /// Nothing in the database is between two states.
 async fn assert_sound(place: &Place) {
     let db = place.database().await;
@@ -342,6 +369,7 @@ async fn assert_sound(place: &Place) {
             profiles.iter().any(|profile| profile.account_id == account.id),
             "no account without a profile"
         );
+        assert_eq!(Announced::read(&db, account.id).await.complaint(), None);
     }
     let sessions = session::Entity::find().all(&db).await.unwrap();
     for row in verification::Entity::find().all(&db).await.unwrap() {

@@ -66,7 +66,7 @@ on_both_stacks! {
         let ada = app.client().sign_in(&place, ADA).await.client;
         let by_get = get(&ada, &[("query", HUB)], &[]).await.json::<Value>().await.unwrap();
         assert_eq!(by_get, ada.query(HUB).await.body);
-        assert_eq!(by_get["data"]["viewer"]["version"], 1);
+        assert_eq!(by_get["data"]["viewer"]["version"], 2);
         // Without a token it is nobody who asks, as for a page of somebody else.
         let foreign = get(&client, &[("query", HUB)], &[("origin", "https://evil.example")]).await;
         assert_eq!(foreign.json::<Value>().await.unwrap(), json!({ "data": { "viewer": null } }));

@@ -92,7 +92,7 @@ on_both_stacks! {
                 tokio::spawn(async move { graphs.get(account, 0).await.unwrap().unwrap().version })
             });
             for read in reads.collect::<Vec<_>>() {
-                assert_eq!(read.await.unwrap(), 1);
+                assert_eq!(read.await.unwrap(), 2);
             }
             let [.., redis_then, database_then] = counts(&app);
             assert_eq!(redis_then - redis + database_then - database, 1);
@@ -129,7 +129,7 @@ on_both_stacks! {
             let body: serde_json::Value = answer.json().await.unwrap();
             match status {
                 // One that the database does not have is answered with what it has.
-                200 => assert_eq!(body["data"]["viewer"]["version"], 1, "{version:?}"),
+                200 => assert_eq!(body["data"]["viewer"]["version"], 2, "{version:?}"),
                 _ => assert_eq!(body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT"),
             }
         }
@@ -162,7 +162,7 @@ on_both_stacks! {
             let follow = json!({ "query": "subscription { linkStatusChanged { cursor } }", "extensions": extensions });
             socket.send(json!({ "type": "subscribe", "id": "2", "payload": follow })).await;
             if good {
-                assert_eq!(body["data"]["viewer"]["version"], 1, "{extensions}");
+                assert_eq!(body["data"]["viewer"]["version"], 2, "{extensions}");
                 assert_eq!(told["payload"], body);
                 socket.next().await;
                 assert_eq!(socket.next_within(Duration::from_millis(200)).await, None, "it follows");
@@ -216,7 +216,7 @@ async fn another_replica_finds_the_new_graph_in_redis() {
     let mut tab = there.socket().await;
     tab.follow_links(None).await;
     eventually("the second replica shows it", async || {
-        (there.query(HUB).await.field()["version"] == 2).then_some(())
+        (there.query(HUB).await.field()["version"] == 4).then_some(())
     })
     .await;
     let [_, _, redis_then, database_then] = counts(&second);
@@ -350,15 +350,15 @@ async fn a_client_that_moves_reads_its_own_writes() {
     eventually("the reader's cache is warm", async || {
         let first = there.query(HUB).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
-        (first.field()["version"] == 1).then_some(())
+        (first.field()["version"] == 2).then_some(())
     })
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     there.query(HUB).await.field();
     let linked = ada.link(&place, GRACE).await;
     let version = linked.body["extensions"]["accountsCenter"]["version"].as_i64().unwrap();
-    assert_eq!(version, 2);
-    assert_eq!(there.query(HUB).await.field()["version"], 1, "it has not heard of it");
+    assert_eq!(version, 4);
+    assert_eq!(there.query(HUB).await.field()["version"], 2, "it has not heard of it");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = http.post(format!("{}/graphql", there.url)).bearer_auth(there.token.as_ref().unwrap());
     let ask = ask.header("Accounts-Center-Min-Version", version).json(&json!({ "query": HUB }));
@@ -380,14 +380,14 @@ async fn a_client_that_moves_reads_its_own_writes_over_a_socket() {
     let there = ada.client.at(&reader.url);
     let stale = eventually("the reader believes what it has", async || {
         reader.hears().await;
-        assert_eq!(there.query(HUB).await.field()["version"], 1);
+        assert_eq!(there.query(HUB).await.field()["version"], 2);
         let row = "UPDATE stream SET version = version + 1, graph_version = version + 1 WHERE id = $1";
         let row = Statement::from_sql_and_values(DbBackend::Postgres, row, [uuid(&ada.account).into()]);
         let back =
-            Statement::from_string(DbBackend::Postgres, "UPDATE stream SET version = 1, graph_version = 1");
+            Statement::from_string(DbBackend::Postgres, "UPDATE stream SET version = 2, graph_version = 1");
         let db = place.database().await;
         db.execute_raw(row).await.unwrap();
-        if there.query(HUB).await.field()["version"] == 1 {
+        if there.query(HUB).await.field()["version"] == 2 {
             return Some(());
         }
         db.execute_raw(back).await.unwrap();
@@ -395,7 +395,7 @@ async fn a_client_that_moves_reads_its_own_writes_over_a_socket() {
     });
     stale.await;
     let mut tab = there.socket().await;
-    for (asked, version) in [(json!(null), 1), (json!(2), 2)] {
+    for (asked, version) in [(json!(null), 2), (json!(3), 3)] {
         let extensions = json!({ "accountsCenter": { "minVersion": asked } });
         let operation = json!({ "query": HUB, "extensions": extensions });
         tab.send(json!({ "type": "subscribe", "id": "hub", "payload": operation })).await;

@@ -52,7 +52,7 @@ on_both_stacks! {
         // The same account doing it twice gets its profile back, and nothing happens.
         let again = ada.link(&place, GRACE).await;
         assert_eq!(again.field()["outcome"]["profile"]["id"], profile);
-        assert_eq!(again.field()["account"]["version"], 2);
+        assert_eq!(again.field()["account"]["version"], 4);
     }
 
     async fn s02_two_accounts_race_for_one_profile(place: Place) {

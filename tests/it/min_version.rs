@@ -19,7 +19,7 @@ on_both_stacks! {
             let ask = http.post(format!("{}/graphql", app.url)).bearer_auth(ada.token.as_ref().unwrap());
             let ask = ask.header("Accounts-Center-Min-Version", 1_000_000).json(&json!({ "query": HUB }));
             let body: serde_json::Value = ask.send().await.unwrap().json().await.unwrap();
-            assert_eq!(body["data"]["viewer"]["version"], 1, "{body:#}");
+            assert_eq!(body["data"]["viewer"]["version"], 2, "{body:#}");
         }
         let [_, checked_after, _, loaded_after] = app.app().graphs.counts().by_layer().map(|(_, count)| count);
         assert_eq!(loaded_after, loaded);

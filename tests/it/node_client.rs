@@ -33,7 +33,7 @@ on_both_stacks! {
         };
         assert_eq!(next().await, "connected");
         ada.link(&place, GRACE).await.field();
-        assert_eq!(next().await, "ACTIVE VERIFIED 2 +49 ··· ·· 43");
+        assert_eq!(next().await, "ACTIVE VERIFIED 3 +49 ··· ·· 43");
 
         // The server says 1012 and goes; the client comes back by itself, behind its last event.
         assert!(server.interrupt().await.success());
@@ -44,6 +44,6 @@ on_both_stacks! {
         let ada = ada.at(&server.url);
         place.sandbox.add_profile("wa_more", "+4917139200055").await;
         ada.link(&place, "+4917139200055").await.field();
-        assert_eq!(next().await, "ACTIVE VERIFIED 3 +49 ··· ·· 55");
+        assert_eq!(next().await, "ACTIVE VERIFIED 5 +49 ··· ·· 55");
     }
 }

@@ -26,7 +26,7 @@ on_both_stacks! {
         ).await;
         let hub = hub.field();
         assert_eq!(hub["id"], ada.account);
-        assert_eq!(hub["version"], 1);
+        assert_eq!(hub["version"], 2);
         assert_eq!(hub["linkGraph"]["version"], 1);
         assert_eq!(hub["createdAt"], "2027-01-15T08:00:00.000Z");
         let profile = &hub["profiles"][0];
@@ -58,18 +58,27 @@ on_both_stacks! {
         assert_eq!(payload["verification"]["profile"]["id"], payload["outcome"]["profile"]["id"]);
         assert_eq!(payload["verification"]["challenge"], Value::Null);
         // One's own write is seen at once.
-        assert_eq!(payload["account"]["version"], 2);
+        assert_eq!(payload["account"]["version"], 4);
         assert_eq!(payload["account"]["profiles"].as_array().unwrap().len(), 2);
 
         let event = tab.link_event().await;
         assert_eq!(event["previousLinkStatus"], Value::Null);
         assert_eq!(event["linkStatus"], "ACTIVE");
         assert_eq!(event["reason"], "VERIFIED");
-        assert_eq!(event["graphVersion"], 2);
+        assert_eq!(event["graphVersion"], 3);
         assert_eq!(event["profile"]["id"], payload["outcome"]["profile"]["id"]);
         assert_eq!(event["profile"]["handle"], "+49 ··· ·· 43");
-        // The cursor of the newest event is that of the account as it stands.
-        assert_eq!(event["cursor"], payload["account"]["eventCursor"]);
+        // It warns of the link as well. The cursor of the newest event is that of the account as it stands.
+        let mut all = ada.client.socket().await;
+        let query = "subscription($after: String) { accountEvents(after: $after) { __typename cursor } }";
+        all.subscribe("all", query, json!({ "after": hub["eventCursor"] })).await;
+        for (kind, cursor) in [
+            ("LinkStatusChange", &event["cursor"]),
+            ("SecurityAlertRaised", &payload["account"]["eventCursor"]),
+        ] {
+            let told = all.event("all", "accountEvents").await;
+            assert_eq!(told, json!({ "__typename": kind, "cursor": cursor }));
+        }
 
         let node = ada.client.run(
             "query($id: ID!) { node(id: $id) { __typename id ... on LinkedProfile { handle } } }",

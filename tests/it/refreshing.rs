@@ -65,7 +65,7 @@ on_both_stacks! {
         let grace = ada.client.linked(&place, GRACE).await;
         idle(&db).await;
         assert_eq!(profile_row(&db, &grace).await.status, LinkStatus::Active);
-        assert_eq!(app.app().store.version(ada.account_id()).await.unwrap(), Some(2));
+        assert_eq!(app.app().store.version(ada.account_id()).await.unwrap(), Some(4));
     }
 
     /// Two looks at once: the one that began before the newest webhook came has seen what may be no more.
@@ -136,8 +136,8 @@ on_both_stacks! {
                 "avatarUrl": "https://cdn.example/ada.png", "status": "ACTIVE" } }));
         let hub = ada.client.query("{ viewer { version displayName linkGraph { version profiles { displayName } }
             activity(first: 1) { nodes { kind description profile { id } } } } }").await;
-        assert_eq!(hub.field(), &json!({ "version": 2, "displayName": "Ada",
-            "linkGraph": { "version": 2, "profiles": [{ "displayName": "Ada L." }] },
+        assert_eq!(hub.field(), &json!({ "version": 3, "displayName": "Ada",
+            "linkGraph": { "version": 3, "profiles": [{ "displayName": "Ada L." }] },
             "activity": { "nodes": [{ "kind": "LINK", "profile": { "id": own },
                 "description": "WhatsApp +49 ··· ·· 77 has another handle, name or picture." }] } }));
         // It is so already, however often it is said.
@@ -145,7 +145,7 @@ on_both_stacks! {
         let (send, body) = (Sender::new(&app), about("profile.updated", "wa_ada"));
         assert_eq!(send.to("whatsapp", &send.signed("again", 0, &body), &body).await, 204);
         idle(&db).await;
-        assert_eq!(app.app().store.version(ada.account_id()).await.unwrap(), Some(2));
+        assert_eq!(app.app().store.version(ada.account_id()).await.unwrap(), Some(3));
         // What changes together with the state is taken over as well; what is gone stays erased.
         place.sandbox.faults(json!({ "lose_webhooks": true })).await;
         place.sandbox.change_profile("wa_ada", json!({ "display_name": "Ada" })).await;

@@ -38,7 +38,7 @@ on_both_stacks! {
         ]);
         app.client().sign_in(&place, ADA).await;
         idle(&db).await;
-        assert_eq!(app.app().store.version(ada.account_id()).await.unwrap(), Some(3), "nothing is left to do");
+        assert_eq!(app.app().store.version(ada.account_id()).await.unwrap(), Some(9), "nothing is left to do");
         again.client.start_link(GRACE).await.field();
         // If it asks once more, it asks once more.
         place.sandbox.set_state("wa_ada", "credentials_expired").await;
@@ -87,7 +87,7 @@ on_both_stacks! {
         place.sandbox.set_state("wa_grace", "credentials_expired").await;
         until_status(&db, &grace, LinkStatus::AttentionRequired).await;
         app.client().sign_in(&place, GRACE).await;
-        assert_eq!(link_events(&db, &ada.account, 2).await, [
+        assert_eq!(link_events(&db, &ada.account, 4).await, [
             LinkEvent::Status(Some(Status::Active), Status::AttentionRequired, Reason::CredentialsExpired),
             LinkEvent::Connection(connection, true),
             LinkEvent::Status(Some(Status::AttentionRequired), Status::Active, Reason::Reverified),

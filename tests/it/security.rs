@@ -237,9 +237,12 @@ on_both_stacks! {
         place.sandbox.add_profile("wa_eve", "+4917139200050").await;
         let eve = app.client().sign_in(&place, "+4917139200050").await;
         ada.client.link(&place, GRACE).await.field();
-        let hub = ada.client.query("{ viewer { profiles { id externalId } activity { nodes { id } } } }").await;
+        let hub = ada.client.query("{ viewer { profiles { id externalId } activity { nodes { id } }
+            security { alerts { nodes { id } } } } }").await;
         let profile = hub.field()["profiles"][0].clone();
         let activity = hub.field()["activity"]["nodes"][0]["id"].clone();
+        // Of the link.
+        let alert = hub.field()["security"]["alerts"]["nodes"][0]["id"].clone();
         let ends = [0, 1].map(|n| crate::support::uuid_of(hub.field()["profiles"][n]["id"].as_str().unwrap()));
         crate::connections::connect(&app, ada.account_id(), ends, Experience::Messaging, true).await.unwrap();
         let linked = ada.client.query("{ viewer { linkGraph { connections { id } } } }").await;
@@ -252,6 +255,7 @@ on_both_stacks! {
             ("AccountSession", json!(ada.session)),
             ("LinkedProfile", profile["id"].clone()),
             ("ProfileConnection", connection.clone()),
+            ("SecurityAlert", alert.clone()),
             ("Verification", verification.clone()),
         ];
         let types = ada.client.query("{ __type(name: \"Node\") { possibleTypes { name } } }").await;
@@ -373,8 +377,9 @@ async fn assert_not_stored(place: &Place, code: &str) {
     let profiles = accounts_center_entity::linked_profile::Entity::find().all(&db).await.unwrap();
     let accounts = accounts_center_entity::account::Entity::find().all(&db).await.unwrap();
     let sessions = accounts_center_entity::session::Entity::find().all(&db).await.unwrap();
+    let alerts = accounts_center_entity::security_alert::Entity::find().all(&db).await.unwrap();
     let text = format!(
-        "{rows:?} {jobs:?} {events:?} {activity:?} {records:?} {profiles:?} {accounts:?} {sessions:?}"
+        "{rows:?} {jobs:?} {events:?} {activity:?} {records:?} {profiles:?} {accounts:?} {sessions:?} {alerts:?}"
     );
     for hidden in [code, "17139200042", "17139200043"] {
         let digits: Vec<_> = text.split(|c: char| !c.is_ascii_digit()).collect();
@@ -490,5 +495,5 @@ async fn s27_with_redis_down_every_check_still_holds() {
     }
     redis.set(Fault::Cut);
     ada.client.link(&place, GRACE).await.field();
-    assert_eq!(tab.link_event().await["graphVersion"], 2);
+    assert_eq!(tab.link_event().await["graphVersion"], 3);
 }

@@ -27,7 +27,7 @@ on_both_stacks! {
         let begin = cursor(&ada).await;
         link_some(&place, &ada, 0..3).await;
         let events = read_from(&ada, &begin, 3).await;
-        assert_eq!(versions(&events), [2, 3, 4]);
+        assert_eq!(versions(&events), [3, 5, 7]);
         for (n, event) in events.iter().enumerate() {
             let rest = read_from(&ada, event["cursor"].as_str().unwrap(), 2 - n).await;
             assert_eq!(versions(&rest), versions(&events)[n + 1..]);
@@ -63,8 +63,8 @@ on_both_stacks! {
         let ahead = cursor(&ada).await;
         // An older state comes back, as from a backup.
         let db = place.database().await;
-        db.execute_unprepared("DELETE FROM event WHERE number = 2").await.unwrap();
-        db.execute_unprepared("UPDATE stream SET version = 1, graph_version = 1 WHERE version = 2").await.unwrap();
+        db.execute_unprepared("DELETE FROM event WHERE number > 2").await.unwrap();
+        db.execute_unprepared("UPDATE stream SET version = 2, graph_version = 1 WHERE version = 4").await.unwrap();
         assert_eq!(refusal(&ada, Some(&ahead)).await, "CURSOR_EXPIRED");
         // And with a new epoch no cursor from before is good.
         let mut epoch = deployment::Entity::find_by_id("epoch").one(&db).await.unwrap().unwrap().into_active_model();
@@ -86,14 +86,14 @@ on_both_stacks! {
         tab.follow_links(None).await;
         link_some(&place, &ada, 0..1).await;
         let seen = tab.link_event().await;
-        assert_eq!(seen["graphVersion"], 2);
+        assert_eq!(seen["graphVersion"], 3);
         server.kill().await;
         assert!(matches!(tab.next().await, SocketMessage::Closed(1006)));
         let server = ServerProcess::start(&place).await;
         let ada = ada.at(&server.url);
         link_some(&place, &ada, 1..3).await;
         let rest = read_from(&ada, seen["cursor"].as_str().unwrap(), 2).await;
-        assert_eq!(versions(&rest), [3, 4]);
+        assert_eq!(versions(&rest), [5, 7]);
     }
 
     async fn events_of_others_are_not_heard(place: Place) {
@@ -125,7 +125,11 @@ on_both_stacks! {
             assert_eq!(rest.iter().map(kind_and_version).collect::<Vec<_>>(), mixed[n + 1..]);
         }
         // One kind by itself is the same without the others, and takes the cursors of the others.
-        for (field, kind) in [("linkStatusChanged", "LinkStatusChange"), ("connectionChanged", "ConnectionChange")] {
+        for (field, kind) in [
+            ("linkStatusChanged", "LinkStatusChange"),
+            ("connectionChanged", "ConnectionChange"),
+            ("securityAlertRaised", "SecurityAlertRaised"),
+        ] {
             for (n, event) in all.iter().enumerate() {
                 let mut some = Follower::open(&ada.client, field, event["cursor"].as_str()).await;
                 let of_kind = mixed[n + 1..].iter().filter(|event| event.starts_with(kind));
@@ -150,7 +154,7 @@ on_both_stacks! {
         let changes = seen.iter().filter(|event| event["__typename"] == "AccountChange").count();
         assert_eq!(changes, 5 * 130);
         let mut links = Follower::open(&ada.client, "linkStatusChanged", Some(&begin)).await;
-        assert_eq!(versions(&links.events(5).await), [132, 263, 394, 525, 656]);
+        assert_eq!(versions(&links.events(5).await), [133, 264, 395, 526, 657]);
     }
 
     async fn an_event_of_another_release_is_passed_over(place: Place) {
@@ -162,11 +166,11 @@ on_both_stacks! {
         app.happen(ada.account_id(), &[StrangeStatus {}]).await;
         app.happen(ada.account_id(), &[status(&ada.client).await]).await;
         app.happen(ada.account_id(), &[Strange {}]).await;
-        assert_eq!(versions(&live.events(1).await), [4]);
+        assert_eq!(versions(&live.events(1).await), [5]);
         let mut links = Follower::open(&ada.client, "linkStatusChanged", Some(&begin)).await;
-        assert_eq!(versions(&links.events(1).await), [4]);
+        assert_eq!(versions(&links.events(1).await), [5]);
         app.happen(ada.account_id(), &[status(&ada.client).await]).await;
-        assert_eq!(versions(&live.events(1).await), [6]);
+        assert_eq!(versions(&live.events(1).await), [7]);
     }
 
     async fn an_event_shows_the_present_at_its_version_or_later(place: Place) {
@@ -179,7 +183,7 @@ on_both_stacks! {
         let query = "subscription($after: String) { accountEvents(after: $after) { cursor occurredAt
             ... on AccountChange { account { displayName version } } } }";
         tab.subscribe("account", query, json!({ "after": begin })).await;
-        for version in 2..5 {
+        for version in 3..6 {
             let name = format!("Ada {version}");
             let db = place.database().await;
             db.execute_unprepared(&format!("UPDATE account SET display_name = '{name}'")).await.unwrap();
@@ -252,7 +256,7 @@ on_both_stacks! {
             let name = query.contains("Named").then_some("Named");
             let payload = json!({ "query": query, "variables": { "after": begin }, "operationName": name });
             tab.send(json!({ "type": "subscribe", "id": id, "payload": payload })).await;
-            assert_eq!(tab.event(&id, "linkStatusChanged").await["graphVersion"], 2, "{query}");
+            assert_eq!(tab.event(&id, "linkStatusChanged").await["graphVersion"], 3, "{query}");
             tab.send(json!({ "type": "complete", "id": id })).await;
         }
         assert_eq!(tab.next_within(Duration::from_millis(300)).await, None, "an event came twice");
@@ -273,36 +277,36 @@ on_both_stacks! {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
         let begin = cursor(&ada.client).await;
-        // 2 and 5 are of the account, 3 and 4 of links.
+        // 3 and 6 are of the account, 4 and 5 of links.
         app.happen(ada.account_id(), &[AccountChanged {}]).await;
         app.happen(ada.account_id(), &[status(&ada.client).await, status(&ada.client).await]).await;
         app.happen(ada.account_id(), &[AccountChanged {}]).await;
         let mut all = Follower::open(&ada.client, "accountEvents", Some(&begin)).await;
         let cursors: Vec<_> = all.events(4).await.iter().map(|event| event["cursor"].clone()).collect();
-        let behind = |number: usize| cursors[number - 2].as_str().unwrap();
+        let behind = |number: usize| cursors[number - 3].as_str().unwrap();
 
-        purge(&place, &ada, "account_changed", 2).await;
+        purge(&place, &ada, "account_changed", 3).await;
         for (field, after, expired) in [
             ("accountEvents", &*begin, true),
-            ("accountEvents", behind(2), false),
+            ("accountEvents", behind(3), false),
             // What was purged is nothing that this one follows.
             ("linkStatusChanged", &*begin, false),
             ("connectionChanged", &*begin, false),
         ] {
             assert_eq!(is_expired(&ada.client, field, after).await, expired, "{field}");
         }
-        purge(&place, &ada, "link_status_changed", 4).await;
+        purge(&place, &ada, "link_status_changed", 5).await;
         for (field, after, expired) in [
-            ("accountEvents", behind(3), true),
-            ("accountEvents", behind(4), false),
+            ("accountEvents", behind(4), true),
+            ("accountEvents", behind(5), false),
             ("linkStatusChanged", &*begin, true),
-            ("linkStatusChanged", behind(3), true),
-            ("linkStatusChanged", behind(4), false),
+            ("linkStatusChanged", behind(4), true),
+            ("linkStatusChanged", behind(5), false),
             ("connectionChanged", &*begin, false),
         ] {
             assert_eq!(is_expired(&ada.client, field, after).await, expired, "{field}");
         }
-        let mut rest = Follower::open(&ada.client, "accountEvents", Some(behind(4))).await;
+        let mut rest = Follower::open(&ada.client, "accountEvents", Some(behind(5))).await;
         assert_eq!(rest.events(1).await[0]["__typename"], "AccountChange");
     }
 
@@ -319,7 +323,7 @@ on_both_stacks! {
         // While they wait, something is written and purged of which nobody was told, as if this replica had slept.
         let db = place.database().await;
         db.execute_unprepared("UPDATE stream SET version = version + 1").await.unwrap();
-        purge(&place, &ada, "account_changed", 3).await;
+        purge(&place, &ada, "account_changed", 4).await;
         app.happen(ada.account_id(), &[AccountChanged {}]).await;
         let SocketMessage::Json(message) = all.socket.next().await else { panic!("closed") };
         assert_eq!(message["type"], "next");
@@ -329,7 +333,7 @@ on_both_stacks! {
         assert_eq!(all.socket.next().await, SocketMessage::Json(complete));
         // The other one has missed nothing.
         app.happen(ada.account_id(), &[status(&ada.client).await]).await;
-        assert_eq!(versions(&links.events(1).await), [5]);
+        assert_eq!(versions(&links.events(1).await), [6]);
     }
 
     async fn following_costs_few_statements_and_waiting_none(place: Place) {
@@ -360,8 +364,8 @@ on_both_stacks! {
         assert!(refused.body["errors"][0]["message"].as_str().unwrap().contains("not supported"));
         let mut socket = ada.socket().await;
         socket.subscribe("q", "{ viewer { version } }", json!({})).await;
-        let payload = json!({ "data": { "viewer": { "version": 1 } },
-            "extensions": { "accountsCenter": { "version": 1 } } });
+        let payload = json!({ "data": { "viewer": { "version": 2 } },
+            "extensions": { "accountsCenter": { "version": 2 } } });
         let answer = json!({ "type": "next", "id": "q", "payload": payload });
         assert_eq!(socket.next().await, SocketMessage::Json(answer));
         assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "q" })));
@@ -400,9 +404,9 @@ async fn another_replica_hears_by_the_bus() {
     tab.follow_links(None).await;
     for n in 0..3 {
         link_some(&place, &ada, n..n + 1).await;
-        assert_eq!(tab.link_event().await["graphVersion"], n + 2);
+        assert_eq!(tab.link_event().await["graphVersion"], 3 + 2 * n);
         // And its cache has heard it too.
-        assert_eq!(reader.query("{ viewer { version } }").await.field()["version"], n + 2);
+        assert_eq!(reader.query("{ viewer { version } }").await.field()["version"], 4 + 2 * n);
     }
 }
 
@@ -422,16 +426,16 @@ async fn another_replica_hears_by_hints_and_without_them() {
 
     let version = |event: Value| event["graphVersion"].as_i64().unwrap();
     link_some(&place, &ada, 0..1).await;
-    assert_eq!(version(tab.link_event().await), 2);
+    assert_eq!(version(tab.link_event().await), 3);
     // The reader's replica knows of the commit, and does not show what was before.
-    assert_eq!(reader.query("{ viewer { version } }").await.field()["version"], 2);
+    assert_eq!(reader.query("{ viewer { version } }").await.field()["version"], 4);
     // Half-open: Redis takes hints and loses them. Then cut. Then back.
     for (fault, n) in
         [(Fault::Drop, 1), (Fault::Cut, 2), (Fault::None, 3), (Fault::Delay(Duration::from_secs(1)), 4)]
     {
         redis.set(fault);
         link_some(&place, &ada, n..n + 1).await;
-        assert_eq!(version(tab.link_event().await), 2 + i64::from(n), "with {fault:?}");
+        assert_eq!(version(tab.link_event().await), 3 + 2 * i64::from(n), "with {fault:?}");
     }
     redis.set(Fault::None);
     // Each one once.
@@ -500,6 +504,10 @@ impl Follower {
                 "subscription($after: String) {{ accountEvents(after: $after) {{
                 cursor {of_kinds} }} }}"
             ),
+            "securityAlertRaised" => format!(
+                "subscription($after: String) {{ {field}(after: $after) {{
+                cursor __typename }} }}"
+            ),
             _ => format!(
                 "subscription($after: String) {{ {field}(after: $after) {{
                 cursor __typename graphVersion }} }}"
@@ -532,16 +540,20 @@ async fn make_mixed_events(place: &Place, app: &TestApp, ada: &Person) -> Vec<St
     }
     app.happen(ada.account_id(), &[AccountChanged {}, AccountChanged {}]).await;
     connect(app, ada.account_id(), ends, Experience::SharedLogin, true).await.unwrap();
+    app.client().sign_in(place, ADA).await;
     [
-        "LinkStatusChange 2",
+        "LinkStatusChange 3",
+        "SecurityAlertRaised null",
         "AccountChange null",
-        "ConnectionChange 4",
-        "LinkStatusChange 5",
         "ConnectionChange 6",
         "LinkStatusChange 7",
+        "ConnectionChange 8",
+        "LinkStatusChange 9",
         "AccountChange null",
         "AccountChange null",
-        "ConnectionChange 10",
+        "ConnectionChange 12",
+        "SessionChange null",
+        "SecurityAlertRaised null",
     ]
     .map(str::to_owned)
     .to_vec()

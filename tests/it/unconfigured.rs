@@ -38,7 +38,8 @@ on_both_stacks! {
             "profiles": [{ "id": own, "platformKey": "whatsapp", "handle": "+49 ··· ·· 42",
                 "platform": { "id": "platform_whatsapp", "key": "whatsapp", "displayName": "whatsapp",
                     "capabilities": [], "verificationMethods": [], "endToEndEncrypted": false } }],
-            "activity": { "nodes": [{ "description": "Whatsapp +49 ··· ·· 42 was linked." }] } }));
+            "activity": { "nodes": [{ "description": "A device was signed in." },
+                { "description": "Whatsapp +49 ··· ·· 42 was linked." }] } }));
         assert_eq!(ada.query("{ platforms { key } }").await.field(), &json!([]));
         assert_eq!(ada.query("{ platform(key: \"whatsapp\") { key } }").await.field(), &Value::Null);
         assert_eq!(app.client().start_sign_in(ADA).await.user_errors(), ["UNKNOWN_PLATFORM"]);

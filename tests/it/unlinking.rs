@@ -40,7 +40,8 @@ on_both_stacks! {
             "statusChangedAt": "2027-01-15T08:00:00.000Z", "unlinksAt": "2027-01-16T08:00:00.000Z",
             "displayName": "Grace" });
         assert_eq!(unlinked["profile"], profile);
-        assert_eq!(unlinked["account"]["version"], 7, "one event for the link, one for each grant");
+        assert_eq!(unlinked["account"]["version"], 14,
+            "one event for the link, one for the alert, one for the session, one for each grant");
         let listed = unlinked["account"]["profiles"].as_array().unwrap();
         assert!(listed.contains(&json!({ "id": grace, "status": "UNLINKING" })));
         let mut connections = vec![
@@ -51,7 +52,7 @@ on_both_stacks! {
         if back < out {
             connections.rotate_right(1);
         }
-        let mut events = link_events(&db, &ada.account, 3).await;
+        let mut events = link_events(&db, &ada.account, 8).await;
         let status = LinkEvent::Status(Some(Status::Active), Status::Unlinking, Reason::UserRequest);
         assert_eq!(events.remove(0), status);
         assert_eq!(events, connections);
@@ -68,18 +69,18 @@ on_both_stacks! {
         app.advance(&place, 60).await;
         let again = ada.client.unlink(&grace).await;
         assert_eq!(again.field()["profile"], profile);
-        assert_eq!(again.field()["account"]["version"], 7);
+        assert_eq!(again.field()["account"]["version"], 14);
 
         let kept = ada.client.keep(&grace).await;
         let profile = json!({ "id": grace, "status": "ACTIVE", "statusReason": "UNLINK_CANCELLED", "unlinksAt": null });
         assert_eq!(kept.field()["profile"], profile);
-        assert_eq!(kept.field()["account"]["version"], 11);
-        let mut events = link_events(&db, &ada.account, 7).await;
+        assert_eq!(kept.field()["account"]["version"], 18);
+        let mut events = link_events(&db, &ada.account, 14).await;
         let status = LinkEvent::Status(Some(Status::Unlinking), Status::Active, Reason::UnlinkCancelled);
         assert_eq!(events.remove(0), status);
         assert_eq!(events, connections);
         assert_eq!(profile_connection::Entity::find().count(&db).await.unwrap(), 3);
-        assert_eq!(ada.client.keep(&grace).await.field()["account"]["version"], 11);
+        assert_eq!(ada.client.keep(&grace).await.field()["account"]["version"], 18);
         assert_eq!(by_grace.start_link(EVE).await.error_code(), "UNAUTHENTICATED", "ended is ended");
         app.client().sign_in(&place, GRACE).await;
     }
@@ -96,7 +97,7 @@ on_both_stacks! {
         assert_eq!(profile_row(&db, &grace).await.status, LinkStatus::Unlinking);
         app.advance(&place, 1).await;
         until_status(&db, &grace, LinkStatus::Unlinked).await;
-        let events = link_events(&db, &ada.account, 4).await;
+        let events = link_events(&db, &ada.account, 7).await;
         assert_eq!(events, [
             LinkEvent::Status(Some(Status::Unlinking), Status::Unlinked, Reason::GracePeriodEnded),
             LinkEvent::Connection(connection, false),
@@ -254,7 +255,7 @@ on_both_stacks! {
         assert_eq!(left["statusReason"], "CLAIMED_BY_NEW_OWNER");
         assert_eq!(ada.client.keep(&grace).await.user_errors(), ["PROFILE_NOT_ACTIVE"]);
         let db = place.database().await;
-        let events = link_events(&db, &ada.account, 3).await;
+        let events = link_events(&db, &ada.account, 6).await;
         let status = LinkEvent::Status(Some(Status::Unlinking), Status::Unlinked, Reason::ClaimedByNewOwner);
         assert_eq!(events, [status]);
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
 use crate::support::uuid_of;
-use crate::support::{Client, Person, Place, ServerProcess, eventually, on_both_stacks};
+use crate::support::{Announced, Client, Person, Place, ServerProcess, eventually, on_both_stacks};
 
 const DAY: i64 = 24 * 3600;
 
@@ -33,7 +33,7 @@ on_both_stacks! {
                 server = ServerProcess::start_with(&place, &more).await;
                 let died = !link.end(&place, server.client(), &db).await;
                 server.kill_if_alive().await;
-                link.assert_sound(&db).await;
+                link.assert_sound(&db, 1).await;
                 server = ServerProcess::start(&place).await;
                 if !died {
                     assert!(passing > 0, "{name} is not on the path");
@@ -42,8 +42,8 @@ on_both_stacks! {
                 deaths += 1;
                 // What the killed one had claimed is free once its lease is over.
                 place.sandbox.advance(61).await;
-                link.finish(&place, &server, &db).await;
-                link.assert_ended(&db).await;
+                let sign_ins = link.finish(&place, &server, &db).await;
+                link.assert_ended(&db, sign_ins).await;
             }
         }
         assert!(deaths >= failpoint::ALL.len(), "only {deaths} deaths");
@@ -98,18 +98,20 @@ impl Link {
         .await
     }
 
-    /// What its owner does at a server that lives.
-    async fn finish(&self, place: &Place, server: &ServerProcess, db: &DatabaseConnection) {
-        if profile_row(db, &self.profile).await.status == LinkStatus::Active {
+    /// What its owner does at a server that lives. Gives how often they have signed in by then.
+    async fn finish(&self, place: &Place, server: &ServerProcess, db: &DatabaseConnection) -> usize {
+        let is_begun = profile_row(db, &self.profile).await.status != LinkStatus::Active;
+        if !is_begun {
             let owner = server.client().sign_in(place, &self.handles[0]).await.client;
             assert_eq!(owner.unlink(&self.profile).await.user_errors(), [""; 0]);
         }
         place.sandbox.advance(DAY).await;
         until_status(db, &self.profile, LinkStatus::Unlinked).await;
+        if is_begun { 1 } else { 2 }
     }
 
-    /// Nothing is between two states.
-    async fn assert_sound(&self, db: &DatabaseConnection) {
+    /// Nothing is between two states; its owner has signed in so often.
+    async fn assert_sound(&self, db: &DatabaseConnection, sign_ins: usize) {
         let row = profile_row(db, &self.profile).await;
         let steps = match row.status {
             LinkStatus::Active => 0,
@@ -123,15 +125,21 @@ impl Link {
             LinkEvent::Status(Some(Status::Unlinking), Status::Unlinked, Reason::GracePeriodEnded),
             LinkEvent::Connection(self.connection, false),
         ];
-        let events = link_events(db, &self.owner.account, 2).await;
+        let events = link_events(db, &self.owner.account, 6).await;
         assert_eq!(events, expected[..steps * 2], "each event once");
         let account = uuid_of(&self.owner.account);
         let version = stream::Entity::find_by_id(account).one(db).await.unwrap().unwrap().version;
-        assert_eq!(version, 2 + 2 * steps as i64);
+        // The link and its alert; each session, and the alert of each but the first; then what unlinking tells, of
+        // which an alert and the end of a session are told when it begins.
+        let sessions = 1 + sign_ins as i64;
+        assert_eq!(version, 1 + 2 + (2 * sessions - 1) + [0, 4, 6][steps]);
+        assert_eq!(Announced::read(db, account).await.complaint(), None);
         assert_eq!(row.unlinks_at.is_some(), steps == 1);
         assert_eq!(row.external_id.is_empty(), steps == 2);
         let connections = profile_connection::Entity::find_by_id(self.connection).count(db).await.unwrap();
         assert_eq!(connections, u64::from(steps < 2));
+        let of_account = session::Entity::find().filter(session::Column::AccountId.eq(account));
+        assert_eq!(of_account.count(db).await.unwrap() as i64, sessions);
         let opened = session::Entity::find()
             .filter(session::Column::OpenedByProfileId.eq(row.id))
             .all(db)
@@ -144,8 +152,8 @@ impl Link {
         assert!(graces >= u64::from(steps == 1), "nobody would end it");
     }
 
-    async fn assert_ended(&self, db: &DatabaseConnection) {
+    async fn assert_ended(&self, db: &DatabaseConnection, sign_ins: usize) {
         assert_eq!(profile_row(db, &self.profile).await.status, LinkStatus::Unlinked);
-        self.assert_sound(db).await;
+        self.assert_sound(db, sign_ins).await;
     }
 }

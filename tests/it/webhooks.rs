@@ -111,7 +111,7 @@ on_both_stacks! {
         place.sandbox.set_state("wa_grace", "active").await;
         assert_eq!(tab.link_event().await["linkStatus"], "ACTIVE");
         let status = |before, after, reason| LinkEvent::Status(Some(before), after, reason);
-        assert_eq!(link_events(&db, &ada.account, 2).await, [
+        assert_eq!(link_events(&db, &ada.account, 6).await, [
             status(Status::Active, Status::Suspended, Reason::PlatformDeactivated),
             LinkEvent::Connection(connection, true),
             status(Status::Active, Status::AttentionRequired, Reason::CredentialsExpired),
@@ -131,7 +131,7 @@ on_both_stacks! {
         let connection = connect(&db, &own, &grace, &[Experience::Messaging]).await;
         place.sandbox.set_state("wa_grace", "deleted").await;
         until_status(&db, &grace, LinkStatus::Unlinked).await;
-        assert_eq!(link_events(&db, &ada.account, 2).await, [
+        assert_eq!(link_events(&db, &ada.account, 4).await, [
             LinkEvent::Status(Some(Status::Active), Status::Unlinked, Reason::PlatformDeleted),
             LinkEvent::Connection(connection, false),
         ]);
@@ -152,7 +152,7 @@ on_both_stacks! {
         let expected = json!({ "id": grace, "status": "SUSPENDED", "statusReason": "PLATFORM_DEACTIVATED", "unlinksAt": null });
         assert_eq!(kept.field()["profile"], expected);
         let status = LinkEvent::Status(Some(Status::Unlinking), Status::Suspended, Reason::UnlinkCancelled);
-        assert_eq!(link_events(&db, &ada.account, 3).await, [status]);
+        assert_eq!(link_events(&db, &ada.account, 6).await, [status]);
     }
 
     /// Webhooks come in any order; what counts is what the platform says when it is asked.

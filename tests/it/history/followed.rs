@@ -12,7 +12,9 @@ const CONNECTIONS: &str = "subscription($after: String) { event: connectionChang
 const EVERYTHING: &str = "subscription($after: String) { event: accountEvents(after: $after) { __typename cursor \
     ... on AccountChange { account { version displayName } } \
     ... on LinkStatusChange { graphVersion profile { id status account { version displayName } } } \
-    ... on ConnectionChange { graphVersion source { id status account { version displayName } } } } }";
+    ... on ConnectionChange { graphVersion source { id status account { version displayName } } } \
+    ... on SessionChange { endedSessionId session { id } } \
+    ... on SecurityAlertRaised { alert { kind profile { id status account { version displayName } } } } } }";
 /// For those who want no objects and ask for the account then.
 const BARE: [&str; 3] = [
     "subscription($after: String) { event: accountEvents(after: $after) { __typename cursor } }",
@@ -54,6 +56,8 @@ pub fn kind_of(event: &Value) -> Option<(Kind, &'static str)> {
         "AccountChange" => Some((Kind::Account, "AccountChange")),
         "LinkStatusChange" => Some((Kind::Link, "LinkStatusChange")),
         "ConnectionChange" => Some((Kind::Connection, "ConnectionChange")),
+        "SessionChange" => Some((Kind::Session, "SessionChange")),
+        "SecurityAlertRaised" => Some((Kind::Alert, "SecurityAlertRaised")),
         _ => None,
     }
 }
@@ -65,7 +69,14 @@ pub fn look_at_objects(account: &Account, event: &Value, number: i64) -> Result<
     {
         return broken(ONCE, format!("`graphVersion` {graph_version} of event {number}"));
     }
-    let profile = if event["source"].is_object() { &event["source"] } else { &event["profile"] };
+    let profile = match event["__typename"].as_str() {
+        Some("ConnectionChange") => &event["source"],
+        // Clients do nothing else that somebody is warned of, and neither open sessions nor end them.
+        Some("SecurityAlertRaised") if event["alert"]["kind"] == "PROFILE_UNLINKED" => {
+            &event["alert"]["profile"]
+        }
+        _ => &event["profile"],
+    };
     let shown = if profile.is_object() { &profile["account"] } else { &event["account"] };
     let Some(version) = shown["version"].as_i64() else {
         return broken("an event shows its objects", format!("it shows none: {event}"));

@@ -16,8 +16,9 @@
 //!   last one at most 10 s after its commit and the last fault. Its cursor expires by a restore, and only so.
 //! - What Redis holds does not go back while Redis lives.
 //! - At the end (`replay.rs`, `settle.rs`): the events say for every version what was seen at it; every acknowledged
-//!   write is there once, between its request and its answer, and nothing is there that nobody wrote; each subscriber
-//!   has exactly the events of the table; replicas, Redis and the rows agree.
+//!   write is there once, between its request and its answer, and nothing is there that nobody wrote; each session is
+//!   told of once when it was opened and once when it has ended, and each warning stands once behind what it warns of;
+//!   each subscriber has exactly the events of the table; replicas, Redis and the rows agree.
 //!
 //! **That it can fail** was tried with each defence switched off, `cargo xtask soak core --seed N --plant NAME`. Each
 //! of these seeds is clean without:

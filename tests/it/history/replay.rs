@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use accounts_center::account::event::AccountChanged;
 use accounts_center::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use accounts_center::link_graph::graphql::LinkStatus;
+use accounts_center::security::event::AlertRaised;
+use accounts_center::session::event::SessionChanged;
 use accounts_center::store::StreamEvent;
 use accounts_center_entity::{account, event, experience_grant, linked_profile, profile_connection, stream};
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder};
@@ -44,8 +46,16 @@ pub enum Kind {
     Account,
     Link,
     Connection,
+    Session,
+    Alert,
     /// One that the checker does not know.
     Other,
+}
+
+impl Kind {
+    fn changes_graph(self) -> bool {
+        !matches!(self, Self::Session | Self::Alert)
+    }
 }
 
 pub async fn read_truth(db: &DatabaseConnection, account: &Account) -> Truth {
@@ -89,6 +99,8 @@ pub fn kind(event: &event::Model) -> Kind {
         AccountChanged::KIND => Kind::Account,
         LinkStatusChanged::KIND => Kind::Link,
         ConnectionChanged::KIND => Kind::Connection,
+        SessionChanged::KIND => Kind::Session,
+        AlertRaised::KIND => Kind::Alert,
         _ => Kind::Other,
     }
 }
@@ -122,7 +134,9 @@ fn judge_graph(
         }
         while let Some(event) = events.next_if(|event| event.number <= *version) {
             apply(account, event, &mut statuses, &mut edges);
-            graph_version = event.number;
+            if kind(event).changes_graph() {
+                graph_version = event.number;
+            }
         }
         compare(*version, content, &statuses, edges, graph_version)?;
     }
@@ -140,7 +154,7 @@ fn apply(account: &Account, event: &event::Model, statuses: &mut Statuses, edges
             let change = ConnectionChanged::deserialize(&event.payload).expect("an event of ours");
             edges.set(index(change.source), index(change.target), change.experience, change.enabled);
         }
-        Kind::Account | Kind::Other => {}
+        Kind::Account | Kind::Session | Kind::Alert | Kind::Other => {}
     }
 }
 

@@ -17,7 +17,7 @@ use super::cluster::Replica;
 use super::followed::Follows;
 use super::replay::{Truth, judge, read_events, read_truth};
 use super::wire::{self, Answer, Line, Lost};
-use crate::support::Stack;
+use crate::support::{Announced, Stack};
 
 /// How late the last event may be, after its commit and after the last fault.
 const LATE: Duration = Duration::from_secs(10);
@@ -124,10 +124,14 @@ async fn judge_account(world: &World, db: &DatabaseConnection, account: &Account
     loop {
         let truth = read_truth(db, account).await;
         let events = read_events(db, account).await;
+        let announced = Announced::read(db, account.id).await;
         let agreed = agree(world, account, &truth).await?;
         // A commit whose answer was lost may come this late.
         if agreed && read_truth(db, account).await.version == truth.version {
             account.see(&truth.sight())?;
+            if let Some(how) = announced.complaint() {
+                return broken("each session and each alert is told of once", how);
+            }
             return judge(account, &events, &truth);
         }
         if began.elapsed() > ON_ITS_WAY {

@@ -1,5 +1,6 @@
 //! The harness: servers, clients and faults for tests.
 
+mod announced;
 mod app;
 mod graphql;
 pub mod links;
@@ -11,6 +12,7 @@ mod stack;
 pub mod webhooks;
 mod websocket;
 
+pub use announced::Announced;
 pub use app::{START, TestApp};
 pub use graphql::{Answer, Client, Person, uuid_of};
 pub use process::ServerProcess;
