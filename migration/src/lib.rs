@@ -31,6 +31,7 @@ mod m20261123_000003_whole_core;
 mod m20261123_000004_indexes;
 mod m20261128_000005_proofs;
 mod m20261129_000009_own_profiles;
+mod m20261129_000010_claims;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_indexes::Migration),
             Box::new(m20261128_000005_proofs::Migration),
             Box::new(m20261129_000009_own_profiles::Migration),
+            Box::new(m20261129_000010_claims::Migration),
         ]
     }
 }

@@ -30,6 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::graphql::{AccountMutation, AccountQuery};
 use crate::account::subscription::AccountSubscription;
+use crate::account::suggestion::SuggestionMutation;
 use crate::app::App;
 use crate::config;
 use crate::error::Error;
@@ -39,6 +40,7 @@ use crate::profile::graphql::ProfileCard;
 use crate::profile::mutation::ProfileMutation;
 use crate::session::Viewer;
 use crate::verification::Client;
+use crate::verification::claiming::ClaimMutation;
 use crate::verification::graphql::{OneSubmission, VerificationMutation, VerificationQuery};
 
 use answers::{Answers, Question, Remembered};
@@ -57,7 +59,13 @@ pub struct Query(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountMutation, ProfileMutation, VerificationMutation);
+pub struct Mutation(
+    AccountMutation,
+    ClaimMutation,
+    ProfileMutation,
+    SuggestionMutation,
+    VerificationMutation,
+);
 
 /// Everything that can be followed.
 #[derive(MergedSubscription, Default)]

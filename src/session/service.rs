@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::error::{Code, Error};
-use crate::store::{Command, Database, Store, bounded};
+use crate::store::{Command, Store};
 
 /// Who is asking: the account and session that an access token speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,12 +134,6 @@ pub async fn end_opened_by(command: &Command, account: Uuid, profile: Uuid) -> R
         .exec(command.tx())
         .await?;
     Ok(())
-}
-
-/// A session of `account`.
-pub async fn find(db: &Database, account: Uuid, id: Uuid) -> Result<Option<session::Model>, Error> {
-    let row = session::Entity::find_by_id(id).filter(session::Column::AccountId.eq(account));
-    bounded(async { Ok(row.one(db.read()).await?) }).await
 }
 
 /// Purges some sessions that expired `before`. Gives how many it were.

@@ -4,12 +4,14 @@
 //! is compared under the lock of its row, and every wrong try is committed. What a known and an unknown
 //! handle get is the same, and no platform is called before the answer has gone out.
 
+pub mod claiming;
 mod closing;
 mod delivery;
 mod expiry;
 pub mod graphql;
 mod handle;
 mod linking;
+mod loader;
 mod own_profile;
 mod proof;
 mod purge;
@@ -22,10 +24,11 @@ use accounts_center_entity::verification;
 pub use closing::{close_about, close_of_sessions};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
+pub use loader::{VerificationKey, Verifications};
 pub use own_profile::{start_reverification, start_step_up};
 pub use purge::purge;
 pub use service::{Client, Proven, cancel, find, resend, submit};
-pub use start::{start_link, start_sign_in};
+pub use start::{has_room, start_link, start_sign_in};
 
 /// Who asks about a verification: a session, or a signed-out device with its client secret.
 #[derive(Clone, Copy)]

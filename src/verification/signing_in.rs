@@ -144,6 +144,7 @@ impl SigningIn<'_> {
             ip_address: self.client.ip_address.map(|address| address.to_string()),
         };
         let session = session::open(command, new, &self.app.config.sessions).await?;
+        profile::end_claims(command, &profile.platform, &profile.external_id).await?;
         proof::close(command, row, End::Proved(profile.id)).await?;
         let created = command.stream() != account;
         let version = command.version(account);

@@ -63,7 +63,7 @@ impl MigrationName for Contracts {
 }
 
 /// Every table gets a column: statements that were prepared before must still work.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "account",
     "activity",
     "deployment",
@@ -75,6 +75,7 @@ const TABLES: [&str; 18] = [
     "job",
     "job_stream",
     "linked_profile",
+    "profile_claim",
     "profile_connection",
     "profile_containment",
     "profile_refresh",
