@@ -34,6 +34,7 @@ on_both_stacks! {
         assert_eq!(claim(&eve.client, &verification).await.body, claimed.body);
         let again = eve.client.link(&place, GRACE).await.field()["verification"]["id"].clone();
         assert_eq!(claim(&eve.client, &again).await.user_errors(), [""; 0]);
+        until_none(&db, &["tell_claimed_owner"]).await;
         let told = told(&ada.client).await;
         let text = "Somebody else has proved WhatsApp +49 ··· ·· 43. \
             Prove it again before 2027-01-18 08:00 UTC, or it goes to them.";
@@ -247,8 +248,13 @@ async fn told(owner: &Client) -> Value {
 
 /// Waits until no claim waits for its end.
 async fn settled(db: &DatabaseConnection) {
-    eventually("nothing is left to settle", async || {
-        let kinds = ["settle_claim", "hand_over_claimed", "tell_claimed_owner"];
+    until_none(db, &["settle_claim", "hand_over_claimed", "tell_claimed_owner"]).await;
+}
+
+/// Waits until there are no jobs of these kinds.
+async fn until_none(db: &DatabaseConnection, kinds: &[&str]) {
+    eventually("those jobs are done", async || {
+        let kinds = kinds.iter().copied();
         let left = job::Entity::find().filter(job::Column::Kind.is_in(kinds)).count(db).await.unwrap();
         (left == 0).then_some(())
     })
