@@ -25,7 +25,7 @@ use crate::keys::Keys;
 use crate::limits::RateLimits;
 use crate::link_graph::LinkGraphs;
 use crate::platform::Platforms;
-use crate::profile::{self, EndGrace, RefreshProfile};
+use crate::profile::{self, EndGrace, EndOffer, HandOver, RefreshProfile, SettleClaim, TellOwner};
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::{EndedSessions, Tokens};
 use crate::store::{self, Database, Obstacle, Runner, Store};
@@ -397,6 +397,26 @@ fn job_runner(app: &Arc<App>) -> Runner {
     runner.handle(move |job: RefreshProfile| {
         let app = refreshing.clone();
         async move { profile::refresh(&app, job).await }
+    });
+    let forgetting = app.clone();
+    runner.handle(move |job: EndOffer| {
+        let app = forgetting.clone();
+        async move { profile::end_offer(&app, job).await }
+    });
+    let telling = app.clone();
+    runner.handle(move |job: TellOwner| {
+        let app = telling.clone();
+        async move { profile::tell_owner(&app, job).await }
+    });
+    let settling = app.clone();
+    runner.handle(move |job: SettleClaim| {
+        let app = settling.clone();
+        async move { profile::settle_claim(&app, job).await }
+    });
+    let handing = app.clone();
+    runner.handle(move |job: HandOver| {
+        let app = handing.clone();
+        async move { profile::hand_over(&app, job).await }
     });
     runner
 }

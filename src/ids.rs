@@ -118,7 +118,7 @@ impl FromStr for NodeId {
 }
 
 /// The global id of what is recorded of an event: `activity_0193f0…_42`, its account and its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ActivityId {
     pub account: Uuid,
     pub number: i64,

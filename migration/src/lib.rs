@@ -33,6 +33,7 @@ mod m20261128_000005_proofs;
 mod m20261129_000006_refresh_tokens;
 mod m20261129_000007_ended_sessions;
 mod m20261129_000009_own_profiles;
+mod m20261129_000010_claims;
 mod m20261129_000011_alerts;
 mod m20261129_000012_code_allowance;
 
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000011_alerts::Migration),
             Box::new(m20261129_000012_code_allowance::Migration),
             Box::new(m20261129_000009_own_profiles::Migration),
+            Box::new(m20261129_000010_claims::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@ use async_graphql::{Context, Description, ID, InputObject, MaybeUndefined, Objec
 use uuid::Uuid;
 
 use super::AccountUpdate;
+use super::suggestion::LinkSuggestion;
 use crate::activity::graphql::{AccountActivity, ActivityKind};
 use crate::error::{Error, UserError};
 use crate::graph::consistency::{graph_at, own_graph};
@@ -100,6 +101,12 @@ impl Account {
     /// Who is signed in, and what the person should look at.
     async fn security(&self) -> SecurityCenter {
         SecurityCenter(self.0.clone())
+    }
+
+    /// Platforms that are not linked, at most one suggestion for each.
+    #[graphql(complexity = "1 + 6 * child_complexity")]
+    async fn link_suggestions(&self, ctx: &Context<'_>) -> Result<Vec<LinkSuggestion>, Error> {
+        LinkSuggestion::of(ctx, &self.0).await
     }
 
     /// What happened to the account, newest first.

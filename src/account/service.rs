@@ -111,6 +111,8 @@ pub async fn link(
             reason: row.status_reason.into(),
         },
     )?;
+    // Who claimed it before has to prove it anew.
+    profile::end_claims(command, &row.platform, &row.external_id).await?;
     // A webhook that came since the claim was made found nobody who had linked it.
     profile::look_at_new_link(command, &row, profile.claim).await?;
     Ok(Some(row))

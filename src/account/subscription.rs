@@ -34,17 +34,21 @@ pub enum AccountEvent {
 impl AccountEvent {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         match event.payload {
-            Happened::Account(_) => AccountChange::of(account, event).map(Self::AccountChange),
+            Happened::Account(_) | Happened::Suggestion(_) => {
+                AccountChange::of(account, event).map(Self::AccountChange)
+            }
             Happened::LinkStatus(_) => LinkStatusChange::of(account, event).map(Self::LinkStatusChange),
             Happened::Connection(_) => ConnectionChange::of(account, event).map(Self::ConnectionChange),
-            Happened::Profile(_) => ProfileChange::of(account, event).map(Self::ProfileChange),
+            Happened::Profile(_) | Happened::Claimed(_) => {
+                ProfileChange::of(account, event).map(Self::ProfileChange)
+            }
             Happened::Session(_) => SessionChange::of(account, event).map(Self::SessionChange),
             Happened::Alert(_) => SecurityAlertRaised::of(account, event).map(Self::SecurityAlertRaised),
         }
     }
 }
 
-/// The name or the picture of the account changed.
+/// The name, the picture or the suggestions of the account changed.
 #[derive(Description)]
 pub struct AccountChange {
     account: Uuid,
@@ -56,6 +60,7 @@ impl AccountChange {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         let event = event.narrow(|happened| match happened {
             Happened::Account(changed) => Some(changed),
+            Happened::Suggestion(_) => Some(AccountChanged {}),
             _ => None,
         })?;
         Some(Self { account, event })

@@ -18,11 +18,17 @@ pub fn describe(
     let name = |id: Uuid| name(id).unwrap_or_else(|| "a profile that is gone now".to_owned());
     match happened {
         Some(Happened::Account(_)) => "The name or the picture of your account was changed.".to_owned(),
+        Some(Happened::Suggestion(_)) => "A suggestion of what to link was dismissed.".to_owned(),
         Some(Happened::LinkStatus(changed)) => capitalised(&link(changed, &name(changed.profile))),
         Some(Happened::Connection(changed)) => {
             connection(changed, &name(changed.source), &name(changed.target))
         }
         Some(Happened::Profile(changed)) => capitalised(&profile(changed, &name(changed.profile))),
+        Some(Happened::Claimed(claimed)) => {
+            let until = claimed.due_at.format("%Y-%m-%d %H:%M UTC");
+            let name = name(claimed.profile);
+            format!("Somebody else has proved {name}. Prove it again before {until}, or it goes to them.")
+        }
         Some(Happened::Session(changed)) => session(changed.ended).to_owned(),
         // Not recorded: what it warns of is.
         Some(Happened::Alert(_)) | None => unknown(kind).to_owned(),

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::graph::consistency::graph_at;
 use crate::graph::context::app;
+use crate::graph::loaders;
 use crate::graph::pagination::{Connection, CursorScope, PageArguments};
 use crate::graph::scalars::DateTime;
 use crate::ids::ActivityId;
@@ -73,9 +74,9 @@ impl AccountActivity {
         if id.account != owner {
             return Ok(None);
         }
-        let Some(row) = service::find(app(ctx).store.db(), owner, id.number).await? else { return Ok(None) };
+        let Some(row) = loaders::activity(ctx, id).await? else { return Ok(None) };
         let graph = graph_at(ctx, owner, id.number).await?;
-        Ok(graph.and_then(|graph| Self::of(&graph, row)))
+        Ok(graph.and_then(|graph| Self::of(&graph, row.as_ref().clone())))
     }
 
     /// `None` for a kind of another release.
@@ -120,10 +121,13 @@ impl AccountActivity {
     /// The profile that it is about, as it is now; null where there is none.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         let id = match self.happened.as_ref()? {
-            Happened::Account(_) | Happened::Session(_) | Happened::Alert(_) => return None,
+            Happened::Account(_) | Happened::Suggestion(_) | Happened::Session(_) | Happened::Alert(_) => {
+                return None;
+            }
             Happened::LinkStatus(changed) => changed.profile,
             Happened::Connection(changed) => changed.source,
             Happened::Profile(changed) => changed.profile,
+            Happened::Claimed(claimed) => claimed.profile,
         };
         LinkedProfile::find(ctx, &self.graph, id).await.transpose()
     }

@@ -4,4 +4,7 @@
 
 mod description;
 pub mod graphql;
+mod loader;
 mod service;
+
+pub use loader::Activities;

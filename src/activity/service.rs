@@ -9,18 +9,19 @@ use crate::account::event::AccountChanged;
 use crate::error::Error;
 use crate::graph::pagination::{Page, Slice};
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
-use crate::profile::event::ProfileChanged;
+use crate::profile::event::{ProfileChanged, ProfileClaimed};
 use crate::session::event::SessionChanged;
 use crate::store::{Database, StreamEvent, bounded};
 
 /// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
 /// beside them is left to that one.
-const SHOWN: [(ActivityKind, &str); 5] = [
+const SHOWN: [(ActivityKind, &str); 6] = [
     (ActivityKind::Account, AccountChanged::KIND),
     (ActivityKind::Link, LinkStatusChanged::KIND),
     (ActivityKind::Link, ProfileChanged::KIND),
     (ActivityKind::Experience, ConnectionChanged::KIND),
     (ActivityKind::Security, SessionChanged::KIND),
+    (ActivityKind::Security, ProfileClaimed::KIND),
 ];
 
 /// What kind of activity an event is.
@@ -56,9 +57,4 @@ pub async fn page(
         false => query.order_by_desc(activity::Column::Number),
     };
     Ok(page.cut(bounded(async { Ok(query.limit(page.limit()).all(db.read()).await?) }).await?))
-}
-
-/// What is recorded of one event of an account.
-pub async fn find(db: &Database, account: Uuid, number: i64) -> Result<Option<activity::Model>, Error> {
-    bounded(async { Ok(activity::Entity::find_by_id((account, number)).one(db.read()).await?) }).await
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 /// The fields whose values depend on the account's stream alone, or on the configuration of this process. What
 /// depends on the session, on the time or on another stream is none of them.
-const MARKS: [(&str, &[&str]); 13] = [
+const MARKS: [(&str, &[&str]); 16] = [
     ("Query", &["viewer", "platforms", "platform"]),
     (
         "Account",
@@ -57,8 +57,15 @@ const MARKS: [(&str, &[&str]); 13] = [
             "unlinksAt",
             "connections",
             "signInEnabled",
+            "sharedLoginTargets",
+            "unlinkPreview",
+            "exposure",
         ],
     ),
+    // The rest of it is of sessions.
+    ("UnlinkPreview", &["endsConnections", "problems"]),
+    ("AccountsProblem", &["code", "message"]),
+    ("ProfileExposure", &["canSignInTo", "canPostTo", "canReadFrom"]),
     ("ProfileCard", &["id", "platform", "handle", "displayName", "avatarUrl"]),
     ("Node", &["id"]),
     ("ProfileConnection", &["id", "source", "target", "grants"]),

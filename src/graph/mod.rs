@@ -31,6 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::graphql::{AccountMutation, AccountQuery};
 use crate::account::subscription::AccountSubscription;
+use crate::account::suggestion::SuggestionMutation;
 use crate::app::App;
 use crate::config;
 use crate::error::Error;
@@ -43,6 +44,7 @@ use crate::security::subscription::SecuritySubscription;
 use crate::session::graphql::SessionMutation;
 use crate::session::{Cookies, Viewer};
 use crate::verification::Client;
+use crate::verification::claiming::ClaimMutation;
 use crate::verification::graphql::{OneSubmission, VerificationMutation, VerificationQuery};
 use crate::verification::subscription::VerificationSubscription;
 
@@ -64,9 +66,11 @@ pub struct Query(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery);
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     AccountMutation,
+    ClaimMutation,
     ProfileMutation,
     SecurityMutation,
     SessionMutation,
+    SuggestionMutation,
     VerificationMutation,
 );
 

@@ -1,21 +1,21 @@
 //! Objects by their global id.
 
+use async_graphql::futures_util::future::try_join_all;
 use async_graphql::{Context, ID, Interface, Object};
 
 use super::consistency::own_graph;
 use super::context::{app, viewer};
+use super::loaders;
 use crate::account::graphql::Account;
 use crate::activity::graphql::AccountActivity;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::ids::{ActivityId, NodeId, NodeKind};
 use crate::link_graph::graphql::ProfileConnection;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
 use crate::security::graphql::SecurityAlert;
-use crate::session;
 use crate::session::graphql::AccountSession;
 use crate::verification::graphql::Verification;
-use crate::verification::{self, Caller};
 
 /// An object that `node` finds by its global id.
 #[derive(Interface)]
@@ -31,6 +31,9 @@ pub enum Node {
     Verification(Verification),
 }
 
+/// How many objects one field gives.
+const MAX_IDS: usize = 100;
+
 #[derive(Default)]
 pub struct NodeQuery;
 
@@ -44,6 +47,20 @@ impl NodeQuery {
     ) -> Option<Result<Node, Error>> {
         find(ctx, &id).await.transpose()
     }
+
+    /// At most 100 ids; null in the place of what is not found.
+    #[graphql(complexity = "1 + ids.len() * child_complexity")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Global ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, Error> {
+        if ids.len() > MAX_IDS {
+            let message = format!("`nodes` takes at most {MAX_IDS} ids; ask again for the others.");
+            return Err(Error::client(Code::BadUserInput, message));
+        }
+        try_join_all(ids.iter().map(|id| find(ctx, id))).await
+    }
 }
 
 async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
@@ -51,7 +68,6 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         return Ok(Platform::configured(app(ctx), key).map(Node::Platform));
     }
     let Some(viewer) = viewer(ctx) else { return Ok(None) };
-    let app = app(ctx);
     // Each of these begins with its owner: what is somebody else's is not found.
     if let Ok(id) = id.parse::<ActivityId>() {
         return Ok(AccountActivity::find(ctx, viewer.account, id).await?.map(Node::AccountActivity));
@@ -69,8 +85,8 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             Ok(graph.and_then(|g| ProfileConnection::find(&g, id.uuid)).map(Node::ProfileConnection))
         }
         NodeKind::AccountSession => {
-            let row = session::find(app, viewer.account, id.uuid).await?;
-            Ok(row.map(|row| Node::AccountSession(AccountSession(row))))
+            let row = loaders::session(ctx, viewer.account, id.uuid).await?;
+            Ok(row.map(|row| Node::AccountSession(AccountSession(row.as_ref().clone()))))
         }
         NodeKind::SecurityAlert => {
             let alert = SecurityAlert::find(ctx, viewer.account, id.uuid).await?;
@@ -78,9 +94,8 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         }
         NodeKind::SignInMethod => Ok(None),
         NodeKind::Verification => {
-            let caller = Caller { viewer: Some(viewer), client_secret: None };
-            let row = verification::find(app, caller, id.uuid).await?;
-            Ok(row.map(|row| Node::Verification(Verification(row))))
+            let row = loaders::verification(ctx, viewer.account, id.uuid).await?;
+            Ok(row.map(|row| Node::Verification(Verification(row.as_ref().clone()))))
         }
     }
 }

@@ -21,6 +21,22 @@ impl UserError {
     }
 }
 
+/// Something that stands in the way, told by a preview.
+#[derive(Clone, Debug, SimpleObject)]
+#[graphql(name = "AccountsProblem")]
+pub struct Problem {
+    /// The user error that it would be.
+    pub code: AccountsErrorCode,
+    /// A sentence for the person.
+    pub message: String,
+}
+
+impl Problem {
+    pub fn new(code: AccountsErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
 /// The kinds of mistakes that a person can put right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum AccountsErrorCode {

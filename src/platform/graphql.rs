@@ -8,6 +8,7 @@ use super::PlatformKey;
 use crate::app::App;
 use crate::error::Error;
 use crate::graph::context::app;
+use crate::link_graph::graphql::Experience;
 use crate::verification::graphql::VerificationMethod;
 
 /// A service whose profiles can be linked: Facebook, Instagram, WhatsApp, or any other one configured.
@@ -38,6 +39,25 @@ impl Platform {
         }
     }
 
+    /// Its name, for people.
+    pub fn name(&self) -> &str {
+        self.configured.as_ref().map_or(self.key.as_str(), |platform| &platform.display_name)
+    }
+
+    /// Whether a proof of one of its profiles signs in.
+    pub fn signs_in(&self) -> bool {
+        self.configured.as_ref().is_some_and(|platform| platform.sign_in)
+    }
+
+    /// The experiences that its profiles can take part in.
+    pub fn experiences(&self) -> Vec<Experience> {
+        self.can().into_iter().filter_map(PlatformCapability::experience).collect()
+    }
+
+    fn can(&self) -> Vec<PlatformCapability> {
+        if self.signs_in() { vec![PlatformCapability::SignIn] } else { Vec::new() }
+    }
+
     /// The part of a global id behind `platform_`.
     pub const ID_PREFIX: &'static str = "platform_";
 }
@@ -56,13 +76,12 @@ impl Platform {
 
     /// Its name, for people.
     async fn display_name(&self) -> &str {
-        self.configured.as_ref().map_or(self.key.as_str(), |platform| &platform.display_name)
+        self.name()
     }
 
     /// What it can be used for; nothing while the operator has taken it out.
     async fn capabilities(&self) -> Vec<PlatformCapability> {
-        let signs_in = self.configured.as_ref().is_some_and(|platform| platform.sign_in);
-        if signs_in { vec![PlatformCapability::SignIn] } else { Vec::new() }
+        self.can()
     }
 
     /// How its profiles are proved; empty while the operator has taken it out.
@@ -81,6 +100,15 @@ impl Platform {
 pub enum PlatformCapability {
     /// A proof of one of its profiles signs in.
     SignIn,
+}
+
+impl PlatformCapability {
+    /// The experience that it is for, if it is for one.
+    fn experience(self) -> Option<Experience> {
+        match self {
+            Self::SignIn => None,
+        }
+    }
 }
 
 #[derive(Default)]

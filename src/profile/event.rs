@@ -1,5 +1,6 @@
 //! What happens to profiles beside their links.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -18,5 +19,19 @@ impl StreamEvent for ProfileChanged {
     const KIND: &'static str = "profile_changed";
     // They are in the graph that is cached.
     const CHANGES_GRAPH: bool = true;
+    const RECORDED: bool = true;
+}
+
+/// Somebody else has proved a profile and claims it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProfileClaimed {
+    pub profile: Uuid,
+    /// Until then its owner can prove it as well.
+    pub due_at: DateTime<Utc>,
+}
+
+impl StreamEvent for ProfileClaimed {
+    const KIND: &'static str = "profile_claimed";
+    const CHANGES_GRAPH: bool = false;
     const RECORDED: bool = true;
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use accounts_center_entity::linked_profile;
+use accounts_center_entity::linked_profile::LinkStatus as LinkStatusOfRow;
+use accounts_center_entity::{experience_grant, linked_profile};
 use async_graphql::{Context, Description, Error as GraphError, ID, Interface, Object};
 use uuid::Uuid;
 
+use super::exposure::ProfileExposure;
+use super::unlink_preview::UnlinkPreview;
 use crate::account::graphql::Account;
 use crate::error::Error;
 use crate::graph::consistency::{self, graph_at};
@@ -13,8 +16,8 @@ use crate::graph::context::app;
 use crate::graph::loaders;
 use crate::graph::scalars::{DateTime, Url};
 use crate::ids::{NodeId, NodeKind};
-use crate::link_graph::LinkGraph;
 use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason, ProfileConnection};
+use crate::link_graph::{Edge, LinkGraph};
 use crate::platform::PlatformKey;
 use crate::platform::graphql::Platform;
 
@@ -112,6 +115,53 @@ impl LinkedProfile {
         Self { graph: graph.clone(), place: Place::Node(index) }
     }
 
+    /// The profiles that `experience` flows to from this one now.
+    pub(super) fn targets(&self, experience: Experience) -> Vec<Self> {
+        self.flows(experience)
+            .filter(|edge| edge.source == self.row().id)
+            .filter_map(|edge| self.active(edge.target))
+            .collect()
+    }
+
+    /// The profiles that `experience` flows from to this one now.
+    pub(super) fn sources(&self, experience: Experience) -> Vec<Self> {
+        self.flows(experience)
+            .filter(|edge| edge.target == self.row().id)
+            .filter_map(|edge| self.active(edge.source))
+            .collect()
+    }
+
+    /// The connections that bear `experience`, if this profile is not held.
+    fn flows(&self, experience: Experience) -> impl Iterator<Item = &Edge> {
+        let experience = experience_grant::Experience::from(experience);
+        let is_active = self.row().status == LinkStatusOfRow::Active;
+        self.graph
+            .edges
+            .iter()
+            .filter(move |edge| is_active && edge.grants.iter().any(|grant| grant.experience == experience))
+    }
+
+    fn active(&self, id: Uuid) -> Option<Self> {
+        Self::linked(&self.graph, id).filter(|profile| profile.row().status == LinkStatusOfRow::Active)
+    }
+
+    /// The connections that begin or end here; only those for which `experience` is on, if one is given.
+    pub(super) fn own_connections(&self, experience: Option<Experience>) -> Vec<ProfileConnection> {
+        let mut connections = ProfileConnection::all(&self.graph, experience);
+        connections.retain(|connection| connection.touches(self.row().id));
+        connections
+    }
+
+    /// The profiles of its account.
+    pub(super) fn siblings(&self) -> &[linked_profile::Model] {
+        &self.graph.profiles
+    }
+
+    /// Whether it is neither unlinked nor about to be.
+    pub(super) fn is_staying(&self) -> bool {
+        !matches!(self.row().status, LinkStatusOfRow::Unlinking | LinkStatusOfRow::Unlinked)
+    }
+
     pub fn row(&self) -> &linked_profile::Model {
         match &self.place {
             Place::Node(index) => &self.graph.profiles[*index],
@@ -196,13 +246,27 @@ impl LinkedProfile {
         &self,
         #[graphql(desc = "Only those for which it is on.")] experience: Option<Experience>,
     ) -> Vec<ProfileConnection> {
-        let mut connections = ProfileConnection::all(&self.graph, experience);
-        connections.retain(|connection| connection.touches(self.row().id));
-        connections
+        self.own_connections(experience)
     }
 
     /// Whether a proof of it signs in to the account.
     async fn sign_in_enabled(&self) -> bool {
         self.row().sign_in_enabled
+    }
+
+    /// The profiles that this one can sign in to now, by SHARED_LOGIN: at most 19.
+    #[graphql(complexity = "1 + 6 * child_complexity")]
+    async fn shared_login_targets(&self) -> Vec<LinkedProfile> {
+        self.targets(Experience::SharedLogin)
+    }
+
+    /// What unlinking this profile would end, and what stands in the way, without unlinking it.
+    async fn unlink_preview(&self) -> UnlinkPreview {
+        UnlinkPreview(self.clone())
+    }
+
+    /// How far someone who stole this profile would get.
+    async fn exposure(&self) -> ProfileExposure {
+        ProfileExposure(self.clone())
     }
 }

@@ -4,9 +4,12 @@
 //! command: its sessions, and what flows over its connections. A profile that is gone leaves a row without
 //! anything personal in it.
 
+mod claim;
+mod claim_jobs;
 mod containment;
 mod details;
 pub mod event;
+mod exposure;
 mod grace;
 pub mod graphql;
 pub mod mutation;
@@ -17,8 +20,11 @@ pub mod state_machine;
 pub mod subscription;
 mod tombstone;
 mod transition;
+mod unlink_preview;
 mod webhook;
 
+pub use claim::{EndOffer, TellOwner, claim, end_claims, offer};
+pub use claim_jobs::{HandOver, SettleClaim, end_offer, hand_over, settle_claim, tell_owner};
 pub use containment::{contain, prove_own, release};
 pub use grace::{EndGrace, end_grace};
 pub use refresh::{RefreshProfile, enqueue_first as look_at_new_link, refresh};

@@ -4,8 +4,9 @@ use accounts_center_entity::linked_profile::{self, LinkStatus};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::claim::end_claims;
 use super::refresh::{self, Reason};
-use super::sign_in::can_sign_in_without;
+use super::sign_in::is_last;
 use super::state_machine::{Transition, Verdict};
 use super::transition::{apply, find};
 use crate::app::App;
@@ -24,9 +25,7 @@ pub async fn unlink(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserRes
                 return Ok(Outcome::reject(not_found()));
             };
             let ends = !matches!(profile.status, LinkStatus::Unlinking | LinkStatus::Unlinked);
-            let is_last = ends
-                && profile.sign_in_enabled
-                && !can_sign_in_without(&app.platforms, command, &profile).await?;
+            let is_last = ends && is_last(&app.platforms, command, &profile).await?;
             failpoint::pause("profile::unlink-checked").await;
             if is_last {
                 let message = "This is the last way to sign in; link another profile first.";
@@ -79,6 +78,7 @@ pub async fn reverify(
     profile: linked_profile::Model,
 ) -> Result<linked_profile::Model, Error> {
     refresh::enqueue_next(command, &profile, Reason::Proved).await?;
+    end_claims(command, &profile.platform, &profile.external_id).await?;
     Ok(match apply(command, &profile, Transition::Reverified).await? {
         Verdict::Becomes(changed) => changed,
         Verdict::Unchanged | Verdict::Refused => profile,

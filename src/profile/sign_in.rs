@@ -20,19 +20,28 @@ pub fn signs_in(platforms: &Platforms, profile: &linked_profile::Model) -> bool 
         && platforms.get(&profile.platform).is_some_and(|platform| platform.sign_in)
 }
 
-/// Whether another profile of the account that the command is on can sign in now.
-pub(super) async fn can_sign_in_without(
+/// Whether nothing could sign in any more without `profile`. `all` are those of its account.
+pub(super) fn is_last_way(
+    platforms: &Platforms,
+    profile: &linked_profile::Model,
+    all: &[linked_profile::Model],
+) -> bool {
+    let mut others = all.iter().filter(|other| other.id != profile.id);
+    profile.sign_in_enabled && !others.any(|other| signs_in(platforms, other))
+}
+
+/// The same of the account that the command is on, as the database has it.
+pub(super) async fn is_last(
     platforms: &Platforms,
     command: &Command,
     profile: &linked_profile::Model,
 ) -> Result<bool, Error> {
-    let others = linked_profile::Entity::find()
+    let active = linked_profile::Entity::find()
         .filter(linked_profile::Column::AccountId.eq(command.stream()))
-        .filter(linked_profile::Column::Id.ne(profile.id))
         .filter(linked_profile::Column::Status.eq(LinkStatus::Active))
         .all(command.tx())
         .await?;
-    Ok(others.iter().any(|other| signs_in(platforms, other)))
+    Ok(is_last_way(platforms, profile, &active))
 }
 
 /// Lets a profile of the viewer sign in from now on, or not any more. Sessions that it has opened stay. What is so already
@@ -74,7 +83,7 @@ async fn refusal(
         let message = "The platform of this profile cannot be used to sign in.";
         return Ok((!can).then_some((AccountsErrorCode::UnsupportedByPlatform, message)));
     }
-    let is_last = profile.sign_in_enabled && !can_sign_in_without(&app.platforms, command, profile).await?;
+    let is_last = is_last(&app.platforms, command, profile).await?;
     let message = "This is the last way to sign in; enable or link another profile first.";
     Ok(is_last.then_some((AccountsErrorCode::LastSignInMethod, message)))
 }

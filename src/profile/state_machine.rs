@@ -43,6 +43,8 @@ pub enum Transition {
     Contain,
     Release,
     ClaimedByNewOwner,
+    /// Somebody else has proved it, and its owner has not, in the time that they had.
+    ClaimUpheld,
 }
 
 /// What a transition comes to.
@@ -118,7 +120,9 @@ impl LinkState {
             Transition::Release => (held(Holds { contained: false, ..holds }), Reason::Released),
             // Only what its owner is giving up can be claimed.
             Transition::ClaimedByNewOwner if unlinks_at.is_none() => return Verdict::Refused,
-            Transition::ClaimedByNewOwner => (Self::Unlinked, Reason::ClaimedByNewOwner),
+            Transition::ClaimedByNewOwner | Transition::ClaimUpheld => {
+                (Self::Unlinked, Reason::ClaimedByNewOwner)
+            }
         };
         if state == self { Verdict::Unchanged } else { Verdict::Becomes(Change { state, reason }) }
     }
@@ -130,7 +134,8 @@ fn of_unlinked(transition: Transition) -> Verdict<Change> {
         Transition::Unlink
         | Transition::GraceEnded
         | Transition::PlatformDeleted
-        | Transition::ClaimedByNewOwner => Verdict::Unchanged,
+        | Transition::ClaimedByNewOwner
+        | Transition::ClaimUpheld => Verdict::Unchanged,
         Transition::Keep
         | Transition::PlatformDeactivated
         | Transition::PlatformReactivated
@@ -166,32 +171,32 @@ mod tests {
     /// contained; `-` is none), `u` before them that it is being unlinked, `o` that the 24 hours of that are over,
     /// `x` that it is unlinked. `=` is unchanged, `!` refused.
     const TABLE: &str = "
-        state unlink keep ended deact react expired deleted reverified contain release claimed
-        -     u-     =    !     s     =     a       x       =          c       =       !
-        a     ua     =    !     s     -     =       x       -          ac      =       !
-        s     us     =    !     =     -     a       x       =          sc      =       !
-        c     uc     =    !     sc    =     ac      x       =          =       -       !
-        as    uas    =    !     s     -     a       x       s          asc     =       !
-        ac    uac    =    !     sc    c     =       x       c          =       a       !
-        sc    usc    =    !     =     c     ac      x       =          =       s       !
-        asc   uasc   =    !     sc    c     ac      x       sc         =       as      !
-        u-    =      -    !     us    =     ua      x       =          uc      =       x
-        ua    =      a    !     us    u-    =       x       u-         uac     =       x
-        us    =      s    !     =     u-    ua      x       =          usc     =       x
-        uc    =      c    !     usc   =     uac     x       =          =       u-      x
-        uas   =      as   !     us    u-    ua      x       us         uasc    =       x
-        uac   =      ac   !     usc   uc    =       x       uc         =       ua      x
-        usc   =      sc   !     =     uc    uac     x       =          =       us      x
-        uasc  =      asc  !     usc   uc    uac     x       usc        =       uas     x
-        o-    =      !    x     os    =     oa      x       =          oc      =       x
-        oa    =      !    x     os    o-    =       x       o-         oac     =       x
-        os    =      !    x     =     o-    oa      x       =          osc     =       x
-        oc    =      !    x     osc   =     oac     x       =          =       o-      x
-        oas   =      !    x     os    o-    oa      x       os         oasc    =       x
-        oac   =      !    x     osc   oc    =       x       oc         =       oa      x
-        osc   =      !    x     =     oc    oac     x       =          =       os      x
-        oasc  =      !    x     osc   oc    oac     x       osc        =       oas     x
-        x     =      !    =     !     !     !       =       !          !       !       =
+        state unlink keep ended deact react expired deleted reverified contain release claimed upheld
+        -     u-     =    !     s     =     a       x       =          c       =       !       x
+        a     ua     =    !     s     -     =       x       -          ac      =       !       x
+        s     us     =    !     =     -     a       x       =          sc      =       !       x
+        c     uc     =    !     sc    =     ac      x       =          =       -       !       x
+        as    uas    =    !     s     -     a       x       s          asc     =       !       x
+        ac    uac    =    !     sc    c     =       x       c          =       a       !       x
+        sc    usc    =    !     =     c     ac      x       =          =       s       !       x
+        asc   uasc   =    !     sc    c     ac      x       sc         =       as      !       x
+        u-    =      -    !     us    =     ua      x       =          uc      =       x       x
+        ua    =      a    !     us    u-    =       x       u-         uac     =       x       x
+        us    =      s    !     =     u-    ua      x       =          usc     =       x       x
+        uc    =      c    !     usc   =     uac     x       =          =       u-      x       x
+        uas   =      as   !     us    u-    ua      x       us         uasc    =       x       x
+        uac   =      ac   !     usc   uc    =       x       uc         =       ua      x       x
+        usc   =      sc   !     =     uc    uac     x       =          =       us      x       x
+        uasc  =      asc  !     usc   uc    uac     x       usc        =       uas     x       x
+        o-    =      !    x     os    =     oa      x       =          oc      =       x       x
+        oa    =      !    x     os    o-    =       x       o-         oac     =       x       x
+        os    =      !    x     =     o-    oa      x       =          osc     =       x       x
+        oc    =      !    x     osc   =     oac     x       =          =       o-      x       x
+        oas   =      !    x     os    o-    oa      x       os         oasc    =       x       x
+        oac   =      !    x     osc   oc    =       x       oc         =       oa      x       x
+        osc   =      !    x     =     oc    oac     x       =          =       os      x       x
+        oasc  =      !    x     osc   oc    oac     x       osc        =       oas     x       x
+        x     =      !    =     !     !     !       =       !          !       !       =       =
     ";
 
     fn transition(name: &str) -> (Transition, LinkStatusReason) {
@@ -208,6 +213,7 @@ mod tests {
             "contain" => (T::Contain, Reason::ReportedStolen),
             "release" => (T::Release, Reason::Released),
             "claimed" => (T::ClaimedByNewOwner, Reason::ClaimedByNewOwner),
+            "upheld" => (T::ClaimUpheld, Reason::ClaimedByNewOwner),
             other => panic!("{other}"),
         }
     }
@@ -250,7 +256,7 @@ mod tests {
                 pairs += 1;
             }
         }
-        assert_eq!(pairs, 25 * 11);
+        assert_eq!(pairs, 25 * 12);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::graph::context::app;
 use crate::graph::scalars::DateTime;
 use crate::store::Event;
 
-/// Handle, name, avatar or sign-in of a profile.
+/// Handle, name, avatar or sign-in of a profile; or somebody else has claimed it.
 #[derive(Description)]
 pub struct ProfileChange {
     account: Uuid,
@@ -23,6 +23,7 @@ impl ProfileChange {
     pub fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         let event = event.narrow(|happened| match happened {
             Happened::Profile(changed) => Some(changed),
+            Happened::Claimed(claimed) => Some(ProfileChanged { profile: claimed.profile, sign_in: None }),
             _ => None,
         })?;
         Some(Self { account, event })

@@ -10,6 +10,7 @@ use super::checkup::{SecurityAdvice, advise};
 use super::{AlertKind, service};
 use crate::error::{Error, UserError};
 use crate::graph::context::{app, require_viewer, viewer};
+use crate::graph::loaders;
 use crate::graph::pagination::{self, Connection, CursorScope, PageArguments};
 use crate::graph::scalars::DateTime;
 use crate::ids::{NodeId, NodeKind};
@@ -33,8 +34,8 @@ impl SecurityCenter {
     /// The session that asks; null where none does.
     async fn current_session(&self, ctx: &Context<'_>) -> Option<Result<AccountSession, Error>> {
         let viewer = viewer(ctx).filter(|viewer| viewer.account == self.account())?;
-        let row = session::find(app(ctx), viewer.account, viewer.session).await.transpose()?;
-        Some(row.map(AccountSession))
+        let row = loaders::session(ctx, viewer.account, viewer.session).await.transpose()?;
+        Some(row.map(|row| AccountSession(row.as_ref().clone())))
     }
 
     /// The devices that are signed in, the one that signed in last first.
@@ -150,8 +151,8 @@ impl SecurityAlert {
 
     /// The session that it is about; null where there is none, and once it has ended.
     async fn session(&self, ctx: &Context<'_>) -> Option<Result<AccountSession, Error>> {
-        let row = session::find(app(ctx), self.row.account_id, self.row.session_id?).await.transpose()?;
-        Some(row.map(AccountSession))
+        let row = loaders::session(ctx, self.row.account_id, self.row.session_id?).await.transpose()?;
+        Some(row.map(|row| AccountSession(row.as_ref().clone())))
     }
 
     /// When the person said that they have seen it.

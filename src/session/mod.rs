@@ -4,24 +4,23 @@
 //! alone changes nothing. Whoever reads is asked for nothing but what is in memory, and is out 5 seconds after the
 //! session has ended.
 
-pub mod event;
-pub mod graphql;
-pub mod subscription;
-
 mod cookie;
 mod ended;
 mod ending;
+pub mod event;
+pub mod graphql;
+mod loader;
 mod refresh;
 mod refresh_token;
 mod service;
 pub mod sign_in_method;
+pub mod subscription;
 mod token;
 
 pub use cookie::Cookies;
 pub use ended::{EndedSessions, Watch};
 pub use ending::{end_opened_by, opened_by, revoke, revoke_all};
+pub use loader::{OpenedBy, SessionKey, Sessions};
 pub use refresh::refresh;
-pub use service::{
-    NewSession, Opened, Viewer, check, check_fresh, check_recent, find, open, page, purge, step_up,
-};
+pub use service::{NewSession, Opened, Viewer, check, check_fresh, check_recent, open, page, purge, step_up};
 pub use token::{AccessToken, TokenError, Tokens};

@@ -125,12 +125,6 @@ pub async fn step_up(command: &Command, session: session::Model) -> Result<sessi
     Ok(session.update(command.tx()).await?)
 }
 
-/// A session of `account` that has not ended.
-pub async fn find(app: &App, account: Uuid, id: Uuid) -> Result<Option<session::Model>, Error> {
-    let row = open_ones(app, account).filter(session::Column::Id.eq(id));
-    bounded(async { Ok(row.one(app.store.db().read()).await?) }).await
-}
-
 /// A page of the sessions of `account` that have not ended, the one that was opened last first.
 pub async fn page(app: &App, account: Uuid, page: &Page<Uuid>) -> Result<Slice<session::Model>, Error> {
     let mut query = open_ones(app, account);

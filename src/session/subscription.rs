@@ -8,6 +8,7 @@ use super::graphql::AccountSession;
 use crate::account::event::Happened;
 use crate::error::Error;
 use crate::graph::context::app;
+use crate::graph::loaders;
 use crate::graph::scalars::DateTime;
 use crate::ids::{NodeId, NodeKind};
 use crate::store::Event;
@@ -44,8 +45,8 @@ impl SessionChange {
 
     /// As it is now; null once it has ended.
     async fn session(&self, ctx: &Context<'_>) -> Option<Result<AccountSession, Error>> {
-        let row = super::find(app(ctx), self.account, self.event.payload.session).await.transpose()?;
-        Some(row.map(AccountSession))
+        let row = loaders::session(ctx, self.account, self.event.payload.session).await.transpose()?;
+        Some(row.map(|row| AccountSession(row.as_ref().clone())))
     }
 
     /// The id of a session that ended by this; null where one was opened.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::proof::{self, Checked, End, Proof};
 use super::service::{Attempt, Proven, configured, lock};
-use super::start::linked_profiles;
+use super::start::has_room;
 use crate::account::{self, NewProfile};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
@@ -55,6 +55,7 @@ async fn link(
         other => (None, other),
     };
     if other.as_ref().is_some_and(|other| other.status != LinkStatus::Unlinking) {
+        profile::offer(command, row.id, &row.platform, &claim.external_id).await?;
         let message = "This profile is linked to another account.";
         let code = AccountsErrorCode::ProfileLinkedElsewhere;
         return refuse(command, row, UserError::new(code, message, &["verificationId"])).await;
@@ -64,7 +65,7 @@ async fn link(
         Some(own) => profile::prove_again(command, own).await?,
         None => None,
     };
-    if kept.is_none() && linked_profiles(command, account).await? >= MAX_PROFILES {
+    if kept.is_none() && !has_room(command, account).await? {
         let message = format!("An account links at most {MAX_PROFILES} profiles; unlink one first.");
         return refuse(command, row, UserError::new(AccountsErrorCode::LimitReached, message, &[])).await;
     }

@@ -5,6 +5,7 @@
 //! handle get is the same, and no platform is called before the answer has gone out.
 
 mod allowance;
+pub mod claiming;
 mod closing;
 mod delivery;
 mod expiry;
@@ -12,6 +13,7 @@ mod following;
 pub mod graphql;
 mod handle;
 mod linking;
+mod loader;
 mod own_profile;
 mod proof;
 mod purge;
@@ -27,10 +29,11 @@ pub use closing::{close_about, close_of_sessions};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use following::{Follower, Followers, follow};
+pub use loader::{VerificationKey, Verifications};
 pub use own_profile::{start_reverification, start_step_up};
 pub use purge::purge;
 pub use service::{Client, Proven, cancel, find, resend, submit};
-pub use start::{start_link, start_sign_in};
+pub use start::{has_room, start_link, start_sign_in};
 
 /// Who asks about a verification: a session, or a signed-out device with its client secret.
 #[derive(Clone, Copy)]

@@ -227,7 +227,7 @@ pub(super) fn configured(app: &App, platform: &str) -> Result<Arc<Platform>, Use
     })
 }
 
-fn not_found() -> UserError {
+pub(super) fn not_found() -> UserError {
     let message = "There is no such verification that this caller started.";
     UserError::new(AccountsErrorCode::NotFound, message, &["verificationId"])
 }

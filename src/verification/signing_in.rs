@@ -145,6 +145,7 @@ impl SigningIn<'_> {
             ip_address: self.client.ip_address.map(|address| address.to_string()),
         };
         let opened = session::open(self.app, command, new).await?;
+        profile::end_claims(command, &profile.platform, &profile.external_id).await?;
         proof::close(command, row, End::Proved(profile.id)).await?;
         let created = command.stream() != account;
         if !created {

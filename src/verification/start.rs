@@ -163,8 +163,13 @@ async fn working_profiles(command: &Command, account: Uuid) -> Result<u64, Error
         .await?)
 }
 
+/// Whether `account` may link another profile.
+pub async fn has_room(command: &Command, account: Uuid) -> Result<bool, Error> {
+    Ok(linked_profiles(command, account).await? < MAX_PROFILES)
+}
+
 /// How many profiles `account` has linked.
-pub(super) async fn linked_profiles(command: &Command, account: Uuid) -> Result<u64, Error> {
+async fn linked_profiles(command: &Command, account: Uuid) -> Result<u64, Error> {
     use accounts_center_entity::linked_profile::{Column, Entity, LinkStatus};
     Ok(Entity::find()
         .filter(Column::AccountId.eq(account))

@@ -63,7 +63,7 @@ impl MigrationName for Contracts {
 }
 
 /// Every table gets a column: statements that were prepared before must still work.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "account",
     "activity",
     "code_allowance",
@@ -76,6 +76,7 @@ const TABLES: [&str; 20] = [
     "job",
     "job_stream",
     "linked_profile",
+    "profile_claim",
     "profile_connection",
     "profile_containment",
     "profile_refresh",

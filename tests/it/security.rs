@@ -290,6 +290,13 @@ on_both_stacks! {
                 assert_eq!(stranger.resend(id, &Value::Null).await.user_errors(), ["NOT_FOUND"], "{name}");
             }
         }
+        let ids: Vec<_> = objects.iter().map(|(_, id)| id).collect();
+        let nodes = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+        for stranger in [&eve.client, &app.client()] {
+            let seen = stranger.run(nodes, json!({ "ids": ids })).await;
+            assert_eq!(seen.body["data"], json!({ "nodes": vec![Value::Null; ids.len()] }));
+            assert_eq!(seen.body.get("errors"), None);
+        }
 
         // The same through the entity resolvers that a router would call.
         let schema = accounts_center::graph::subgraph(app.app().clone());
