@@ -30,6 +30,7 @@ mod m20261123_000002_accounts;
 mod m20261123_000003_whole_core;
 mod m20261123_000004_indexes;
 mod m20261128_000005_proofs;
+mod m20261129_000008_oauth;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_whole_core::Migration),
             Box::new(m20261123_000004_indexes::Migration),
             Box::new(m20261128_000005_proofs::Migration),
+            Box::new(m20261129_000008_oauth::Migration),
         ]
     }
 }

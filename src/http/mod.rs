@@ -6,6 +6,7 @@ pub(crate) mod explorer;
 mod get;
 mod graphql;
 mod health;
+pub(crate) mod linking_page;
 pub(crate) mod listening;
 mod metrics;
 mod operating;
@@ -97,7 +98,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         .route("/webhooks/{platform}", post(webhooks::receive))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
-        router = router.route("/dev/sign-in", get(development::sign_in));
+        router = router.route("/dev/sign-in", get(development::sign_in)).merge(linking_page::router());
     }
     let probed = operating::Process {
         app: app.clone(),

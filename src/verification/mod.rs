@@ -12,6 +12,8 @@ mod linking;
 mod own_profile;
 mod proof;
 mod purge;
+mod redeeming;
+mod redirect;
 mod service;
 mod signing_in;
 mod start;
@@ -22,8 +24,10 @@ pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use own_profile::{start_reverification, start_step_up};
 pub use purge::purge;
-pub use service::{Client, Proven, cancel, find, resend, submit};
-pub use start::{start_link, start_sign_in};
+pub use redeeming::OAuthResponse;
+pub use redirect::authorization;
+pub use service::{Client, Proven, Submitted, cancel, find, resend, submit};
+pub use start::{ProofStart, start_link, start_sign_in};
 
 /// Who asks about a verification: a session, or a signed-out device with its client secret.
 #[derive(Clone, Copy)]

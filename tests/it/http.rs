@@ -21,7 +21,7 @@ on_both_stacks! {
         assert_eq!(good.status(), 200);
         assert_eq!(good.headers()[header::CONTENT_TYPE], "application/graphql-response+json");
         assert_eq!(good.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
-        assert_eq!(good.text().await.unwrap(), r#"{"data":{"platforms":[{"key":"whatsapp"}]}}"#);
+        assert_eq!(good.text().await.unwrap(), r#"{"data":{"platforms":[{"key":"whatsapp"},{"key":"facebook"},{"key":"instagram"}]}}"#);
         // What a foreign page's form can send without asking (S33).
         for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
             let refused = send(Method::POST, content_type, QUERY.into()).await;

@@ -3,6 +3,7 @@
 mod app;
 mod graphql;
 pub mod links;
+pub mod oauth;
 mod process;
 mod proxy;
 mod redis;

@@ -34,6 +34,7 @@ impl Place {
             ("ACCOUNTS__SANDBOX__URL", sandbox.url.clone()),
             ("ACCOUNTS__DEMO__ENABLED", "false".to_owned()),
             ("ACCOUNTS__HTTP__DRAIN_SECONDS", "3".to_owned()),
+            ("ACCOUNTS__OAUTH__REDIRECT_URIS", super::oauth::REDIRECT.to_owned()),
         ];
         if stack == Stack::Production {
             let name = fresh_name();
