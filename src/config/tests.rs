@@ -205,5 +205,5 @@ fn a_platform_needs_only_its_address_and_credential() {
         ("ACCOUNTS__PLATFORMS__WHATSAPP__ENABLED", "false".to_owned()),
     ]);
     let keys: Vec<_> = config.unwrap().platforms.keys().map(ToString::to_string).collect();
-    assert_eq!(keys, ["mastodon"]);
+    assert_eq!(keys, ["facebook", "instagram", "mastodon"]);
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts_center_entity::verification::{Purpose, Status};
+use accounts_center_entity::verification::{Method, Purpose, Status};
 use accounts_center_entity::{session as session_row, verification};
 use chrono::TimeDelta;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
@@ -159,6 +159,11 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             if proof::refusal(&locked, command).is_some() {
                 let message = "This verification has ended already; start a new one.";
                 let code = AccountsErrorCode::VerificationClosed;
+                return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
+            }
+            if locked.method != Method::OneTimeCode {
+                let message = "This verification has no codes; see its challenge.";
+                let code = AccountsErrorCode::Invalid;
                 return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
             }
             let settings = &app.config.verification;

@@ -18,14 +18,17 @@ on_both_stacks! {
     async fn s04_an_id_token_that_is_not_right_proves_nothing(place: Place) {
         let app = place.app().await;
         let db = place.database().await;
+        let mut believed = Vec::new();
         for fault in ["issuer", "audience", "nonce", "expiry", "signature", "key", "unsigned", "shared", "absent"] {
             place.sandbox.faults_of("facebook", json!({ "id_token": fault })).await;
             let started = app.client().start_oauth_sign_in("facebook").await;
             let refused = app.client().submit_oauth(&started, &started.approve("fb_ada").await).await;
-            assert_eq!(refused.user_errors(), ["VERIFICATION_FAILED"], "{fault}");
-            assert_eq!(refused.field()["verification"]["status"], "FAILED", "{fault}");
-            assert_eq!(refused.field()["outcome"], Value::Null);
+            let is_refused = refused.user_errors() == ["VERIFICATION_FAILED"] && refused.field()["outcome"].is_null();
+            if !is_refused || refused.field()["verification"]["status"] != "FAILED" {
+                believed.push(fault);
+            }
         }
+        assert_eq!(believed, [""; 0]);
         // The provider gave each of them, and nothing came of it.
         assert_eq!(place.sandbox.requests_of("facebook", "POST /token").await, (9, 9));
         assert_eq!(account::Entity::find().count(&db).await.unwrap(), 0);

@@ -1,9 +1,11 @@
 //! OAuth with a platform that is not there, or not as it should be.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::support::oauth::REDIRECT;
-use crate::support::{Proxy, on_both_stacks};
+use crate::support::{Proxy, ServerProcess, on_both_stacks};
 
 on_both_stacks! {
     async fn s40_without_its_provider_a_platform_is_unavailable(place: Place) {
@@ -99,5 +101,45 @@ on_both_stacks! {
         let failed = app.client().submit_oauth(&started, &response).await;
         assert_eq!(failed.user_errors(), ["PLATFORM_UNAVAILABLE"]);
         assert_eq!(failed.field()["verification"]["status"], "PENDING");
+    }
+
+    async fn s40_a_provider_that_hangs_holds_nobody_for_long(place: Place) {
+        let app = place.app().await;
+        place.sandbox.faults_of("facebook", json!({ "latency_ms": 30_000 })).await;
+        let client = app.client();
+        let begin = std::time::Instant::now();
+        // Whoever waits for somebody else's question hears the answer to that, and asks none of their own.
+        let starts = (0..5).map(|_| client.try_oauth_sign_in("facebook", REDIRECT));
+        for refused in futures_util::future::join_all(starts).await {
+            assert_eq!(refused.user_errors(), ["PLATFORM_UNAVAILABLE"]);
+        }
+        // The one call that is made has 10 s; two in a row would take 20.
+        assert!(begin.elapsed().as_secs() < 18, "{:?}", begin.elapsed());
+    }
+
+    async fn s24_no_log_has_a_secret_of_a_request(place: Place) {
+        let log = place.folder.path().join("log");
+        let more = [("ACCOUNTS__LOG__FILTER", "trace".to_owned()), ("ACCOUNTS__LOG__FORMAT", "json".to_owned())];
+        let mut server = ServerProcess::start_logging(&place, &more, Stdio::from(std::fs::File::create(&log).unwrap())).await;
+        let client = server.client();
+        let mut hidden = Vec::new();
+        // Mistakes get logged more readily than successes.
+        for fault in [json!({}), json!({ "id_token": "nonce" }), json!({ "garbage": true })] {
+            let started = client.start_oauth_sign_in("facebook").await;
+            let response = started.approve("fb_ada").await;
+            place.sandbox.faults_of("facebook", fault).await;
+            client.submit_oauth(&started, &response).await.field();
+            place.sandbox.faults_of("facebook", json!({})).await;
+            hidden.extend([started.state.clone(), response["code"].as_str().unwrap().to_owned()]);
+            hidden.extend([started.parameter("nonce").unwrap(), started.client_secret.as_str().unwrap().to_owned()]);
+        }
+        assert!(server.interrupt().await.success());
+        let text = std::fs::read_to_string(&log).unwrap();
+        for said in ["the id token is of another request", "an answer that is not of OAuth 2.0"] {
+            assert!(text.contains(said), "{said}");
+        }
+        for secret in &hidden {
+            assert!(!text.contains(secret.as_str()));
+        }
     }
 }

@@ -1,38 +1,40 @@
 //! The OpenID provider of a platform, which proves its profiles: OpenID Connect Core and Discovery 1.0, by the
 //! authorization code flow with PKCE (RFC 7636).
 
+mod calls;
+mod failure;
+
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
-    CoreErrorResponseType, CoreGrantType, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey,
-    CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
-    CoreJwsSigningAlgorithm, CoreRequestTokenError, CoreResponseMode, CoreResponseType,
-    CoreSubjectIdentifierType,
+    CoreGrantType, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey, CoreJsonWebKeySet,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
+    CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
 };
 use openidconnect::{
-    AdditionalProviderMetadata, AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode,
-    ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, DiscoveryError, HttpRequest, HttpResponse,
-    IssuerUrl, JwsSigningAlgorithm, Nonce, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata,
-    RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+    AdditionalProviderMetadata, AuthType, AuthUrl, AuthorizationCode, ClaimsVerificationError, ClientId,
+    ClientSecret, CsrfToken, IssuerUrl, JwsSigningAlgorithm, Nonce, PkceCodeChallenge, PkceCodeVerifier,
+    ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError, TokenResponse,
 };
 use recloser::{AsyncRecloser, Recloser};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use tokio::sync::Mutex;
 use url::Url;
 
+use self::failure::{disbelief, undiscovered, unredeemed};
 use super::PlatformKey;
-use super::client::{Calls, read};
+use super::client::Calls;
 use crate::clock::Clock;
 use crate::config;
 use crate::keys::OAuthSecrets;
+
+pub use failure::Unproven;
 
 /// How long what a provider says of itself is believed.
 const KNOWN_FOR: TimeDelta = TimeDelta::hours(1);
@@ -109,29 +111,6 @@ pub struct Redemption<'a> {
     pub code: &'a str,
     pub redirect_uri: &'a str,
     pub secrets: OAuthSecrets,
-}
-
-/// Why an authorization code proved nothing. The texts are for the log: they have nothing of what was sent.
-#[derive(Debug, thiserror::Error)]
-pub enum Unproven {
-    /// Nothing was sent, so the code is as good as before.
-    #[error("the platform was not asked: {0}")]
-    NotAsked(String),
-    /// Nobody knows whether the code is used up.
-    #[error("the platform is not available: {0}")]
-    Unanswered(String),
-    /// The platform does not take the code, or what it says cannot be believed.
-    #[error("refused: {0}")]
-    Refused(&'static str),
-}
-
-/// How a call to a provider failed.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    #[error("{0}")]
-    NotSent(String),
-    #[error("{0}")]
-    Unanswered(String),
 }
 
 impl OpenId {
@@ -305,45 +284,6 @@ impl OpenId {
             .set_allowed_algs(asymmetric)
             .set_time_fn(move || clock.now())
     }
-
-    async fn try_call(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
-        let is_fault = |_: &CallError| true;
-        match self.circuit.call_with(is_fault, self.send(request)).await {
-            Ok(response) => Ok(response),
-            Err(recloser::Error::Inner(error)) => Err(error),
-            Err(recloser::Error::Rejected) => Err(CallError::NotSent("too many calls have failed".into())),
-        }
-    }
-
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
-        let not_sent = |error: reqwest::Error| CallError::NotSent(error.without_url().to_string());
-        let request = request.try_into().map_err(not_sent)?;
-        let mut response = self.http.execute(request).await.map_err(|error| {
-            if error.is_connect() {
-                return not_sent(error);
-            }
-            CallError::Unanswered(error.without_url().to_string())
-        })?;
-        let status = response.status();
-        if status.is_server_error() || status.as_u16() == 429 {
-            return Err(CallError::Unanswered(format!("status {status}")));
-        }
-        let body = read(&mut response).await.map_err(CallError::Unanswered)?;
-        let mut answer = HttpResponse::new(body);
-        *answer.status_mut() = status;
-        *answer.headers_mut() = std::mem::take(response.headers_mut());
-        Ok(answer)
-    }
-}
-
-/// The library's calls, by our own client.
-impl<'c> AsyncHttpClient<'c> for OpenId {
-    type Error = CallError;
-    type Future = BoxFuture<'c, Result<HttpResponse, CallError>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        self.try_call(request).boxed()
-    }
 }
 
 /// How the client shows who it is at the token endpoint.
@@ -353,44 +293,6 @@ fn auth_type(metadata: &Metadata) -> AuthType {
     match metadata.token_endpoint_auth_methods_supported() {
         Some(methods) if !methods.contains(&basic) => AuthType::RequestBody,
         _ => AuthType::BasicAuth,
-    }
-}
-
-/// Without what the provider said, which could be anything.
-fn undiscovered(error: &DiscoveryError<CallError>) -> String {
-    match error {
-        DiscoveryError::Request(error) => error.to_string(),
-        DiscoveryError::Response(status, ..) => format!("status {status}, or an answer that is no JSON"),
-        DiscoveryError::Validation(_) => "it names another issuer".to_owned(),
-        _ => "an answer that is not of OpenID Connect Discovery".to_owned(),
-    }
-}
-
-fn unredeemed(error: CoreRequestTokenError<CallError>) -> Unproven {
-    match error {
-        RequestTokenError::Request(CallError::NotSent(why)) => Unproven::NotAsked(why),
-        RequestTokenError::Request(CallError::Unanswered(why)) => Unproven::Unanswered(why),
-        RequestTokenError::ServerResponse(answer) => match answer.error() {
-            // The operator has to put that right, and not the person.
-            CoreErrorResponseType::InvalidClient | CoreErrorResponseType::UnauthorizedClient => {
-                Unproven::Unanswered("it does not take our client_id and client_secret".to_owned())
-            }
-            _ => Unproven::Refused("it does not take the code"),
-        },
-        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            Unproven::Unanswered("an answer that is not of OAuth 2.0".to_owned())
-        }
-    }
-}
-
-fn disbelief(error: &ClaimsVerificationError) -> &'static str {
-    match error {
-        ClaimsVerificationError::Expired(_) => "the id token has expired",
-        ClaimsVerificationError::InvalidAudience(_) => "the id token is for somebody else",
-        ClaimsVerificationError::InvalidIssuer(_) => "the id token is of somebody else",
-        ClaimsVerificationError::InvalidNonce(_) => "the id token is of another request",
-        ClaimsVerificationError::SignatureVerification(_) => "the id token's signature does not fit",
-        _ => "the id token is malformed",
     }
 }
 
