@@ -26,7 +26,8 @@ pub enum Node {
     LinkedProfile(LinkedProfile),
     Platform(Platform),
     ProfileConnection(ProfileConnection),
-    Verification(Verification),
+    // By far the largest.
+    Verification(Box<Verification>),
 }
 
 #[derive(Default)]
@@ -74,7 +75,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         NodeKind::Verification => {
             let caller = Caller { viewer: Some(viewer), client_secret: None };
             let row = verification::find(app, caller, id.uuid).await?;
-            Ok(row.map(|row| Node::Verification(Verification(row))))
+            Ok(row.map(|row| Node::Verification(Box::new(Verification(row)))))
         }
     }
 }

@@ -19,7 +19,7 @@ use openidconnect::core::{
 use openidconnect::{
     AdditionalProviderMetadata, AuthType, AuthUrl, AuthorizationCode, ClaimsVerificationError, ClientId,
     ClientSecret, CsrfToken, IssuerUrl, JwsSigningAlgorithm, Nonce, PkceCodeChallenge, PkceCodeVerifier,
-    ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError, TokenResponse,
+    ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError, TokenResponse, TokenUrl,
 };
 use recloser::{AsyncRecloser, Recloser};
 use secrecy::ExposeSecret;
@@ -178,7 +178,7 @@ impl OpenId {
         let metadata = found.map_err(|error| undiscovered(&error))?;
         let endpoints = [
             Some(metadata.authorization_endpoint().url()),
-            metadata.token_endpoint().map(|endpoint| endpoint.url()),
+            metadata.token_endpoint().map(TokenUrl::url),
             Some(metadata.jwks_uri().url()),
         ];
         if endpoints[1].is_none() {
