@@ -87,9 +87,12 @@ struct Opened {
 ///
 /// # Errors
 /// One clear sentence: what cannot be opened, and what would help.
-pub async fn start(config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Running> {
+pub async fn start(mut config: Config, clock: Clock, ids: Ids) -> anyhow::Result<Running> {
     let listener = bind(config.http.listen, "--listen").await?;
     let address = listener.local_addr()?;
+    if config.is_development() && config.demo.enabled {
+        config.oauth.redirect_uris.extend(http::linking_page::redirect_uris(address));
+    }
     let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
         "" => format!("http://{address}"),
         url => url.to_owned(),

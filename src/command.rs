@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Proof};
 use crate::gateway::Gateway;
 use crate::gateway::execute::errors::GraphqlError;
 use crate::gateway::overrides::Overrides;
@@ -58,6 +58,7 @@ pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<(
     telemetry::init(&config)?;
     let development = config.is_development();
     let (demo, whatsapp) = (config.demo.enabled, config.platforms.contains_key("whatsapp"));
+    let oauth = config.platforms.values().any(|platform| platform.proof == Proof::OAuth);
     let sandbox = config.sandbox.url.clone();
     let running = app::start(config, Clock::system(), Ids::random()).await?;
     let base = format!("http://{}", running.address);
@@ -67,6 +68,9 @@ pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<(
         print(format_args!("  Explorer                 {base}/"))?;
         if demo {
             print(format_args!("  Sign in as demo account  {base}/dev/sign-in"))?;
+        }
+        if demo && oauth {
+            print(format_args!("  Link a profile by OAuth  {base}/dev/sign-in?then=link"))?;
         }
         if whatsapp {
             print(format_args!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone"))?;

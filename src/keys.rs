@@ -32,6 +32,7 @@ pub struct Keys {
     cursor: [u8; 32],
     page: [u8; 32],
     code: [u8; 32],
+    oauth: [u8; 32],
     hash: [u8; 32],
     seal: [u8; 32],
 }
@@ -53,6 +54,7 @@ impl Keys {
             cursor: key("event cursor"),
             page: key("page cursor"),
             code: key("one-time code"),
+            oauth: key("oauth secret"),
             hash: key("stored hash"),
             seal: key("sealed column"),
         }
@@ -90,6 +92,15 @@ impl Keys {
         let seed = mac(&self.code, &[verification.as_bytes(), &number.to_be_bytes()]);
         let code: u32 = ChaCha20Rng::from_seed(seed).random_range(0..1_000_000);
         format!("{code:0CODE_LENGTH$}")
+    }
+
+    /// The secrets of one authorization request at a platform. Nobody can guess them without the key, and none has to be
+    /// kept.
+    pub fn oauth_secrets(&self, verification: Uuid) -> OAuthSecrets {
+        let secret = |purpose: &str| {
+            URL_SAFE_NO_PAD.encode(mac(&self.oauth, &[verification.as_bytes(), purpose.as_bytes()]))
+        };
+        OAuthSecrets { state: secret("state"), nonce: secret("nonce"), verifier: secret("PKCE verifier") }
     }
 
     /// The stored form of a code, bound to its verification and number.
@@ -131,6 +142,23 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// What binds an authorization request to its verification: 256 bits each, readable in a URL.
+pub struct OAuthSecrets {
+    /// Comes back with the browser.
+    pub state: String,
+    /// Comes back in the id token.
+    pub nonce: String,
+    /// What the authorization code is redeemed with (PKCE, RFC 7636).
+    pub verifier: String,
+}
+
+impl OAuthSecrets {
+    /// Whether `shown` is the state, in constant time.
+    pub fn is_state(&self, shown: &str) -> bool {
+        self.state.as_bytes().ct_eq(shown.as_bytes()).into()
+    }
+}
+
 /// A new secret for whoever holds it: 256 random bits, readable in a URL.
 pub fn new_secret(ids: &Ids) -> String {
     URL_SAFE_NO_PAD.encode(ids.bytes::<32>())
@@ -158,6 +186,22 @@ mod tests {
         assert!(keys.open(other, &sealed).is_err());
         assert!(Keys::derive(&[2; 32], 0).open(owner, &sealed).is_err());
         assert!(keys.open(owner, &sealed[..10]).is_err());
+    }
+
+    #[test]
+    fn secrets_of_authorization_requests_differ() {
+        let (keys, others) = (Keys::derive(&[1; 32], 0), Keys::derive(&[2; 32], 0));
+        let of = |keys: &Keys, id| {
+            let OAuthSecrets { state, nonce, verifier } = keys.oauth_secrets(Uuid::from_u128(id));
+            [state, nonce, verifier]
+        };
+        let all: Vec<_> = [of(&keys, 1), of(&keys, 2), of(&others, 1)].concat();
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), 9);
+        // As long as a PKCE verifier has to be.
+        assert!(all.iter().all(|secret| secret.len() == 43));
+        assert!(keys.oauth_secrets(Uuid::from_u128(1)).is_state(&all[0]));
+        assert!(!keys.oauth_secrets(Uuid::from_u128(1)).is_state(&all[3]));
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub struct Model {
     pub attempts_left: i32,
     /// Absent once no further code is sent.
     pub resend_available_at: Option<DateTimeUtc>,
+    /// By OAuth: where the browser is sent, and where it comes back; erased at the end.
+    pub authorization_endpoint: Option<String>,
+    pub redirect_uri: Option<String>,
+    /// By OAuth: when somebody came with the platform's response. It is used once, and its code was perhaps redeemed.
+    pub redeemed_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
     pub expires_at: DateTimeUtc,
 }
@@ -54,6 +59,7 @@ pub enum Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Method {
+    Oauth,
     OneTimeCode,
 }
 

@@ -32,6 +32,7 @@ mod m20261123_000004_indexes;
 mod m20261128_000005_proofs;
 mod m20261129_000006_refresh_tokens;
 mod m20261129_000007_ended_sessions;
+mod m20261129_000008_oauth;
 mod m20261129_000009_own_profiles;
 mod m20261129_000010_claims;
 mod m20261129_000011_alerts;
@@ -51,10 +52,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000005_proofs::Migration),
             Box::new(m20261129_000006_refresh_tokens::Migration),
             Box::new(m20261129_000007_ended_sessions::Migration),
-            Box::new(m20261129_000011_alerts::Migration),
-            Box::new(m20261129_000012_code_allowance::Migration),
+            Box::new(m20261129_000008_oauth::Migration),
             Box::new(m20261129_000009_own_profiles::Migration),
             Box::new(m20261129_000010_claims::Migration),
+            Box::new(m20261129_000011_alerts::Migration),
+            Box::new(m20261129_000012_code_allowance::Migration),
         ]
     }
 }

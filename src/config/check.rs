@@ -85,6 +85,7 @@ impl Config {
             WebhookKey::parse(&platform.webhook_secret)
                 .with_context(|| format!("platforms.{key}.webhook_secret"))?;
         }
+        self.check_oauth()?;
         if self.database.max_connections < 2 {
             bail!("database.max_connections is {}; it must be at least 2", self.database.max_connections);
         }
@@ -133,6 +134,6 @@ impl Config {
                 );
             }
         }
-        Ok(())
+        self.check_oauth_in_production()
     }
 }

@@ -22,6 +22,7 @@ use crate::sandbox;
 
 mod check;
 mod errors;
+mod oauth;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -48,6 +49,7 @@ pub struct Config {
     pub worker: Worker,
     pub retention: Retention,
     pub platforms: IndexMap<PlatformKey, Platform>,
+    pub oauth: OAuth,
     pub sandbox: Sandbox,
     pub demo: Demo,
     pub gateway: crate::gateway::settings::Gateway,
@@ -210,6 +212,14 @@ pub struct Platform {
     pub sign_in: bool,
     #[serde(default)]
     pub end_to_end_encrypted: bool,
+    #[serde(default)]
+    pub issuer: String,
+    #[serde(default)]
+    pub client_id: String,
+    #[serde(default)]
+    pub client_secret: SecretString,
+    #[serde(default, deserialize_with = "list")]
+    pub scopes: Vec<String>,
 }
 
 fn yes() -> bool {
@@ -229,6 +239,14 @@ fn one_time_code() -> Proof {
 #[serde(try_from = "String")]
 pub enum Proof {
     OneTimeCode,
+    OAuth,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth {
+    #[serde(deserialize_with = "list")]
+    pub redirect_uris: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -259,7 +277,7 @@ pub enum LogFormat {
 }
 
 words!(Mode, "development" => Self::Development, "production" => Self::Production);
-words!(Proof, "one_time_code" => Self::OneTimeCode);
+words!(Proof, "one_time_code" => Self::OneTimeCode, "oauth" => Self::OAuth);
 words!(LogFormat, "auto" => Self::Auto, "pretty" => Self::Pretty, "json" => Self::Json);
 
 impl Http {

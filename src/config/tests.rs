@@ -13,7 +13,10 @@ fn error(pairs: &[(&'static str, &str)]) -> String {
 fn the_defaults_are_a_development_configuration() {
     let config = Config::from_pairs([]).unwrap();
     assert!(config.is_development() && config.is_embedded());
-    assert_eq!(config.platforms.keys().map(PlatformKey::as_str).collect::<Vec<_>>(), ["whatsapp"]);
+    assert_eq!(
+        config.platforms.keys().map(PlatformKey::as_str).collect::<Vec<_>>(),
+        ["whatsapp", "facebook", "instagram"]
+    );
     let secret = config.platforms["whatsapp"].webhook_secret.expose_secret();
     assert_eq!(secret, sandbox::WEBHOOK_SECRET);
 }
@@ -52,6 +55,8 @@ fn s36_production_needs_its_secret_and_its_servers() {
     let database = ("ACCOUNTS__DATABASE__URL", "postgres://db/accounts");
     let redis = ("ACCOUNTS__REDIS__URL", "redis://cache/");
     let base_url = ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.example");
+    let others = ["ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED"];
+    let [facebook, instagram] = others.map(|key| (key, "false"));
     assert!(with(&[]).contains("keys.secret"));
     assert!(with(&[secret]).contains("database.url"));
     assert!(with(&[secret, database]).contains("redis.url"));
@@ -75,7 +80,94 @@ fn s36_production_needs_its_secret_and_its_servers() {
     right.extend(
         [secret, database, redis, base_url, credential, webhook_secret, demo].map(|(k, v)| (k, v.to_owned())),
     );
+    right.extend([facebook, instagram].map(|(k, v)| (k, v.to_owned())));
     assert!(Config::from_pairs(right).and_then(Config::checked).is_ok());
+}
+
+/// What production needs for a platform that proves by OAuth, piece by piece; without each it says what is missing.
+#[test]
+fn s36_production_needs_a_whole_client_of_each_provider() {
+    let mut pairs = vec![
+        ("ACCOUNTS__MODE", "production"),
+        ("ACCOUNTS__KEYS__SECRET", "0123456789abcdef0123456789abcdef"),
+        ("ACCOUNTS__DATABASE__URL", "postgres://db/accounts"),
+        ("ACCOUNTS__REDIS__URL", "redis://cache/"),
+        ("ACCOUNTS__DEMO__ENABLED", "false"),
+        ("ACCOUNTS__PLATFORMS__WHATSAPP__ENABLED", "false"),
+        ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
+        ("ACCOUNTS__PLATFORMS__FACEBOOK__BASE_URL", "https://facebook.example"),
+        ("ACCOUNTS__PLATFORMS__FACEBOOK__CREDENTIAL", "from-the-platform"),
+        ("ACCOUNTS__PLATFORMS__FACEBOOK__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+    ];
+    for (missing, pair) in [
+        (
+            "platforms.facebook.issuer",
+            ("ACCOUNTS__PLATFORMS__FACEBOOK__ISSUER", "https://login.facebook.example"),
+        ),
+        ("platforms.facebook.client_id", ("ACCOUNTS__PLATFORMS__FACEBOOK__CLIENT_ID", "accounts-center")),
+        ("platforms.facebook.client_secret", ("ACCOUNTS__PLATFORMS__FACEBOOK__CLIENT_SECRET", "very-secret")),
+        ("oauth.redirect_uris", ("ACCOUNTS__OAUTH__REDIRECT_URIS", "https://www.example.com/linked")),
+    ] {
+        let text = error(&pairs);
+        assert!(text.contains(missing), "{missing}: {text}");
+        pairs.push(pair);
+    }
+    let right = pairs.iter().map(|&(key, value)| (key, value.to_owned()));
+    let config = Config::from_pairs(right).and_then(Config::checked).unwrap();
+    assert!(!format!("{config:?}").contains("very-secret"));
+    let with = |pair: (&'static str, &'static str)| error(&[&pairs[..], &[pair]].concat());
+    assert!(
+        with(("ACCOUNTS__PLATFORMS__FACEBOOK__ISSUER", "http://login.facebook.example")).contains("https://")
+    );
+    assert!(with(("ACCOUNTS__PLATFORMS__FACEBOOK__CLIENT_ID", "")).contains("platforms.facebook.client_id"));
+    assert!(
+        with(("ACCOUNTS__PLATFORMS__FACEBOOK__CLIENT_SECRET", ""))
+            .contains("platforms.facebook.client_secret")
+    );
+}
+
+#[test]
+fn s35_a_redirect_url_of_production_is_public_and_whole() {
+    let production = |uris: &str| {
+        error(&[
+            ("ACCOUNTS__MODE", "production"),
+            ("ACCOUNTS__KEYS__SECRET", "0123456789abcdef0123456789abcdef"),
+            ("ACCOUNTS__DATABASE__URL", "postgres://db/accounts"),
+            ("ACCOUNTS__REDIS__URL", "redis://cache/"),
+            ("ACCOUNTS__DEMO__ENABLED", "false"),
+            ("ACCOUNTS__PLATFORMS__WHATSAPP__ENABLED", "false"),
+            ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+            ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
+            ("ACCOUNTS__OAUTH__REDIRECT_URIS", uris),
+        ])
+    };
+    for private in [
+        "http://www.example.com/linked",
+        "https://localhost/linked",
+        "https://127.0.0.1:4000/linked",
+        "https://10.0.0.1/linked",
+        "https://169.254.169.254/linked",
+        "https://[::1]/linked",
+        "https://www.example.com/linked,https://192.168.0.1/linked",
+    ] {
+        let text = production(private);
+        assert!(text.contains("oauth.redirect_uris") && text.contains("public"), "{text}");
+    }
+    for malformed in [
+        "linked",
+        "/linked",
+        "ftp://a.example/",
+        "https://a.example/#x",
+        "https://me@a.example/",
+        "https://A.example/",
+    ] {
+        let text = error(&[("ACCOUNTS__OAUTH__REDIRECT_URIS", malformed)]);
+        assert!(text.contains("oauth.redirect_uris"), "{text}");
+    }
+    let unknown = error(&[("ACCOUNTS__OAUTH__REDIRECT_URIES", "x")]);
+    assert!(unknown.contains("redirect_uries"), "{unknown}");
+    let issuer = error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__ISSUER", "https://login.example")]);
+    assert!(issuer.contains("platforms.whatsapp.issuer"), "{issuer}");
 }
 
 #[test]
@@ -113,5 +205,5 @@ fn a_platform_needs_only_its_address_and_credential() {
         ("ACCOUNTS__PLATFORMS__WHATSAPP__ENABLED", "false".to_owned()),
     ]);
     let keys: Vec<_> = config.unwrap().platforms.keys().map(ToString::to_string).collect();
-    assert_eq!(keys, ["mastodon"]);
+    assert_eq!(keys, ["facebook", "instagram", "mastodon"]);
 }

@@ -28,7 +28,8 @@ pub enum Node {
     Platform(Platform),
     ProfileConnection(ProfileConnection),
     SecurityAlert(SecurityAlert),
-    Verification(Verification),
+    // By far the largest.
+    Verification(Box<Verification>),
 }
 
 /// How many objects one field gives.
@@ -95,7 +96,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         NodeKind::SignInMethod => Ok(None),
         NodeKind::Verification => {
             let row = loaders::verification(ctx, viewer.account, id.uuid).await?;
-            Ok(row.map(|row| Node::Verification(Verification(row.as_ref().clone()))))
+            Ok(row.map(|row| Node::Verification(Box::new(Verification(row.as_ref().clone())))))
         }
     }
 }

@@ -31,16 +31,25 @@ impl ScalarType for DateTime {
 
 /// An absolute URL, RFC 3986.
 #[derive(Clone, Debug)]
-pub struct Url(url::Url);
+pub struct Url {
+    url: url::Url,
+    given: String,
+}
 
 impl Url {
     /// `None` for what is no absolute URL of the web: a platform could send anything.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse().ok().filter(|url: &url::Url| matches!(url.scheme(), "http" | "https")).map(Self)
+        let url = text.parse().ok().filter(|url: &url::Url| matches!(url.scheme(), "http" | "https"))?;
+        Some(Self { url, given: text.to_owned() })
     }
 
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
+    }
+
+    /// Letter by letter as the caller wrote it.
+    pub fn as_given(&self) -> &str {
+        &self.given
     }
 }
 
@@ -53,7 +62,7 @@ impl ScalarType for Url {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.to_string())
+        Value::String(self.url.to_string())
     }
 }
 

@@ -58,8 +58,12 @@ pub enum AccountsErrorCode {
     UnsupportedByPlatform,
     /// The platform does not answer just now.
     PlatformUnavailable,
+    /// The operator has not registered this URL.
+    RedirectUriNotRegistered,
     /// The code is not the one that was sent last.
     CodeIncorrect,
+    /// The person did not allow it at the platform.
+    OauthDenied,
     /// A further code is sent only after `resendAvailableAt`.
     ResendTooEarly,
     /// The time for this proof has run out.

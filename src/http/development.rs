@@ -3,25 +3,43 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
 
 use super::{Wire, client, graphql};
 use crate::demo;
 
-/// Signs in to the demo account and hands the token to the explorer, in the part of the URL that is never
+#[derive(Deserialize)]
+pub(super) struct SignIn {
+    /// The page that wants it, if that is not the explorer.
+    then: Option<Page>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Page {
+    Link,
+}
+
+/// Signs in to the demo account and hands the token to a page of ours, in the part of the URL that is never
 /// sent to a server.
 pub(super) async fn sign_in(
     State(wire): State<Arc<Wire>>,
     peer: ConnectInfo<SocketAddr>,
+    Query(wish): Query<SignIn>,
     headers: HeaderMap,
 ) -> Response {
+    let page = match wish.then {
+        Some(Page::Link) => "/dev/link",
+        None => "/",
+    };
     match demo::sign_in(&wire.app, client(&wire, &headers, peer)).await {
         Ok(Some(access)) => {
-            let location = format!("/#access_token={}", access.token);
+            let location = format!("{page}#access_token={}", access.token);
             ([(header::CACHE_CONTROL, "no-store")], Redirect::to(&location)).into_response()
         }
         Ok(None) => (StatusCode::NOT_FOUND, "there is no demo account that can sign in").into_response(),

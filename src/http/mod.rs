@@ -8,6 +8,7 @@ mod get;
 mod graphql;
 mod health;
 mod jwks;
+pub(crate) mod linking_page;
 pub(crate) mod listening;
 mod metrics;
 mod operating;
@@ -103,7 +104,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
-        router = router.route("/dev/sign-in", get(development::sign_in));
+        router = router.route("/dev/sign-in", get(development::sign_in)).merge(linking_page::router());
     }
     let probed = operating::Process {
         app: app.clone(),

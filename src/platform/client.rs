@@ -111,8 +111,8 @@ struct Delivered {
 /// What calls to all platforms share.
 #[derive(Clone)]
 pub(super) struct Calls {
-    http: reqwest::Client,
-    clock: Clock,
+    pub http: reqwest::Client,
+    pub clock: Clock,
     ids: Ids,
 }
 
@@ -197,16 +197,22 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Platf
         _ if !status.is_success() => return Err(PlatformError::Refused(status)),
         _ => {}
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-        if body.len() + chunk.len() > ANSWER_LIMIT {
-            return Err(PlatformError::Unavailable(format!("an answer over {ANSWER_LIMIT} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = read(&mut response).await.map_err(PlatformError::Unavailable)?;
     // The cause is left out: it could quote what the platform said of a person.
     serde_json::from_slice(&body)
         .map_err(|_| PlatformError::Unavailable("an answer that is not of the contract".to_owned()))
+}
+
+/// The body of an answer; else why it cannot be read.
+pub(super) async fn read(response: &mut reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(format!("an answer over {ANSWER_LIMIT} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 impl std::fmt::Debug for PlatformClient {

@@ -86,7 +86,7 @@ impl Platform {
 
     /// How its profiles are proved; empty while the operator has taken it out.
     async fn verification_methods(&self) -> Vec<VerificationMethod> {
-        self.configured.iter().map(|_| VerificationMethod::OneTimeCode).collect()
+        self.configured.iter().map(|platform| platform.method().into()).collect()
     }
 
     /// True where the platform's own servers cannot read its users' content, as with WhatsApp.

@@ -6,10 +6,12 @@ mod client;
 pub mod graphql;
 mod key;
 mod masking;
+mod openid;
 mod webhook;
 
 use std::sync::Arc;
 
+use accounts_center_entity::verification::Method;
 use anyhow::Context;
 use indexmap::IndexMap;
 
@@ -20,6 +22,7 @@ use crate::ids::Ids;
 pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState, Recipient};
 pub use key::PlatformKey;
 pub use masking::mask_handle;
+pub use openid::{OpenId, Provider, Redemption, Unproven};
 pub use webhook::{Unsigned, WebhookKey};
 
 /// A configured platform.
@@ -31,8 +34,17 @@ pub struct Platform {
     pub sign_in: bool,
     pub end_to_end_encrypted: bool,
     pub client: PlatformClient,
+    /// How its profiles are proved by OAuth; absent where they are by one-time code.
+    pub openid: Option<OpenId>,
     /// What its webhooks are signed with.
     pub webhooks: WebhookKey,
+}
+
+impl Platform {
+    /// How its profiles are proved.
+    pub fn method(&self) -> Method {
+        if self.openid.is_some() { Method::Oauth } else { Method::OneTimeCode }
+    }
 }
 
 /// All configured platforms, in the operator's order. Cheap to clone.
@@ -54,6 +66,10 @@ impl Platforms {
             } else {
                 platform.base_url.clone()
             };
+            let openid = match platform.proof {
+                config::Proof::OAuth => Some(OpenId::new(&calls, key, platform, &base_url)?),
+                config::Proof::OneTimeCode => None,
+            };
             let platform = Platform {
                 key: key.clone(),
                 display_name: match platform.display_name.as_str() {
@@ -63,6 +79,7 @@ impl Platforms {
                 sign_in: platform.sign_in,
                 end_to_end_encrypted: platform.end_to_end_encrypted,
                 client: PlatformClient::new(&calls, key, &base_url, platform.credential.clone())?,
+                openid,
                 webhooks: WebhookKey::parse(&platform.webhook_secret)
                     .with_context(|| format!("platforms.{key}.webhook_secret"))?,
             };

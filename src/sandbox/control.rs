@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Sandbox;
 use super::faults::Faults;
+use super::openid;
 use super::problem::Problem;
 use super::state::Profile;
 use super::webhooks;
@@ -23,6 +24,7 @@ pub fn router() -> Router<Sandbox> {
         .route("/profiles/{external_id}/state", post(set_profile_state))
         .route("/inbox", get(inbox))
         .route("/faults", put(set_faults))
+        .route("/keys", post(change_keys))
 }
 
 /// All it holds.
@@ -163,6 +165,16 @@ async fn inbox(
         })
         .collect();
     Ok(Json(json!({ "codes": codes })))
+}
+
+/// Signs id tokens by a new key from now on, and lists only that.
+async fn change_keys(
+    State(sandbox): State<Sandbox>,
+    Path(platform): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let state = sandbox.platform(&platform).ok_or_else(Problem::unknown_platform)?;
+    state.send_modify(|state| state.openid = openid::State::new(&sandbox.0.ids));
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Misbehave from now on; `{}` ends it.

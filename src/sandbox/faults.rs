@@ -31,9 +31,31 @@ pub struct Faults {
     duplicate_webhooks: bool,
     /// Deliver no webhook.
     lose_webhooks: bool,
+    /// What is wrong with the id tokens of its OpenID provider.
+    pub id_token: Option<IdTokenFault>,
     /// What is owed of `error_rate`, so that it needs no chance.
     #[serde(skip)]
     owed: f64,
+}
+
+/// An id token that must not be believed.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdTokenFault {
+    Issuer,
+    Audience,
+    Nonce,
+    Expiry,
+    /// By another key than the one that the token names.
+    Signature,
+    /// By a key that the provider does not list.
+    Key,
+    /// `alg: none`.
+    Unsigned,
+    /// By HMAC with the client's secret, which is no key of the provider.
+    Shared,
+    /// There is none.
+    Absent,
 }
 
 impl Faults {

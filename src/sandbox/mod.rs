@@ -7,6 +7,7 @@ mod api;
 mod clock;
 mod control;
 mod faults;
+mod openid;
 mod phone;
 mod problem;
 mod state;
@@ -37,6 +38,9 @@ pub use webhooks::WebhookSubscription;
 const CREDENTIAL: &str = "sandbox";
 /// What the sandbox signs its webhooks with: `platforms.*.webhook_secret` in development.
 pub const WEBHOOK_SECRET: &str = "whsec_c2FuZGJveC5zYW5kYm94LnNhbmRib3gu";
+/// What the sandbox's OpenID providers know the server by: `platforms.*.client_id` and `client_secret` in development.
+pub const CLIENT_ID: &str = "sandbox";
+pub const CLIENT_SECRET: &str = "sandbox";
 /// How often changed state is written to its file.
 const SAVE_EVERY: Duration = Duration::from_millis(200);
 
@@ -80,12 +84,14 @@ impl Sandbox {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Saved::default(),
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
         };
+        let ids = Ids::random();
         let platforms = keys
             .map(|key| {
-                let state = saved
+                let mut state = saved
                     .platforms
                     .swap_remove(&key)
                     .unwrap_or_else(|| PlatformState::with_demo_profiles(&key));
+                state.openid = openid::State::new(&ids);
                 (key, watch::channel(state).0)
             })
             .collect();
@@ -93,7 +99,7 @@ impl Sandbox {
         clock.set_offset(saved.offset_seconds);
         let offset = watch::channel(saved.offset_seconds).0;
         let http = reqwest::Client::builder().no_proxy().timeout(WEBHOOK_TIMEOUT).build()?;
-        let (receivers, ids) = (Mutex::default(), Ids::random());
+        let receivers = Mutex::default();
         Ok(Self(Arc::new(Inner { file, platforms, clock, offset, receivers, http, ids })))
     }
 
@@ -137,7 +143,11 @@ impl Sandbox {
 /// Everything under `/sandbox`, and the task that saves it.
 pub fn router(sandbox: Sandbox, stop: CancellationToken) -> Router {
     tokio::spawn(sandbox.clone().save_changes(stop.clone()));
-    let platform = Router::new().merge(api::router(&sandbox)).merge(control::router()).merge(phone::router());
+    let platform = Router::new()
+        .merge(api::router(&sandbox))
+        .merge(openid::router(&sandbox))
+        .merge(control::router())
+        .merge(phone::router());
     Router::new()
         .nest("/sandbox/{platform}", platform)
         .merge(clock::router(stop))

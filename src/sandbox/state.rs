@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::faults::Faults;
+use super::openid;
 use crate::platform::{PlatformKey, ProfileClaim, ProfileState};
 
 /// Delivered codes that are kept for each platform.
@@ -23,6 +24,9 @@ pub struct PlatformState {
     /// Never saved: a restarted sandbox behaves.
     #[serde(skip)]
     pub faults: Faults,
+    /// Never saved: a restarted sandbox has new keys, and knows no code any more.
+    #[serde(skip)]
+    pub openid: openid::State,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -64,6 +68,16 @@ const FREE_PROFILES: [DemoProfile; 2] = [
     DemoProfile { external_id: "wa_grace", handle: "+4917139200043", display_name: "Grace" },
 ];
 
+const FACEBOOK_PROFILES: [DemoProfile; 2] = [
+    DemoProfile { external_id: "fb_ada", handle: "ada.lovelace", display_name: "Ada Lovelace" },
+    DemoProfile { external_id: "fb_grace", handle: "grace.hopper", display_name: "Grace Hopper" },
+];
+
+const INSTAGRAM_PROFILES: [DemoProfile; 2] = [
+    DemoProfile { external_id: "ig_ada", handle: "ada_draws", display_name: "Ada" },
+    DemoProfile { external_id: "ig_grace", handle: "grace_sails", display_name: "Grace" },
+];
+
 impl From<DemoProfile> for ProfileClaim {
     fn from(demo: DemoProfile) -> Self {
         Self {
@@ -85,11 +99,11 @@ impl From<DemoProfile> for Profile {
 
 impl PlatformState {
     pub fn with_demo_profiles(key: &PlatformKey) -> Self {
-        let profiles = if key.as_str() == "whatsapp" {
-            let [ada, grace] = FREE_PROFILES;
-            vec![DEMO_PROFILE.into(), ada.into(), grace.into()]
-        } else {
-            Vec::new()
+        let profiles = match key.as_str() {
+            "whatsapp" => [DEMO_PROFILE].into_iter().chain(FREE_PROFILES).map(Profile::from).collect(),
+            "facebook" => FACEBOOK_PROFILES.map(Profile::from).into(),
+            "instagram" => INSTAGRAM_PROFILES.map(Profile::from).into(),
+            _ => Vec::new(),
         };
         Self { profiles, ..Self::default() }
     }

@@ -119,6 +119,23 @@ async fn try_at(sandbox: &Sandbox, message: &Message, url: Url, ahead: TimeDelta
 }
 
 impl Sandbox {
+    /// The time of the servers that use this sandbox: that of a test stands still elsewhere. One that has just started is
+    /// waited for.
+    pub(super) async fn time_of_servers(&self) -> DateTime<Utc> {
+        const TRIES: u32 = 20;
+        for _ in 0..TRIES {
+            let heard = {
+                let known = self.0.receivers.lock().unwrap_or_else(PoisonError::into_inner);
+                known.iter().max_by_key(|receiver| receiver.heard).map(|receiver| receiver.ahead)
+            };
+            if let Some(ahead) = heard {
+                return self.0.clock.now() + ahead;
+            }
+            tokio::time::sleep(PAUSE / TRIES).await;
+        }
+        self.0.clock.now()
+    }
+
     fn count_webhook(&self, platform: &str, was_taken: bool) {
         const ENDPOINT: &str = "webhook";
         let Some(state) = self.platform(platform) else { return };

@@ -3,7 +3,7 @@
 use accounts_center_entity::verification::{self, Method, Purpose, Status};
 use async_graphql::{Context, Description, Enum, ID, InputObject, Object, OneofObject, SimpleObject, Union};
 
-use super::{Caller, Client, Proven};
+use super::{Caller, Client, OAuthResponse, ProofStart, Proven, Submitted};
 use crate::account::graphql::Account;
 use crate::error::{AccountsErrorCode, Code, Error, UserError};
 use crate::graph::consistency::graph_at;
@@ -60,6 +60,11 @@ impl Verification {
         if self.status_at(app(ctx).clock.now()) != VerificationStatus::Pending {
             return None;
         }
+        if self.0.method == Method::Oauth {
+            let (url, state) = super::authorization(app(ctx), &self.0)?;
+            let authorization_url = Url::parse(&url)?;
+            return Some(Challenge::OAuth(OAuthChallenge { authorization_url, state }));
+        }
         Some(Challenge::OneTimeCode(OneTimeCodeChallenge {
             destination: self.0.destination.clone(),
             code_length: i32::try_from(CODE_LENGTH).unwrap_or(i32::MAX),
@@ -114,6 +119,8 @@ pub enum VerificationPurpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "Method")]
 pub enum VerificationMethod {
+    /// OAuth 2.0 authorization code with PKCE at the platform.
+    Oauth,
     /// A six-digit code that the platform delivers to the profile.
     OneTimeCode,
 }
@@ -136,7 +143,17 @@ pub enum VerificationStatus {
 /// What the person has to do.
 #[derive(Union)]
 pub enum Challenge {
+    OAuth(OAuthChallenge),
     OneTimeCode(OneTimeCodeChallenge),
+}
+
+/// Allow it at the platform.
+#[derive(SimpleObject)]
+pub struct OAuthChallenge {
+    /// Where to send the person's browser. It bears the state and the PKCE challenge.
+    authorization_url: Url,
+    /// To match a redirect to its verification.
+    state: String,
 }
 
 /// Type the code that the platform delivered.
@@ -155,8 +172,26 @@ pub struct OneTimeCodeChallenge {
 /// How to begin a proof: exactly one, among the platform's `verificationMethods`.
 #[derive(OneofObject)]
 pub enum ProofStartInput {
+    /// By the platform's own sign-in, in the person's browser.
+    Oauth(OAuthStartInput),
     /// By a code that the platform delivers.
     OneTimeCode(OneTimeCodeStartInput),
+}
+
+impl ProofStartInput {
+    fn start(&self) -> ProofStart<'_> {
+        match self {
+            Self::Oauth(start) => ProofStart::OAuth { redirect_uri: start.redirect_uri.as_given() },
+            Self::OneTimeCode(start) => ProofStart::OneTimeCode { handle: &start.handle },
+        }
+    }
+}
+
+/// The way back from the platform.
+#[derive(InputObject)]
+pub struct OAuthStartInput {
+    /// Where the platform sends the browser back to; exactly one of the operator's registered URLs.
+    pub redirect_uri: Url,
 }
 
 /// Where a code shall go.
@@ -171,6 +206,35 @@ pub struct OneTimeCodeStartInput {
 pub enum ProofInput {
     /// The code that the platform delivered.
     OneTimeCode(Secret),
+    /// What the platform's redirect brought back.
+    OauthResponse(OAuthResponseInput),
+}
+
+impl ProofInput {
+    fn submitted(&self) -> Submitted<'_> {
+        match self {
+            Self::OneTimeCode(code) => Submitted::Code(code.expose()),
+            Self::OauthResponse(response) => Submitted::OAuth(OAuthResponse {
+                state: response.state.expose(),
+                code: response.code.as_ref().map(Secret::expose),
+                error: response.error.as_deref(),
+                iss: response.iss.as_deref(),
+            }),
+        }
+    }
+}
+
+/// What the platform's redirect brought back, also when the person said no.
+#[derive(InputObject)]
+pub struct OAuthResponseInput {
+    /// Its `state`.
+    pub state: Secret,
+    /// Its `code`; absent where there is an error.
+    pub code: Option<Secret>,
+    /// Its `error`, such as `access_denied`.
+    pub error: Option<String>,
+    /// Its `iss`, where it has one.
+    pub iss: Option<String>,
 }
 
 /// What a proof brought about.
@@ -378,7 +442,7 @@ pub struct VerificationMutation;
 #[Object]
 impl VerificationMutation {
     /// Step-up, but for the first hour of a new account. UNKNOWN_PLATFORM, UNSUPPORTED_BY_PLATFORM,
-    /// LIMIT_REACHED.
+    /// REDIRECT_URI_NOT_REGISTERED, PLATFORM_UNAVAILABLE, LIMIT_REACHED.
     async fn start_profile_link(
         &self,
         ctx: &Context<'_>,
@@ -386,10 +450,8 @@ impl VerificationMutation {
     ) -> Result<StartProfileLinkPayload, Error> {
         limited(ctx, Limit::Start)?;
         let viewer = require_viewer(ctx)?;
-        let ProofStartInput::OneTimeCode(start) = input.proof;
-        let key = &input.idempotency_key;
-        let started =
-            super::start_link(app(ctx), viewer, input.platform.as_str(), &start.handle, key).await?;
+        let (proof, key) = (input.proof.start(), &input.idempotency_key);
+        let started = super::start_link(app(ctx), viewer, input.platform.as_str(), proof, key).await?;
         Ok(match started {
             Ok(row) => {
                 StartProfileLinkPayload { verification: Some(Verification(row)), ..Default::default() }
@@ -408,7 +470,8 @@ impl VerificationMutation {
         limited(ctx, Limit::Start)?;
         let viewer = require_viewer(ctx)?;
         let profile = NodeId::parse_as(NodeKind::LinkedProfile, &input.profile_id);
-        Ok(match super::start_reverification(app(ctx), viewer, profile).await? {
+        let redirect_uri = input.redirect_uri.as_ref().map(Url::as_given);
+        Ok(match super::start_reverification(app(ctx), viewer, profile, redirect_uri).await? {
             Ok(row) => StartProfileReverificationPayload {
                 verification: Some(Verification(row)),
                 user_errors: Vec::new(),
@@ -427,7 +490,8 @@ impl VerificationMutation {
         limited(ctx, Limit::Start)?;
         let viewer = require_viewer(ctx)?;
         let method = NodeId::parse_as(NodeKind::SignInMethod, &input.method_id);
-        Ok(match super::start_step_up(app(ctx), viewer, method).await? {
+        let redirect_uri = input.redirect_uri.as_ref().map(Url::as_given);
+        Ok(match super::start_step_up(app(ctx), viewer, method, redirect_uri).await? {
             Ok(row) => StartStepUpPayload { verification: Some(Verification(row)), user_errors: Vec::new() },
             Err(user_errors) => StartStepUpPayload { user_errors, ..Default::default() },
         })
@@ -440,8 +504,7 @@ impl VerificationMutation {
         input: StartSignInInput,
     ) -> Result<StartSignInPayload, Error> {
         limited(ctx, Limit::Start)?;
-        let ProofStartInput::OneTimeCode(start) = input.proof;
-        let started = super::start_sign_in(app(ctx), input.platform.as_str(), &start.handle).await?;
+        let started = super::start_sign_in(app(ctx), input.platform.as_str(), input.proof.start()).await?;
         Ok(match started {
             Ok((row, client_secret)) => StartSignInPayload {
                 verification: Some(Verification(row)),
@@ -452,7 +515,7 @@ impl VerificationMutation {
         })
     }
 
-    /// One of these per operation. CODE_INCORRECT (still PENDING), VERIFICATION_EXPIRED, VERIFICATION_FAILED,
+    /// One of these per operation. CODE_INCORRECT (still PENDING), OAUTH_DENIED, VERIFICATION_EXPIRED, VERIFICATION_FAILED,
     /// VERIFICATION_CLOSED, TOO_MANY_ATTEMPTS, PROFILE_LINKED_ELSEWHERE, LIMIT_REACHED, SIGN_IN_DISABLED,
     /// PLATFORM_UNAVAILABLE.
     async fn submit_verification(
@@ -465,14 +528,14 @@ impl VerificationMutation {
             let message = "An operation may submit one verification; send one operation for each.";
             return Err(Error::client(Code::BadUserInput, message));
         }
-        let ProofInput::OneTimeCode(code) = &input.proof;
         let secret = input.client_secret.as_ref();
         let Some(id) = NodeId::parse_as(NodeKind::Verification, &input.verification_id) else {
             let user_errors = vec![not_found()];
             return Ok(SubmitVerificationPayload { user_errors, ..Default::default() });
         };
         let client = ctx.data_opt::<Client>().cloned().unwrap_or_default();
-        let submitted = super::submit(app(ctx), caller(ctx, secret), &client, id, code.expose()).await?;
+        let submitted =
+            super::submit(app(ctx), caller(ctx, secret), &client, id, input.proof.submitted()).await?;
         // What has happened is told, also where it can be shown no more.
         let verification = found(ctx, &input.verification_id, secret).await.unwrap_or_else(|error| {
             error.log();

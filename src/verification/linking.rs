@@ -4,7 +4,7 @@ use accounts_center_entity::linked_profile::LinkStatus;
 use accounts_center_entity::verification;
 use uuid::Uuid;
 
-use super::proof::{self, Checked, End, Proof};
+use super::proof::{self, Checked, End, Evidence, Proof};
 use super::service::{Attempt, Proven, configured, lock};
 use super::start::has_room;
 use crate::account::{self, NewProfile};
@@ -17,12 +17,12 @@ use crate::security::{self, AlertKind, NewAlert};
 use crate::session::{self, Viewer};
 use crate::store::{Command, Outcome};
 
-/// Compares the code and links the profile, in one command on the account's stream.
+/// Checks the proof and links the profile, in one command on the account's stream.
 pub(super) async fn submit(
     app: &App,
     viewer: Viewer,
     row: &verification::Model,
-    code: &str,
+    evidence: Evidence<'_>,
 ) -> UserResult<Attempt> {
     let platform = match configured(app, &row.platform) {
         Ok(platform) => platform,
@@ -34,7 +34,7 @@ pub(super) async fn submit(
             if row.session_id != Some(viewer.session) {
                 return close_foreign(command, row.id).await;
             }
-            match proof::check(app, command, row.id, code).await? {
+            match proof::check(app, command, row.id, evidence).await? {
                 Checked::Refused(error) => Ok(Outcome::reject(error)),
                 Checked::Early => Ok(Outcome::Commit(Attempt::Early)),
                 Checked::Good(proof) => link(command, viewer, &platform, *proof).await,

@@ -17,6 +17,8 @@ mod loader;
 mod own_profile;
 mod proof;
 mod purge;
+mod redeeming;
+mod redirect;
 mod service;
 mod signing_in;
 mod start;
@@ -32,8 +34,10 @@ pub use following::{Follower, Followers, follow};
 pub use loader::{VerificationKey, Verifications};
 pub use own_profile::{start_reverification, start_step_up};
 pub use purge::purge;
-pub use service::{Client, Proven, cancel, find, resend, submit};
-pub use start::{has_room, start_link, start_sign_in};
+pub use redeeming::OAuthResponse;
+pub use redirect::authorization;
+pub use service::{Client, Proven, Submitted, cancel, find, resend, submit};
+pub use start::{ProofStart, has_room, start_link, start_sign_in};
 
 /// Who asks about a verification: a session, or a signed-out device with its client secret.
 #[derive(Clone, Copy)]

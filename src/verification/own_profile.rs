@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use accounts_center_entity::linked_profile::{self, LinkStatus};
 use accounts_center_entity::session as session_row;
-use accounts_center_entity::verification::{self, Purpose};
+use accounts_center_entity::verification::{self, Method, Purpose};
 use uuid::Uuid;
 
 use super::linking::{close_foreign, refuse};
-use super::proof::{self, Checked, End, Proof};
+use super::proof::{self, Checked, End, Evidence, Proof};
+use super::redirect::Redirect;
 use super::service::{Attempt, Proven};
-use super::start::{Aim, NewVerification, insert};
+use super::start::{Aim, NewVerification, Way, insert};
 use crate::app::App;
-use crate::config::Proof as Proves;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::Platform;
 use crate::profile;
@@ -26,8 +26,9 @@ pub async fn start_reverification(
     app: &App,
     viewer: Viewer,
     profile: Option<Uuid>,
+    redirect_uri: Option<&str>,
 ) -> UserResult<verification::Model> {
-    start(app, viewer, Use::Reverify, profile).await
+    start(app, viewer, Use::Reverify, (profile, redirect_uri)).await
 }
 
 /// Starts to prove the person of the viewer's session again, by a profile that signs in.
@@ -35,8 +36,9 @@ pub async fn start_step_up(
     app: &App,
     viewer: Viewer,
     profile: Option<Uuid>,
+    redirect_uri: Option<&str>,
 ) -> UserResult<verification::Model> {
-    start(app, viewer, Use::StepUp, profile).await
+    start(app, viewer, Use::StepUp, (profile, redirect_uri)).await
 }
 
 /// What the new proof is good for.
@@ -113,8 +115,12 @@ async fn start(
     app: &App,
     viewer: Viewer,
     r#use: Use,
-    profile: Option<Uuid>,
+    (profile, redirect_uri): (Option<Uuid>, Option<&str>),
 ) -> UserResult<verification::Model> {
+    let way = match prepare(app, viewer, profile, redirect_uri).await? {
+        Ok(way) => way,
+        Err(error) => return Ok(Err(vec![error])),
+    };
     app.store
         .command(viewer.account, async |command: &mut Command| {
             session::check(command, viewer).await?;
@@ -124,7 +130,7 @@ async fn start(
             if let Some((code, message)) = r#use.refusal(app, &profile) {
                 return Ok(Outcome::reject(UserError::new(code, message, &[r#use.path()])));
             }
-            let platform = match provable(app, &profile.platform) {
+            let platform = match provable(app, &profile.platform, &way) {
                 Ok(platform) => platform,
                 Err((code, message)) => {
                     return Ok(Outcome::reject(UserError::new(code, message, &[r#use.path()])));
@@ -134,7 +140,7 @@ async fn start(
                 id: command.new_id(),
                 aim: r#use.aim(&profile),
                 platform: &platform,
-                handle: None,
+                way: &way,
                 stream: viewer.account,
                 viewer: Some(viewer),
                 client_secret_hash: None,
@@ -144,6 +150,29 @@ async fn start(
         .await
 }
 
+/// How the profile can be proved again. Its platform may have to be asked, which no command waits for: that checks again.
+async fn prepare(
+    app: &App,
+    viewer: Viewer,
+    profile: Option<Uuid>,
+    redirect_uri: Option<&str>,
+) -> Result<Result<Way, UserError>, Error> {
+    let profile = match profile {
+        Some(id) => profile::find_linked(app.store.db().read(), viewer.account, id).await?,
+        None => None,
+    };
+    let platform = profile.and_then(|profile| app.platforms.get(&profile.platform));
+    let Some(platform) = platform.filter(|platform| platform.method() == Method::Oauth) else {
+        return Ok(Ok(Way::Code(None)));
+    };
+    let path = ["redirectUri"];
+    let Some(redirect_uri) = redirect_uri else {
+        let message = format!("{} proves by OAUTH, which needs a redirectUri.", platform.display_name);
+        return Ok(Err(UserError::new(AccountsErrorCode::Invalid, message, &path)));
+    };
+    Ok(Redirect::prepare(app, platform, redirect_uri, &path).await.map(Way::OAuth))
+}
+
 async fn find(command: &Command, profile: Option<Uuid>) -> Result<Option<linked_profile::Model>, Error> {
     match profile {
         Some(id) => profile::find_own(command, id).await,
@@ -151,24 +180,21 @@ async fn find(command: &Command, profile: Option<Uuid>) -> Result<Option<linked_
     }
 }
 
-/// The platform of a stored profile, if that can be proved again by what this program can do.
-fn provable(app: &App, key: &str) -> Result<Arc<Platform>, (AccountsErrorCode, &'static str)> {
-    let proof = app.config.platforms.get(key).map(|platform| platform.proof);
-    match (app.platforms.get(key), proof) {
-        (Some(platform), Some(Proves::OneTimeCode)) => Ok(platform.clone()),
-        (None, _) | (_, None) => {
-            let message = "This platform is not available now; try again later, or use another one.";
-            Err((AccountsErrorCode::PlatformUnavailable, message))
-        }
-    }
+/// The platform of a stored profile, if that can be proved again in this way.
+fn provable(app: &App, key: &str, way: &Way) -> Result<Arc<Platform>, (AccountsErrorCode, &'static str)> {
+    let platform = app.platforms.get(key).filter(|platform| platform.method() == way.method());
+    platform.cloned().ok_or_else(|| {
+        let message = "This platform is not available now; try again later, or use another one.";
+        (AccountsErrorCode::PlatformUnavailable, message)
+    })
 }
 
-/// Compares the code and does what it was started for, in one command on the account's stream.
+/// Checks the proof and does what it was started for, in one command on the account's stream.
 pub(super) async fn submit(
     app: &App,
     viewer: Viewer,
     row: &verification::Model,
-    code: &str,
+    evidence: Evidence<'_>,
 ) -> UserResult<Attempt> {
     app.store
         .command(viewer.account, async |command: &mut Command| {
@@ -176,7 +202,7 @@ pub(super) async fn submit(
             if row.session_id != Some(viewer.session) {
                 return close_foreign(command, row.id).await;
             }
-            match proof::check(app, command, row.id, code).await? {
+            match proof::check(app, command, row.id, evidence).await? {
                 Checked::Refused(error) => Ok(Outcome::reject(error)),
                 Checked::Early => Ok(Outcome::Commit(Attempt::Early)),
                 Checked::Good(proof) => finish(app, command, session, *proof).await,

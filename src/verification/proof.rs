@@ -1,6 +1,6 @@
-//! Checking a one-time code, under the lock of its verification's row.
+//! Checking what is to prove control, under the lock of its verification's row.
 
-use accounts_center_entity::verification::{self, Status};
+use accounts_center_entity::verification::{self, Method, Status};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
 
@@ -25,9 +25,23 @@ pub enum Checked {
     Refused(UserError),
 }
 
-/// Compares `code` to the good one of a verification. Runs inside a command, so that two tries at once are
+/// By what control is to be proved.
+#[derive(Clone, Copy)]
+pub enum Evidence<'a> {
+    /// What the person typed.
+    Code(&'a str),
+    /// What the platform said of the profile whose owner was there, when it redeemed the code of this verification.
+    Redeemed(&'a ProfileClaim),
+}
+
+/// Whether `evidence` is the good one of a verification. Runs inside a command, so that two tries at once are
 /// two tries, one after the other.
-pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str) -> Result<Checked, Error> {
+pub async fn check(
+    app: &App,
+    command: &Command,
+    verification: Uuid,
+    evidence: Evidence<'_>,
+) -> Result<Checked, Error> {
     let row = verification::Entity::find_by_id(verification)
         .lock_exclusive()
         .one(command.tx())
@@ -36,6 +50,13 @@ pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str)
     if let Some(error) = refusal(&row, command) {
         return Ok(Checked::Refused(error));
     }
+    let code = match (evidence, row.method) {
+        (Evidence::Code(code), Method::OneTimeCode) => code,
+        (Evidence::Redeemed(claim), Method::Oauth) => return good(command, row, claim.clone()).await,
+        (Evidence::Code(_), Method::Oauth) | (Evidence::Redeemed(_), Method::OneTimeCode) => {
+            return Ok(Checked::Refused(of_another_way()));
+        }
+    };
     let matches = row.code_hash.as_deref().is_some_and(|stored| {
         use subtle::ConstantTimeEq;
         app.keys.code_hash(row.id, row.code_number, code).ct_eq(stored).into()
@@ -45,7 +66,12 @@ pub async fn check(app: &App, command: &Command, verification: Uuid, code: &str)
     }
     let Some(sealed) = &row.sealed_claim else { return Ok(Checked::Early) };
     let claim = app.keys.open(row.id, sealed).map_err(Error::internal)?;
-    let claim: ProfileClaim = serde_json::from_slice(&claim).map_err(Error::internal)?;
+    let claim = serde_json::from_slice(&claim).map_err(Error::internal)?;
+    good(command, row, claim).await
+}
+
+/// The profile is its owner's, if it can be proved as it stands at its platform.
+async fn good(command: &Command, row: verification::Model, claim: ProfileClaim) -> Result<Checked, Error> {
     if !is_provable(claim.state) {
         let error = failed("This profile is not active at its platform.");
         close(command, row, End::Failed(AccountsErrorCode::ProfileNotActive)).await?;
@@ -95,6 +121,8 @@ pub async fn close(
     row.sealed_claim = Set(None);
     row.code_hash = Set(None);
     row.resend_available_at = Set(None);
+    row.authorization_endpoint = Set(None);
+    row.redirect_uri = Set(None);
     Ok(row.update(command.tx()).await?)
 }
 
@@ -115,6 +143,12 @@ pub fn refusal(row: &verification::Model, command: &Command) -> Option<UserError
             "This verification has ended already; start a new one.",
         ),
     }
+}
+
+/// The proof is of another kind than the verification's; nothing has come of it.
+pub fn of_another_way() -> UserError {
+    let message = "This verification is proved in another way; see its challenge.";
+    UserError::new(AccountsErrorCode::Invalid, message, &["proof"])
 }
 
 pub fn failed(message: &str) -> UserError {

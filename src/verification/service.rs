@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accounts_center_entity::verification::{self, Purpose, Status};
+use accounts_center_entity::verification::{self, Method, Purpose, Status};
 use chrono::TimeDelta;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
 
-use super::proof::End;
-use super::{Caller, DeliverCode, allowance, linking, own_profile, proof, signing_in};
+use super::proof::{End, Evidence};
+use super::{
+    Caller, DeliverCode, OAuthResponse, allowance, linking, own_profile, proof, redeeming, signing_in,
+};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::Platform;
@@ -78,26 +80,52 @@ pub async fn find(app: &App, caller: Caller<'_>, id: Uuid) -> Result<Option<veri
     Ok(row.filter(|row| caller.started(&app.keys, row)))
 }
 
-/// Proves control by a one-time code, and does what the verification was started for.
+/// What a caller proves control with.
+#[derive(Clone, Copy)]
+pub enum Submitted<'a> {
+    Code(&'a str),
+    OAuth(OAuthResponse<'a>),
+}
+
+/// Proves control, and does what the verification was started for.
 pub async fn submit(
     app: &App,
     caller: Caller<'_>,
     client: &Client,
     id: Uuid,
-    code: &str,
+    submitted: Submitted<'_>,
+) -> UserResult<Proven> {
+    let response = match submitted {
+        Submitted::Code(code) => return settle(app, caller, client, id, Evidence::Code(code)).await,
+        Submitted::OAuth(response) => response,
+    };
+    let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
+    match redeeming::redeem(app, caller, &row, response).await? {
+        Ok(claim) => settle(app, caller, client, id, Evidence::Redeemed(&claim)).await,
+        Err(errors) => Ok(Err(errors)),
+    }
+}
+
+/// Does what the verification was started for, if the evidence is good.
+async fn settle(
+    app: &App,
+    caller: Caller<'_>,
+    client: &Client,
+    id: Uuid,
+    evidence: Evidence<'_>,
 ) -> UserResult<Proven> {
     let (mut early, mut overtaken) = (0, 0);
     loop {
         let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
         let attempt = match (row.purpose, caller.viewer) {
-            (Purpose::Link, Some(viewer)) => linking::submit(app, viewer, &row, code).await,
+            (Purpose::Link, Some(viewer)) => linking::submit(app, viewer, &row, evidence).await,
             (Purpose::Reverify | Purpose::StepUp, Some(viewer)) => {
-                own_profile::submit(app, viewer, &row, code).await
+                own_profile::submit(app, viewer, &row, evidence).await
             }
             (Purpose::Link | Purpose::Reverify | Purpose::StepUp, None) => {
                 return Ok(Err(vec![not_found()]));
             }
-            (Purpose::SignIn, _) => signing_in::submit(app, client, &row, code).await,
+            (Purpose::SignIn, _) => signing_in::submit(app, client, &row, evidence).await,
         };
         app.verifications.wake();
         match attempt {
@@ -134,6 +162,11 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             if proof::refusal(&locked, command).is_some() {
                 let message = "This verification has ended already; start a new one.";
                 let code = AccountsErrorCode::VerificationClosed;
+                return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
+            }
+            if locked.method != Method::OneTimeCode {
+                let message = "This verification has no codes; see its challenge.";
+                let code = AccountsErrorCode::Invalid;
                 return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
             }
             let settings = &app.config.verification;
@@ -197,7 +230,7 @@ pub async fn cancel(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
 }
 
 /// The row of a verification that `caller` started, locked for a change; a session must not have ended.
-async fn lock_for(
+pub(super) async fn lock_for(
     command: &Command,
     caller: Caller<'_>,
     row: &verification::Model,

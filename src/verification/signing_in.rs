@@ -5,7 +5,7 @@ use accounts_center_entity::verification;
 use uuid::Uuid;
 
 use super::Client;
-use super::proof::{self, Checked, End, Proof};
+use super::proof::{self, Checked, End, Evidence, Proof};
 use super::service::{Attempt, Proven, configured};
 use crate::account::{self, NewProfile};
 use crate::app::App;
@@ -16,14 +16,14 @@ use crate::security::{self, AlertKind, NewAlert};
 use crate::session::{self, NewSession};
 use crate::store::{Command, Outcome};
 
-/// Compares the code on the verification's own stream, so that strangers who guess never hold anybody's account.
+/// Checks the proof on the verification's own stream, so that strangers who guess never hold anybody's account.
 /// The good one of a profile without an account brings that account into being; that of a profile with one goes
 /// on with a command on its stream.
 pub(super) async fn submit(
     app: &App,
     client: &Client,
     row: &verification::Model,
-    code: &str,
+    evidence: Evidence<'_>,
 ) -> UserResult<Attempt> {
     let platform = match configured(app, &row.platform) {
         Ok(platform) => platform,
@@ -33,7 +33,7 @@ pub(super) async fn submit(
     let step = app
         .store
         .command(row.stream_id, async |command: &mut Command| {
-            match proof::check(app, command, row.id, code).await? {
+            match proof::check(app, command, row.id, evidence).await? {
                 Checked::Refused(error) => Ok(Outcome::reject(error)),
                 Checked::Early => Ok(Outcome::Commit(Step::Ended(Attempt::Early))),
                 Checked::Good(proof) => match owner_of(command, &proof).await? {
@@ -47,7 +47,7 @@ pub(super) async fn submit(
         })
         .await?;
     match step {
-        Ok(Step::OwnedBy(account)) => by.submit_to(row.id, account, code).await,
+        Ok(Step::OwnedBy(account)) => by.submit_to(row.id, account, evidence).await,
         Ok(Step::Ended(attempt)) => Ok(Ok(attempt)),
         Err(errors) => Ok(Err(errors)),
     }
@@ -72,10 +72,17 @@ struct SigningIn<'a> {
 }
 
 impl SigningIn<'_> {
-    /// Compares the code once more, now on the stream of the account that had the profile a moment ago.
-    async fn submit_to(&self, verification: Uuid, account: Uuid, code: &str) -> UserResult<Attempt> {
+    /// Checks the proof once more, now on the stream of the account that had the profile a moment ago.
+    async fn submit_to(
+        &self,
+        verification: Uuid,
+        account: Uuid,
+        evidence: Evidence<'_>,
+    ) -> UserResult<Attempt> {
         let compare =
-            async |command: &mut Command| match proof::check(self.app, command, verification, code).await? {
+            async |command: &mut Command| match proof::check(self.app, command, verification, evidence)
+                .await?
+            {
                 Checked::Refused(error) => Ok(Outcome::reject(error)),
                 Checked::Early => Ok(Outcome::Commit(Attempt::Early)),
                 Checked::Good(proof) => match owner_of(command, &proof).await? {

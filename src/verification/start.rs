@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::allowance::{self, Recipient};
 use super::handle::Handle;
+use super::redirect::{Redirect, unsupported};
 use super::{CLIENT_SECRET, DeliverCode, EraseExpired};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
@@ -46,23 +47,55 @@ impl<'a> Aim<'a> {
     }
 }
 
+/// How the caller wants to prove control.
+#[derive(Clone, Copy)]
+pub enum ProofStart<'a> {
+    OneTimeCode { handle: &'a str },
+    OAuth { redirect_uri: &'a str },
+}
+
+/// How control is proved, with what that needs from the start on.
+pub(super) enum Way {
+    /// To what the caller typed; absent where the aim has the profile.
+    Code(Option<Handle>),
+    OAuth(Redirect),
+}
+
+impl Way {
+    pub fn method(&self) -> Method {
+        match self {
+            Self::Code(_) => Method::OneTimeCode,
+            Self::OAuth(_) => Method::Oauth,
+        }
+    }
+
+    /// What the same request again has to be the same in.
+    fn identity(&self) -> &str {
+        match self {
+            Self::Code(handle) => handle.as_ref().map_or("", Handle::as_str),
+            Self::OAuth(redirect) => &redirect.redirect_uri,
+        }
+    }
+}
+
 /// A verification about to be started, and who it belongs to.
 pub(super) struct NewVerification<'a> {
     pub id: Uuid,
     pub aim: Aim<'a>,
     pub platform: &'a Platform,
-    /// What the caller typed; absent where the aim has the profile.
-    pub handle: Option<&'a Handle>,
+    pub way: &'a Way,
     pub stream: Uuid,
     pub viewer: Option<Viewer>,
     pub client_secret_hash: Option<Vec<u8>>,
 }
 
 impl NewVerification<'_> {
-    fn recipient(&self) -> Recipient<'_> {
-        match (self.handle, self.aim.profile()) {
-            (Some(handle), _) => Recipient::Handle(handle.as_str()),
-            (None, profile) => Recipient::ExternalId(profile.map_or("", |profile| &profile.external_id)),
+    /// Whom codes go to, if there are any.
+    fn recipient(&self) -> Option<Recipient<'_>> {
+        match self.way {
+            Way::Code(Some(handle)) => Some(Recipient::Handle(handle.as_str())),
+            Way::Code(None) => self.aim.profile().map(|profile| Recipient::ExternalId(&profile.external_id)),
+            Way::OAuth(_) => None,
         }
     }
 }
@@ -72,9 +105,9 @@ impl NewVerification<'_> {
 pub async fn start_sign_in(
     app: &App,
     platform: &str,
-    handle: &str,
+    proof: ProofStart<'_>,
 ) -> UserResult<(verification::Model, String)> {
-    let (platform, handle) = match parse_target(app, platform, handle) {
+    let (platform, way) = match prepare(app, platform, proof).await {
         Ok(target) => target,
         Err(error) => return Ok(Err(vec![error])),
     };
@@ -89,7 +122,7 @@ pub async fn start_sign_in(
         id,
         aim: Aim::SignIn,
         platform: &platform,
-        handle: Some(&handle),
+        way: &way,
         stream: id,
         viewer: None,
         client_secret_hash: Some(app.keys.hash(CLIENT_SECRET, client_secret.as_bytes()).to_vec()),
@@ -106,17 +139,17 @@ pub async fn start_link(
     app: &App,
     viewer: Viewer,
     platform: &str,
-    handle: &str,
+    proof: ProofStart<'_>,
     idempotency_key: &str,
 ) -> UserResult<verification::Model> {
-    let (platform, handle) = match parse_target(app, platform, handle) {
+    let (platform, way) = match prepare(app, platform, proof).await {
         Ok(target) => target,
         Err(error) => return Ok(Err(vec![error])),
     };
     if let Err(error) = check_key(idempotency_key) {
         return Ok(Err(vec![error]));
     }
-    let input = format!("{}\0{}", platform.key, handle.as_str());
+    let input = format!("{}\0{}", platform.key, way.identity());
     let usage =
         IdempotencyUse { operation: "startProfileLink", key: idempotency_key, input: input.as_bytes() };
     app.store
@@ -138,7 +171,7 @@ pub async fn start_link(
                 id,
                 aim: Aim::Link,
                 platform: &platform,
-                handle: Some(&handle),
+                way: &way,
                 stream: viewer.account,
                 viewer: Some(viewer),
                 client_secret_hash: None,
@@ -178,14 +211,29 @@ async fn linked_profiles(command: &Command, account: Uuid) -> Result<u64, Error>
         .await?)
 }
 
-fn parse_target(app: &App, platform: &str, handle: &str) -> Result<(Arc<Platform>, Handle), UserError> {
+async fn prepare(
+    app: &App,
+    platform: &str,
+    proof: ProofStart<'_>,
+) -> Result<(Arc<Platform>, Way), UserError> {
     let Some(platform) = app.platforms.get(platform) else {
         let known: Vec<_> = app.platforms.iter().map(|platform| platform.key.as_str()).collect();
         let message = format!("There is no such platform; there are: {}.", known.join(", "));
         return Err(UserError::new(AccountsErrorCode::UnknownPlatform, message, &["platform"]));
     };
-    let handle = Handle::parse(handle, &["proof", "oneTimeCode", "handle"])?;
-    Ok((platform.clone(), handle))
+    let way = match proof {
+        ProofStart::OneTimeCode { .. } if platform.method() != Method::OneTimeCode => {
+            return Err(unsupported(platform, "one-time code"));
+        }
+        ProofStart::OneTimeCode { handle } => {
+            Way::Code(Some(Handle::parse(handle, &["proof", "oneTimeCode", "handle"])?))
+        }
+        ProofStart::OAuth { redirect_uri } => {
+            let path = ["proof", "oauth", "redirectUri"];
+            Way::OAuth(Redirect::prepare(app, platform, redirect_uri, &path).await?)
+        }
+    };
+    Ok((platform.clone(), way))
 }
 
 fn check_key(key: &str) -> Result<(), UserError> {
@@ -225,8 +273,8 @@ async fn too_many_pending(
     Ok(Some(UserError::new(AccountsErrorCode::LimitReached, message, &[])))
 }
 
-/// Writes a verification, and leaves the job that delivers its first code; TOO_MANY_ATTEMPTS where so many were sent there
-/// already.
+/// Writes a verification, and leaves the job that delivers its first code, if it has codes; TOO_MANY_ATTEMPTS where so
+/// many were sent there already.
 pub(super) async fn insert(
     app: &App,
     command: &mut Command,
@@ -235,22 +283,29 @@ pub(super) async fn insert(
     if let Some(error) = too_many_pending(app, command, &new).await? {
         return Ok(Outcome::reject(error));
     }
-    if let Some(error) = allowance::take(app, command, (new.platform.key.as_str(), new.recipient())).await? {
+    if let Some(recipient) = new.recipient()
+        && let Some(error) = allowance::take(app, command, (new.platform.key.as_str(), recipient)).await?
+    {
         return Ok(Outcome::reject(error));
     }
     let now = command.now();
     let settings = &app.config.verification;
     let seal = |handle: &Handle| app.keys.seal(&app.ids, new.id, handle.as_str().as_bytes());
-    let sealed = new.handle.map(seal).transpose().map_err(Error::internal)?;
+    let (handle, redirect) = match new.way {
+        Way::Code(handle) => (handle.as_ref(), None),
+        Way::OAuth(redirect) => (None, Some(redirect)),
+    };
+    let has_codes = redirect.is_none();
+    let sealed = handle.map(seal).transpose().map_err(Error::internal)?;
     let profile = new.aim.profile();
     // What is stored of a profile is masked already.
-    let destination = new.handle.map(|handle| mask_handle(handle.as_str()));
+    let destination = handle.map(|handle| mask_handle(handle.as_str()));
     let destination = destination.or_else(|| profile.map(|profile| profile.handle.clone()));
     let row = verification::ActiveModel {
         id: Set(new.id),
         stream_id: Set(new.stream),
         purpose: Set(new.aim.purpose()),
-        method: Set(Method::OneTimeCode),
+        method: Set(new.way.method()),
         platform: Set(new.platform.key.to_string()),
         account_id: Set(new.viewer.map(|viewer| viewer.account)),
         session_id: Set(new.viewer.map(|viewer| viewer.session)),
@@ -265,15 +320,19 @@ pub(super) async fn insert(
         code_number: Set(1),
         code_hash: Set(None),
         attempts_left: Set(settings.attempts.into()),
-        resend_available_at: Set(
-            (settings.codes > 1).then(|| now + TimeDelta::seconds(settings.resend_seconds.into()))
-        ),
+        resend_available_at: Set((has_codes && settings.codes > 1)
+            .then(|| now + TimeDelta::seconds(settings.resend_seconds.into()))),
+        authorization_endpoint: Set(redirect.map(|redirect| redirect.authorization_endpoint.clone())),
+        redirect_uri: Set(redirect.map(|redirect| redirect.redirect_uri.clone())),
+        redeemed_at: Set(None),
         created_at: Set(now),
         expires_at: Set(now + TimeDelta::minutes(settings.code_minutes.into())),
     }
     .insert(command.tx())
     .await?;
-    command.enqueue(&DeliverCode { verification: new.id, number: 1 })?;
+    if has_codes {
+        command.enqueue(&DeliverCode { verification: new.id, number: 1 })?;
+    }
     command.enqueue_at(&EraseExpired { verification: new.id }, row.expires_at)?;
     Ok(Outcome::Commit(row))
 }

@@ -83,6 +83,8 @@ async fn a_picture_in_clear_is_for_development() {
     for (key, value) in [
         ("ACCOUNTS__MODE", "production"),
         ("ACCOUNTS__SANDBOX__URL", ""),
+        ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+        ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),

@@ -447,6 +447,8 @@ fn of_production() -> Vec<(&'static str, String)> {
         ("ACCOUNTS__MODE", "production"),
         ("ACCOUNTS__SANDBOX__URL", ""),
         ("ACCOUNTS__JOBS__CONCURRENCY", "0"),
+        ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+        ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),

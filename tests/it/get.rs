@@ -61,7 +61,7 @@ on_both_stacks! {
         assert_eq!(answer.text().await.unwrap(), r#"{"data":{"platform":{"displayName":"WhatsApp"}}}"#);
         let all = get(&client, &[("query", document), ("operationName", "All")], &[("accept", "application/json")]).await;
         assert_eq!(all.headers()[header::CONTENT_TYPE], "application/json");
-        assert_eq!(all.text().await.unwrap(), r#"{"data":{"platforms":[{"key":"whatsapp"}]}}"#);
+        assert_eq!(all.text().await.unwrap(), r#"{"data":{"platforms":[{"key":"whatsapp"},{"key":"facebook"},{"key":"instagram"}]}}"#);
 
         let ada = app.client().sign_in(&place, ADA).await.client;
         let by_get = get(&ada, &[("query", HUB)], &[]).await.json::<Value>().await.unwrap();

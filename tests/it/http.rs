@@ -21,7 +21,7 @@ on_both_stacks! {
         assert_eq!(good.status(), 200);
         assert_eq!(good.headers()[header::CONTENT_TYPE], "application/graphql-response+json");
         assert_eq!(good.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
-        assert_eq!(good.text().await.unwrap(), r#"{"data":{"platforms":[{"key":"whatsapp"}]}}"#);
+        assert_eq!(good.text().await.unwrap(), r#"{"data":{"platforms":[{"key":"whatsapp"},{"key":"facebook"},{"key":"instagram"}]}}"#);
         // What a foreign page's form can send without asking (S33).
         for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
             let refused = send(Method::POST, content_type, QUERY.into()).await;
@@ -139,8 +139,9 @@ on_both_stacks! {
             request.send().await.unwrap().text().await.unwrap()
         };
         let ordered = text("{ b: platforms { key id } a: platform(key: \"whatsapp\") { displayName key } }", None).await;
-        let wanted = r#"{"data":{"b":[{"key":"whatsapp","id":"platform_whatsapp"}],"a":{"displayName":"WhatsApp","key":"whatsapp"}}}"#;
-        assert_eq!(ordered, wanted);
+        let platforms = ["whatsapp", "facebook", "instagram"].map(|key| format!(r#"{{"key":"{key}","id":"platform_{key}"}}"#));
+        let wanted = r#"{"data":{"b":[PLATFORMS],"a":{"displayName":"WhatsApp","key":"whatsapp"}}}"#;
+        assert_eq!(ordered, wanted.replace("PLATFORMS", &platforms.join(",")));
         // A field that must not be null takes what is around it with it, up to where null may stand, and no part of it
         // stays.
         let ada = client.sign_in(&place, "+4917139200042").await;
@@ -148,7 +149,7 @@ on_both_stacks! {
         sea_orm::ConnectionTrait::execute_unprepared(&db, "UPDATE linked_profile SET platform = 'No key'").await.unwrap();
         app.app().graphs.forget();
         let failed = text("{ viewer { displayName profiles { handle platform { key } } } b: platforms { key } }", ada.client.token.as_deref()).await;
-        assert!(failed.contains(r#""data":{"viewer":null,"b":[{"key":"whatsapp"}]}"#), "{failed}");
+        assert!(failed.contains(r#""data":{"viewer":null,"b":[{"key":"whatsapp"},{"key":"facebook"},{"key":"instagram"}]}"#), "{failed}");
         let errors: Value = serde_json::from_str(&failed).unwrap();
         assert_eq!(errors["errors"].as_array().unwrap().len(), 1, "{failed}");
         assert_eq!(errors["errors"][0]["extensions"]["code"], "INTERNAL");

@@ -94,11 +94,15 @@ on_both_stacks! {
             &json!({ "status": "SUCCEEDED", "purpose": "LINK", "method": "ONE_TIME_CODE",
                      "platform": { "key": "whatsapp" }, "failure": null }),
         );
-        let platforms = ada.client.query("{ platforms { id key displayName capabilities } }").await;
+        let platforms = ada.client.query("{ platforms { id key displayName capabilities verificationMethods } }").await;
         assert_eq!(
             platforms.field(),
             &json!([{ "id": "platform_whatsapp", "key": "whatsapp", "displayName": "WhatsApp",
-                      "capabilities": ["SIGN_IN"] }]),
+                      "capabilities": ["SIGN_IN"], "verificationMethods": ["ONE_TIME_CODE"] },
+                    { "id": "platform_facebook", "key": "facebook", "displayName": "Facebook",
+                      "capabilities": ["SIGN_IN"], "verificationMethods": ["OAUTH"] },
+                    { "id": "platform_instagram", "key": "instagram", "displayName": "Instagram",
+                      "capabilities": ["SIGN_IN"], "verificationMethods": ["OAUTH"] }]),
         );
         app.stop().await;
     }

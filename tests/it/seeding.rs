@@ -76,6 +76,8 @@ async fn production_has_no_made_up_people() {
         ("ACCOUNTS__MODE", "production"),
         ("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters"),
         ("ACCOUNTS__SANDBOX__URL", ""),
+        ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+        ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_ZnJvbSB0aGUgcGxhdGZvcm0sIGZvciBhIHRlc3Q="),

@@ -3,8 +3,8 @@
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
-    BaseType, FieldDefinition, InputObjectType, ServiceDocument, Type, TypeDefinition, TypeKind,
-    TypeSystemDefinition,
+    BaseType, FieldDefinition, InputObjectType, InputValueDefinition, ServiceDocument, Type, TypeDefinition,
+    TypeKind, TypeSystemDefinition,
 };
 use serde_json::{Map, Value, json};
 
@@ -122,7 +122,11 @@ impl Schema {
     }
 
     fn object(&self, input: &InputObjectType, is_one_of: bool, words: &[String]) -> Value {
-        let fields = input.fields.iter().map(|field| &field.node);
+        // Of several ways to prove, the one that WhatsApp has.
+        let is_first = |field: &&InputValueDefinition| field.name.node == "oneTimeCode";
+        let mut fields: Vec<_> = input.fields.iter().map(|field| &field.node).collect();
+        fields.sort_by_key(|field| !is_first(field));
+        let fields = fields.into_iter();
         let needed =
             fields.filter(|field| is_one_of || !field.ty.node.nullable && field.default_value.is_none());
         let taken = if is_one_of { 1 } else { usize::MAX };

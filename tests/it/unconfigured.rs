@@ -40,7 +40,7 @@ on_both_stacks! {
                     "capabilities": [], "verificationMethods": [], "endToEndEncrypted": false } }],
             "activity": { "nodes": [{ "description": "A device was signed in." },
                 { "description": "Whatsapp +49 ··· ·· 42 was linked." }] } }));
-        assert_eq!(ada.query("{ platforms { key } }").await.field(), &json!([]));
+        assert_eq!(ada.query("{ platforms { key } }").await.field(), &json!([{ "key": "facebook" }, { "key": "instagram" }]));
         assert_eq!(ada.query("{ platform(key: \"whatsapp\") { key } }").await.field(), &Value::Null);
         assert_eq!(app.client().start_sign_in(ADA).await.user_errors(), ["UNKNOWN_PLATFORM"]);
         assert_eq!(ada.start_link(GRACE).await.user_errors(), ["UNKNOWN_PLATFORM"]);

@@ -20,6 +20,10 @@ pub fn missing_packages(with_node: bool) -> Vec<&'static str> {
         packages.push("redis-server");
     }
     packages.extend(with_node.then(missing_node).into_iter().flatten());
+    // What a test in Node drives.
+    if with_node && absent("chromium") {
+        packages.push("chromium");
+    }
     packages
 }
 

@@ -8,12 +8,14 @@ use super::shop::{GatewayProcess, Shop};
 use crate::support::eventually;
 
 /// What production needs to be configured, though the gateway uses none of it.
-const PRODUCTION: [(&str, &str); 8] = [
+const PRODUCTION: [(&str, &str); 10] = [
     ("MODE", "production"),
     ("KEYS__SECRET", "0123456789abcdef0123456789abcdef"),
     ("DATABASE__URL", "postgres://db/accounts"),
     ("REDIS__URL", "redis://cache/"),
     ("DEMO__ENABLED", "false"),
+    ("PLATFORMS__FACEBOOK__ENABLED", "false"),
+    ("PLATFORMS__INSTAGRAM__ENABLED", "false"),
     ("PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.example"),
     ("PLATFORMS__WHATSAPP__CREDENTIAL", "from-the-platform"),
     ("PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),

@@ -4,6 +4,7 @@ mod announced;
 mod app;
 mod graphql;
 pub mod links;
+pub mod oauth;
 mod process;
 mod proxy;
 mod redis;

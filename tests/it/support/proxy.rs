@@ -34,9 +34,14 @@ pub struct Proxy {
 impl Proxy {
     /// Stands before the host and port of `url`.
     pub async fn before(url: &str) -> Self {
+        Self::at(([127, 0, 0, 1], 0).into(), url).await
+    }
+
+    /// The same at an address.
+    pub async fn at(address: SocketAddr, url: &str) -> Self {
         let url: url::Url = url.parse().unwrap();
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(watch::channel(Fault::None).0));
         let present = fault.clone();

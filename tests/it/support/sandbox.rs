@@ -37,6 +37,11 @@ impl SandboxProcess {
         self.post("whatsapp/profiles", &body).await;
     }
 
+    /// Adds a profile to any platform.
+    pub async fn add_profile_at(&self, platform: &str, profile: Value) {
+        self.post(&format!("{platform}/profiles"), &profile).await;
+    }
+
     /// Waits for the code number `nth` (from 1) that the phone of `handle` has got.
     pub async fn nth_code(&self, handle: &str, nth: usize) -> String {
         eventually("the phone has the code", async || {
@@ -55,9 +60,14 @@ impl SandboxProcess {
         codes.iter().map(|code| code["code"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// How often an endpoint was called, and how often that had an effect.
+    /// How often an endpoint of WhatsApp was called, and how often that had an effect.
     pub async fn requests(&self, endpoint: &str) -> (u64, u64) {
-        let url = format!("{}/sandbox/whatsapp/state", self.url);
+        self.requests_of("whatsapp", endpoint).await
+    }
+
+    /// The same of any platform.
+    pub async fn requests_of(&self, platform: &str, endpoint: &str) -> (u64, u64) {
+        let url = format!("{}/sandbox/{platform}/state", self.url);
         let state: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
         let counts = &state["requests"][endpoint];
         (counts["calls"].as_u64().unwrap_or(0), counts["effects"].as_u64().unwrap_or(0))
@@ -65,13 +75,28 @@ impl SandboxProcess {
 
     /// Makes WhatsApp misbehave from now on; `{}` ends it.
     pub async fn faults(&self, faults: Value) {
-        let url = format!("{}/sandbox/whatsapp/faults", self.url);
+        self.faults_of("whatsapp", faults).await;
+    }
+
+    /// The same of any platform.
+    pub async fn faults_of(&self, platform: &str, faults: Value) {
+        let url = format!("{}/sandbox/{platform}/faults", self.url);
         self.http.put(url).json(&faults).send().await.unwrap().error_for_status().unwrap();
     }
 
     /// Sets the state of a WhatsApp profile.
     pub async fn set_state(&self, external_id: &str, state: &str) {
-        self.post(&format!("whatsapp/profiles/{external_id}/state"), &json!({ "state": state })).await;
+        self.set_state_at("whatsapp", external_id, state).await;
+    }
+
+    /// The same at any platform.
+    pub async fn set_state_at(&self, platform: &str, external_id: &str, state: &str) {
+        self.post(&format!("{platform}/profiles/{external_id}/state"), &json!({ "state": state })).await;
+    }
+
+    /// Lets a platform sign id tokens by a new key from now on.
+    pub async fn change_keys(&self, platform: &str) {
+        self.post(&format!("{platform}/keys"), &json!({})).await;
     }
 
     /// Changes what WhatsApp shows of a profile.
