@@ -105,9 +105,13 @@ pub async fn start(mut config: Config, clock: Clock, ids: Ids) -> anyhow::Result
         crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
     }
     let operations = Operations::new(app.clone())?;
+    let for_routers = Operations::for_routers(app.clone())?;
     // Until it has looked, each request asks for its own session.
     app.ended.look().await.unwrap_or_else(|error| error.log());
-    tasks.spawn(http::serve(listener, Service { app: app.clone(), operations, sandbox, stop: stop.clone() }));
+    tasks.spawn(http::serve(
+        listener,
+        Service { app: app.clone(), operations, for_routers, sandbox, stop: stop.clone() },
+    ));
     if app.config.is_development() {
         let webhooks = WebhookSubscription::new(&sandbox_url, address, app.clock.clone())?;
         tasks.spawn(until(stop.clone(), webhooks.renew()));
@@ -291,6 +295,27 @@ pub(crate) async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Re
         Some(obstacle) => bail!("{obstacle}"),
         None => Ok(()),
     }
+}
+
+/// The keys of the deployment that `config` names. A server may use its database meanwhile.
+pub(crate) async fn keys_of(config: &Config, ids: &Ids) -> anyhow::Result<Keys> {
+    if config.is_embedded() && config.keys.secret.expose_secret().is_empty() {
+        let folder = config.data_dir()?;
+        ensure!(
+            folder.join("accounts.sqlite").is_file(),
+            "there is no database in {} yet, which keeps the secret of this deployment: start the server once",
+            folder.display()
+        );
+        let db = Database::open_sqlite(&folder).await?;
+        let keys = derive_keys(config, &db, ids).await;
+        db.close().await;
+        return keys;
+    }
+    if !config.keys.secret.expose_secret().is_empty() {
+        return Ok(Keys::derive(config.keys.secret.expose_secret().as_bytes(), config.keys.signing_number));
+    }
+    let (db, _lock) = open_database(config).await?;
+    derive_keys(config, &db, ids).await
 }
 
 async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Result<Keys> {

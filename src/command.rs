@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use chrono::SecondsFormat;
+use chrono::{SecondsFormat, TimeDelta};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::gateway::supergraph::source::Source;
 use crate::http::listening::Patience;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
+use crate::session::{ROUTER, Tokens};
 use crate::store::{self, MigrationState, Standing};
 use crate::{app, graph, http, sandbox, seed, shutdown, telemetry, tls};
 
@@ -199,6 +200,23 @@ pub async fn migrate_status(config: &Config) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Prints a token for the federation router `name`.
+pub async fn mint_router_token(config: &Config, name: &str, days: u32) -> anyhow::Result<()> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    anyhow::ensure!(
+        (1..=64).contains(&name.len()) && name.chars().all(is_name),
+        "--router {name:?}: a name has 1 to 64 letters, digits, - and _"
+    );
+    let (clock, ids) = (Clock::system(), Ids::random());
+    let keys = app::keys_of(config, &ids).await?;
+    let tokens = Tokens::new(&keys, clock, &config.sessions);
+    let minted = tokens.sign_service(name, ROUTER, TimeDelta::days(days.into()))?;
+    let until = minted.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    // Beside the token, which a script takes from the output.
+    writeln!(std::io::stderr(), "Good until {until}; send it as Accounts-Center-Router:")?;
+    print(format_args!("{}", minted.token))
 }
 
 /// Lists the dead jobs, a line each, and counts them.

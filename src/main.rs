@@ -63,6 +63,17 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Mint a token for a federation router: with it in `Accounts-Center-Router` it may ask for entities.
+    Token {
+        /// What the router is called.
+        #[arg(long)]
+        router: String,
+        /// How long it is good.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=366))]
+        days: u32,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Fill the database with generated accounts, for demonstrations and load runs; not in production mode.
     Seed {
         /// How many accounts. Those of the same seed that are there already are left as they are.
@@ -234,6 +245,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 }
                 Jobs::Replay { ids, .. } => command::replay_jobs(&config, Replay::These(ids)).await?,
             }
+        }
+        Command::Token { router, days, settings } => {
+            command::mint_router_token(&settings.load()?.checked()?, &router, days).await?;
         }
         Command::Seed { accounts, seed, settings } => {
             command::seed(&settings.load()?.checked()?, Plan { accounts, seed }).await?;

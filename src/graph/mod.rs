@@ -95,20 +95,53 @@ pub type AccountsSchema = Schema<Query, Mutation, Subscription>;
 /// The graph as a subgraph for a federation router.
 pub type AccountsSubgraph = Schema<RouterQuery, Mutation, Subscription>;
 
-/// The graph that clients get, in two ways of execution. To validate a small query costs a third of resolving it.
+/// The graph as people get it, or as a federation router does.
+#[derive(Clone)]
+enum Graph {
+    Public(AccountsSchema),
+    Subgraph(AccountsSubgraph),
+}
+
+impl Graph {
+    async fn execute(&self, request: Request) -> Response {
+        match self {
+            Self::Public(schema) => schema.execute(request).await,
+            Self::Subgraph(schema) => schema.execute(request).await,
+        }
+    }
+
+    fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
+        match self {
+            Self::Public(schema) => schema.execute_stream(request).boxed(),
+            Self::Subgraph(schema) => schema.execute_stream(request).boxed(),
+        }
+    }
+}
+
+/// A graph in two ways of execution. To validate a small query costs a third of resolving it.
 #[derive(Clone)]
 struct Schemas {
     /// For what it has not seen before.
-    validating: AccountsSchema,
+    validating: Graph,
     /// For operations that are known to be valid. The limits count here too.
-    trusting: AccountsSchema,
+    trusting: Graph,
 }
 
 impl Schemas {
-    fn new(app: &Arc<App>) -> Self {
+    fn public(app: &Arc<App>) -> Self {
         let limits = &app.config.graph;
         let schema = |mode| {
-            limited(builder(Query::default()), limits).validation_mode(mode).data(app.clone()).finish()
+            let schema = limited(builder(Query::default()), limits).validation_mode(mode);
+            Graph::Public(schema.data(app.clone()).finish())
+        };
+        Self { validating: schema(ValidationMode::Strict), trusting: schema(ValidationMode::Fast) }
+    }
+
+    fn subgraph(app: &Arc<App>) -> Self {
+        let limits = &app.config.graph;
+        let schema = |mode| {
+            let schema = limited(subgraph_builder(), limits).validation_mode(mode);
+            Graph::Subgraph(schema.data(app.clone()).finish())
         };
         Self { validating: schema(ValidationMode::Strict), trusting: schema(ValidationMode::Fast) }
     }
@@ -171,7 +204,13 @@ impl Operations {
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
         let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
         let answers = Answers::new(app.config.graph.answer_bytes).map(Arc::new);
-        Ok(Self { schemas: Schemas::new(&app), documents, answers, app })
+        Ok(Self { schemas: Schemas::public(&app), documents, answers, app })
+    }
+
+    /// The same for federation routers, who may ask for entities and for the subgraph's schema as well.
+    pub fn for_routers(app: Arc<App>) -> anyhow::Result<Self> {
+        let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &subgraph_sdl())?);
+        Ok(Self { schemas: Schemas::subgraph(&app), documents, answers: None, app })
     }
 
     /// Answers a query or a mutation. `write` makes of a response what goes to the client; it may be remembered and

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_graphql::{Response as GraphResponse, ServerError, Value};
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -16,11 +16,13 @@ use super::{Wire, client};
 use crate::error::{Code, Error};
 use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
-use crate::graph::{Answered, Asked};
-use crate::session::{Cookies, TokenError, Viewer};
+use crate::graph::{Answered, Asked, Operations};
+use crate::session::{Cookies, ROUTER, TokenError, Viewer};
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
+/// Where a federation router shows its own token, beside that of its caller.
+const ROUTER_TOKEN: HeaderName = HeaderName::from_static("accounts-center-router");
 
 /// An answer as it is written: `data` stands there only if the operation was executed.
 #[derive(Serialize)]
@@ -60,11 +62,15 @@ pub(super) async fn post(
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
+    let operations = match operations(&wire, headers) {
+        Ok(operations) => operations,
+        Err(error) => return unauthenticated(media_type, &error),
+    };
     let operation = match read(content, wire.app.config.http.body()).await {
         Ok(operation) => operation,
         Err((status, message)) => return refusal_as(media_type, status, &bad_input(message)),
     };
-    let Answered { body, outcome, headers, .. } = wire.operations.answer(operation, asked, body).await;
+    let Answered { body, outcome, headers, .. } = operations.answer(operation, asked, body).await;
     let mut response = answer(body, outcome, media_type);
     response.headers_mut().extend(headers);
     response
@@ -84,6 +90,20 @@ pub(super) async fn asked(
     })?;
     let cookies = Cookies::of_request(headers);
     Ok(Asked { viewer, client: client(wire, headers, peer), at_least, by_get: false, cookies })
+}
+
+/// The graph that a request is for: that of routers, if it shows the token of one (S28). Whose rights it has is another
+/// matter: what a router may ask for is answered as its caller may see it.
+fn operations<'a>(wire: &'a Wire, headers: &HeaderMap) -> Result<&'a Operations, Error> {
+    let Some(token) = headers.get(ROUTER_TOKEN) else { return Ok(&wire.operations) };
+    let verified = token.to_str().map_err(|_| TokenError::Invalid);
+    match verified.and_then(|token| wire.app.tokens.verify_service(token.trim(), ROUTER)) {
+        Ok(()) => Ok(&wire.for_routers),
+        Err(error) => Err(Error::unauthenticated(match error {
+            TokenError::Expired => "The token in Accounts-Center-Router has expired; mint a new one.",
+            TokenError::Invalid => "The token in Accounts-Center-Router is none of a router.",
+        })),
+    }
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.

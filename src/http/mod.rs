@@ -47,6 +47,8 @@ const SOCKETS: Duration = Duration::from_secs(1);
 pub(crate) struct Wire {
     app: Arc<App>,
     operations: Operations,
+    /// For federation routers.
+    for_routers: Operations,
     /// Origins of browsers that may open a WebSocket.
     origins: Vec<String>,
     /// The open sockets, which the HTTP server itself has let go of.
@@ -59,6 +61,7 @@ pub(crate) struct Wire {
 pub struct Service {
     pub app: Arc<App>,
     pub operations: Operations,
+    pub for_routers: Operations,
     /// The sandbox that runs in this process, if one does.
     pub sandbox: Option<Sandbox>,
     pub stop: CancellationToken,
@@ -88,10 +91,11 @@ pub async fn serve(listener: TcpListener, service: Service) {
 }
 
 fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Router {
-    let Service { app, operations, sandbox, stop } = service;
+    let Service { app, operations, for_routers, sandbox, stop } = service;
     // Shared whole: each request takes a copy.
     let wire = Arc::new(Wire {
         operations,
+        for_routers,
         origins: allowed_origins(&app, address),
         sockets: sockets.clone(),
         quotas: SocketQuotas::new(&app.config.limits),

@@ -138,11 +138,11 @@ mod tests {
         let mut elsewhere = quotas.open(None).unwrap();
         assert!(!elsewhere.is_of(None) && elsewhere.is_of(eve));
         drop((first, third));
-        let mut again = quotas.open(address).unwrap();
-        assert!(again.is_of(ada));
-        let mut again = quotas.open(address).unwrap();
-        assert!(!again.is_of(ada) && again.is_of(None));
-        drop((again, second, elsewhere));
+        let mut fourth = quotas.open(address).unwrap();
+        assert!(fourth.is_of(ada));
+        let mut fifth = quotas.open(address).unwrap();
+        assert!(!fifth.is_of(ada) && fifth.is_of(None));
+        drop((second, fourth, fifth, elsewhere));
         let open = quotas.0.open.lock().unwrap();
         assert!(open.by_address.is_empty() && open.by_account.is_empty() && open.anonymous == 0);
     }

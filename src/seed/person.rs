@@ -227,6 +227,8 @@ mod tests {
         assert!(!rows.connections.is_empty() && rows.grants.len() > rows.connections.len());
         let year = BEGINNING..BEGINNING + TimeDelta::days(365);
         assert!(rows.events.iter().all(|event| year.contains(&event.occurred_at)));
-        assert!(rows.profiles.iter().all(|profile| profile.handle.contains('·')), "numbers are masked");
+        let mut numbers = rows.profiles.iter().filter(|profile| profile.platform == COMMON);
+        assert!(numbers.all(|profile| profile.handle.contains('·')), "numbers are masked");
+        assert!(rows.profiles.iter().any(|profile| profile.platform != COMMON));
     }
 }

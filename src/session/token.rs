@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use quick_cache::sync::Cache;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -38,7 +39,6 @@ struct Inner {
     /// By their ids.
     verifying: HashMap<String, DecodingKey>,
     jwks: serde_json::Value,
-    validation: Validation,
     /// By the token's SHA-256, so that the cache holds nothing that signs in.
     verified: Cache<[u8; 32], Verified>,
 }
@@ -84,12 +84,6 @@ impl Tokens {
         let public = pairs.each_ref().map(|pair| pair.verifying_key().to_bytes());
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(thumbprint(&public[0]));
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[&config.issuer]);
-        validation.set_audience(&[&config.audience]);
-        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // By our own clock, which tests can move.
-        validation.validate_exp = false;
         Self(Arc::new(Inner {
             clock,
             issuer: config.issuer.clone(),
@@ -99,7 +93,6 @@ impl Tokens {
             signing: EncodingKey::from_ed_der(&pkcs8(pairs[0].as_bytes())),
             verifying: public.iter().map(|key| (thumbprint(key), DecodingKey::from_ed_der(key))).collect(),
             jwks: json!({ "keys": public.each_ref().map(jwk) }),
-            validation,
             verified: Cache::new(REMEMBERED),
         }))
     }
@@ -117,15 +110,11 @@ impl Tokens {
             iat: now.timestamp(),
             exp: expires_at.timestamp(),
         };
-        let token = jsonwebtoken::encode(&self.0.header, &claims, &self.0.signing)?;
-        Ok(AccessToken { token, expires_at })
+        Ok(AccessToken { token: self.encode(&claims)?, expires_at })
     }
 
     /// Whom `token` speaks for.
     pub fn verify(&self, token: &str) -> Result<Viewer, TokenError> {
-        if token.len() > MAX_LENGTH {
-            return Err(TokenError::Invalid);
-        }
         let digest: [u8; 32] = Sha256::digest(token).into();
         let verified = match self.0.verified.get(&digest) {
             Some(verified) => verified,
@@ -147,14 +136,43 @@ impl Tokens {
     }
 
     fn verify_signature(&self, token: &str) -> Result<Verified, TokenError> {
-        let key = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
-        let key = key.and_then(|kid| self.0.verifying.get(&kid)).ok_or(TokenError::Invalid)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.0.validation)
-            .map_err(|_| TokenError::Invalid)?
-            .claims;
+        let claims: Claims = self.decode(token, &self.0.audience)?;
         let account = NodeId::parse_as(NodeKind::Account, &claims.sub).ok_or(TokenError::Invalid)?;
         let session = NodeId::parse_as(NodeKind::AccountSession, &claims.sid).ok_or(TokenError::Invalid)?;
         Ok(Verified { viewer: Viewer { account, session }, expires_at: claims.exp })
+    }
+
+    /// The claims of a token that one of our keys has signed for `audience`, though it may have expired.
+    pub(super) fn decode<T: DeserializeOwned>(&self, token: &str, audience: &str) -> Result<T, TokenError> {
+        if token.len() > MAX_LENGTH {
+            return Err(TokenError::Invalid);
+        }
+        let key = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
+        let key = key.and_then(|kid| self.0.verifying.get(&kid)).ok_or(TokenError::Invalid)?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&self.0.issuer]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // By our own clock, which tests can move.
+        validation.validate_exp = false;
+        Ok(jsonwebtoken::decode(token, key, &validation).map_err(|_| TokenError::Invalid)?.claims)
+    }
+
+    pub(super) fn encode(&self, claims: &impl Serialize) -> anyhow::Result<String> {
+        Ok(jsonwebtoken::encode(&self.0.header, claims, &self.0.signing)?)
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// The audience of tokens of services, which no access token has.
+    pub(super) fn service_audience(&self) -> String {
+        format!("{}-services", self.0.audience)
     }
 
     /// Signs claims as they are, for tests of what [`Tokens::verify`] refuses.

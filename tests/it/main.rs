@@ -49,6 +49,7 @@ mod proving_again;
 mod redis_kinds;
 mod refreshing;
 mod reproving;
+mod routers;
 mod schema;
 mod security;
 mod seeding;
