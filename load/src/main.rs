@@ -31,6 +31,7 @@ mod stack;
 mod storm;
 mod subscription;
 mod tally;
+mod timing;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,8 @@ enum Run {
     Storm(storm::Options),
     /// Memory per idle subscription, and the delay from a commit to its event at the clients
     Sockets(sockets::Options),
+    /// Whether the time of an answer tells a known handle from an unknown one
+    Timing(timing::Options),
     /// Jobs per second with one worker, and what a claim costs beside a million rows
     Jobs(jobs::Options),
     /// A heavy query over four subgraphs, beside a reverse proxy and other gateways
@@ -76,6 +79,7 @@ async fn main() -> ExitCode {
         Run::Storm(options) => storm::run(options).await,
         Run::Sockets(options) => sockets::run(options).await,
         Run::Jobs(options) => jobs::run(options).await,
+        Run::Timing(options) => timing::run(options).await,
         Run::Federation(options) => federation::run(options).await,
         Run::Subgraphs(options) => federation::subgraphs::serve(options).await,
         Run::Proxy(options) => federation::proxy::serve(options).await,

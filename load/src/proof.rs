@@ -29,8 +29,9 @@ const SUBMIT: &str = "mutation Submit($id: ID!, $secret: Secret, $code: Secret!)
   }
 }";
 
+/// A verification that was started.
 #[derive(Deserialize)]
-struct Start {
+pub struct Start {
     start: StartPayload,
 }
 
@@ -85,10 +86,24 @@ pub struct Proof {
     code: String,
 }
 
+/// Starts a sign-in with a handle, whether there is such a profile or not.
+pub async fn start_sign_in(api: &Api, handle: &str) -> anyhow::Result<Answer<Start>> {
+    api.execute(START_SIGN_IN, json!({ "handle": handle }), None).await
+}
+
+/// Starts to link a handle, by an idempotency key.
+pub async fn start_link(
+    api: &Api,
+    token: &str,
+    (handle, key): (&str, &str),
+) -> anyhow::Result<Answer<Start>> {
+    api.execute(START_LINK, json!({ "handle": handle, "key": key }), Some(token)).await
+}
+
 /// Adds a profile to the sandbox and signs in with it, which makes an account; gives the access token.
 pub async fn sign_up(api: &Api) -> anyhow::Result<String> {
     let handle = api.phones.add_profile().await?;
-    let started: Answer<Start> = api.execute(START_SIGN_IN, json!({ "handle": handle }), None).await?;
+    let started = start_sign_in(api, &handle).await?;
     let proof = challenged(api, started, &handle).await?;
     match submit(api, proof, None).await?.data {
         Outcome::SignedIn { tokens } => Ok(tokens.access_token),
@@ -100,8 +115,7 @@ impl Proof {
     /// Adds a profile to the sandbox and begins to link it, up to the code that is still to be submitted.
     pub async fn of_link(api: &Api, token: &str) -> anyhow::Result<Self> {
         let handle = api.phones.add_profile().await?;
-        let variables = json!({ "handle": &handle, "key": &handle });
-        let started = api.execute(START_LINK, variables, Some(token)).await?;
+        let started = start_link(api, token, (&handle, &handle)).await?;
         challenged(api, started, &handle).await
     }
 

@@ -22,6 +22,18 @@ pub const WITHOUT_ANSWER_CACHE: Setting<'_> = ("ACCOUNTS__GRAPH__ANSWER_BYTES", 
 /// The longest that the server allows: tokens outlive the run.
 const LONG_TOKENS: Setting<'_> = ("ACCOUNTS__SESSIONS__ACCESS_TOKEN_MINUTES", "1440");
 
+/// A run is one address, and in a hurry.
+const WITHOUT_LIMITS: [Setting<'_>; 8] = [
+    ("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", "1000000"),
+    ("ACCOUNTS__LIMITS__STARTS_PER_ACCOUNT", "1000000"),
+    ("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ADDRESS", "1000000"),
+    ("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ACCOUNT", "1000000"),
+    ("ACCOUNTS__LIMITS__SOCKETS_PER_ADDRESS", "1000000"),
+    ("ACCOUNTS__LIMITS__SOCKETS_PER_ACCOUNT", "1000000"),
+    ("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", "10000"),
+    ("ACCOUNTS__VERIFICATION__PENDING_PER_ACCOUNT", "10000"),
+];
+
 /// An environment variable of the server.
 pub type Setting<'a> = (&'a str, &'a str);
 
@@ -194,7 +206,7 @@ impl<'a> Stack<'a> {
             };
         }
         command.env("ACCOUNTS__SANDBOX__URL", format!("http://{}", self.sandbox.address));
-        command.envs([LONG_TOKENS]).envs(settings.iter().copied());
+        command.envs([LONG_TOKENS]).envs(WITHOUT_LIMITS).envs(settings.iter().copied());
         command
     }
 }

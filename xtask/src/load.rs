@@ -19,7 +19,7 @@ const DEMANDS: &[Demand] = &[("INT", Duration::from_secs(30))];
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The measurement: `hub`, `cold`, `storm`, `sockets`, `jobs` or `federation`
+    /// The measurement: `hub`, `cold`, `storm`, `sockets`, `jobs`, `timing` or `federation`
     name: String,
     /// Arguments for it, as in `--stack production`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
