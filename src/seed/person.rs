@@ -227,8 +227,10 @@ mod tests {
         assert!(!rows.connections.is_empty() && rows.grants.len() > rows.connections.len());
         let year = BEGINNING..BEGINNING + TimeDelta::days(365);
         assert!(rows.events.iter().all(|event| year.contains(&event.occurred_at)));
-        let mut numbers = rows.profiles.iter().filter(|profile| profile.platform == COMMON);
-        assert!(numbers.all(|profile| profile.handle.contains('·')), "numbers are masked");
-        assert!(rows.profiles.iter().any(|profile| profile.platform != COMMON));
+        let is_masked = |profile: &linked_profile::Model| profile.handle.contains('·');
+        let (numbers, names): (Vec<_>, Vec<_>) =
+            rows.profiles.iter().partition(|profile| profile.platform == COMMON);
+        assert!(numbers.into_iter().all(is_masked), "numbers are masked");
+        assert!(!names.is_empty() && !names.into_iter().any(is_masked), "names are shown");
     }
 }

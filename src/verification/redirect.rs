@@ -51,8 +51,8 @@ pub(super) fn unavailable(platform: &Platform, cause: &str, path: &[&str]) -> Us
     UserError::new(AccountsErrorCode::PlatformUnavailable, message, path)
 }
 
-/// Where to send the person's browser for a verification, and the state that comes back with it. `None` where the platform has been
-/// taken out meanwhile, or the verification has ended.
+/// Where to send the person's browser for a verification, and the state that comes back with it. `None` where the platform has
+/// been taken out meanwhile, or the verification has ended.
 pub fn authorization(app: &App, row: &verification::Model) -> Option<(String, String)> {
     let openid = app.platforms.get(&row.platform)?.openid.as_ref()?;
     let (endpoint, redirect_uri) = (row.authorization_endpoint.as_ref()?, row.redirect_uri.as_ref()?);

@@ -157,6 +157,8 @@ async fn s36_production_has_nothing_of_development() {
         ("ACCOUNTS__MODE", "production"),
         ("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters"),
         ("ACCOUNTS__SANDBOX__URL", ""),
+        ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+        ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
         ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
@@ -171,9 +173,15 @@ async fn s36_production_has_nothing_of_development() {
     let server = ServerProcess::start(&place).await;
     let http =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    for (path, status) in
-        [("/live", 200), ("/dev/sign-in", 404), ("/sandbox/clock", 404), ("/sandbox/whatsapp/state", 404)]
-    {
+    for (path, status) in [
+        ("/live", 200),
+        ("/dev/sign-in", 404),
+        ("/dev/link", 404),
+        ("/dev/callback", 404),
+        ("/sandbox/clock", 404),
+        ("/sandbox/whatsapp/state", 404),
+        ("/sandbox/facebook/authorize", 404),
+    ] {
         assert_eq!(
             http.get(format!("{}{path}", server.url)).send().await.unwrap().status(),
             status,
@@ -219,17 +227,19 @@ async fn without_configuration_everything_is_there() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = async || lines.next_line().await.unwrap().unwrap();
     let base = next().await.rsplit_once(' ').unwrap().1.to_owned();
-    let links =
-        [next().await, next().await, next().await].map(|line| line.rsplit_once(' ').unwrap().1.to_owned());
+    let links = [next().await, next().await, next().await, next().await];
+    let links = links.map(|line| line.rsplit_once(' ').unwrap().1.to_owned());
     assert!(home.path().join(".local/share/accounts-center/accounts.sqlite").is_file());
 
     let http =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     assert_eq!(http.get(&links[0]).send().await.unwrap().status(), 200);
-    assert_eq!(http.get(&links[2]).send().await.unwrap().status(), 200);
+    assert_eq!(http.get(&links[3]).send().await.unwrap().status(), 200);
     let signed_in = http.get(&links[1]).send().await.unwrap();
     let location = signed_in.headers()["location"].to_str().unwrap().to_owned();
     let token = location.strip_prefix("/#access_token=").unwrap();
+    let linking = http.get(&links[2]).send().await.unwrap();
+    assert!(linking.headers()["location"].to_str().unwrap().starts_with("/dev/link#access_token="));
     let demo = crate::support::Client::new(&base).with_token(token);
     assert_eq!(demo.query("{ viewer { displayName } }").await.field()["displayName"], "Demo");
     // A code reaches the phone of the sandbox inside.

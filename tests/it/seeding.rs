@@ -29,7 +29,10 @@ on_both_stacks! {
         assert_eq!((streams.len(), accounts.len()), (620, 620));
         assert_eq!(activity::Entity::find().all(&db).await.unwrap().len(), events.len());
         assert!(job::Entity::find().one(&db).await.unwrap().is_none());
-        assert!(profiles.iter().all(|profile| profile.external_id.starts_with("seed_7_") && profile.platform == "whatsapp"));
+        assert!(profiles.iter().all(|profile| profile.external_id.starts_with("seed_7_")));
+        for platform in ["whatsapp", "facebook", "instagram"] {
+            assert!(profiles.iter().any(|profile| profile.platform == platform), "{platform}");
+        }
         // Numbers without gaps up to the version, in the order of time.
         let mut of_stream: HashMap<Uuid, Vec<&event::Model>> = HashMap::new();
         events.iter().for_each(|event| of_stream.entry(event.stream_id).or_default().push(event));
