@@ -38,8 +38,9 @@ on_both_stacks! {
         let contained = ada.client.contain(&grace).await;
         let profile = json!({ "id": grace, "status": "CONTAINED", "statusReason": "REPORTED_STOLEN" });
         assert_eq!(contained.field()["profile"], profile);
-        assert_eq!(contained.field()["account"]["version"], 5, "one event for the link, one for the grant");
-        assert_eq!(link_events(&db, &ada.account, 3).await, [
+        assert_eq!(contained.field()["account"]["version"], 12,
+            "one event for the link, one for the alert, one for the session, one for the grant");
+        assert_eq!(link_events(&db, &ada.account, 8).await, [
             LinkEvent::Status(Some(Status::Active), Status::Contained, Reason::ReportedStolen),
             LinkEvent::Connection(connection, true),
         ]);
@@ -76,11 +77,11 @@ on_both_stacks! {
         let released = ada_again.release(&grace).await;
         let profile = json!({ "id": grace, "status": "ACTIVE", "statusReason": "RELEASED" });
         assert_eq!(released.field()["profile"], profile);
-        assert_eq!(link_events(&db, &ada.account, 5).await, [
+        assert_eq!(link_events(&db, &ada.account, 12).await, [
             LinkEvent::Status(Some(Status::Contained), Status::Active, Reason::Released),
             LinkEvent::Connection(connection, true),
         ]);
-        assert_eq!(ada_again.release(&grace).await.field()["account"]["version"], 7, "it is so already");
+        assert_eq!(ada_again.release(&grace).await.field()["account"]["version"], 14, "it is so already");
         assert_eq!(by_grace.start_link(EVE).await.error_code(), "UNAUTHENTICATED", "ended is ended");
         assert_eq!(profile_connection::Entity::find().count(&db).await.unwrap(), 2);
         assert_eq!(profile_containment::Entity::find().count(&db).await.unwrap(), 0);
@@ -105,7 +106,7 @@ on_both_stacks! {
         // Whoever contains it once more is not content with the proof.
         let again = ada.contain(&grace).await;
         assert_eq!(again.field()["profile"]["status"], "CONTAINED");
-        assert_eq!(again.field()["account"]["version"], 3, "nothing else changed");
+        assert_eq!(again.field()["account"]["version"], 6, "nothing else changed");
         assert_eq!(ada.release(&grace).await.user_errors(), ["PROFILE_NOT_ACTIVE"]);
         ada.reverify(&place, &grace, GRACE).await.field();
         ada.release(&grace).await.field();
@@ -219,7 +220,7 @@ on_both_stacks! {
                 LinkEvent::Status(Some(Status::Active), Status::Contained, Reason::ReportedStolen),
                 LinkEvent::Connection(connection, true),
             ];
-            let events = link_events(&db, &ada.account, 2).await;
+            let events = link_events(&db, &ada.account, 6).await;
             assert_eq!(events, if committed { &wanted[..] } else { &[] }, "{point}");
             let answer = by_stolen.at(&server.url).start_link(EVE).await;
             assert_eq!(answer.body["errors"].is_array(), committed, "{point}: {:#}", answer.body);

@@ -42,7 +42,7 @@ on_both_stacks! {
         assert_eq!((&outcome["profile"]["id"], &outcome["profile"]["status"]), (&json!(grace), &json!("ACTIVE")));
         assert_eq!(outcome["profile"]["statusReason"], "REVERIFIED");
         assert_eq!(done.field()["verification"]["status"], "SUCCEEDED");
-        let events = link_events(&db, &ada.account, 2).await;
+        let events = link_events(&db, &ada.account, 4).await;
         assert_eq!(events, [
             LinkEvent::Status(Some(Status::Active), Status::AttentionRequired, Reason::CredentialsExpired),
             LinkEvent::Status(Some(Status::AttentionRequired), Status::Active, Reason::Reverified),
@@ -61,7 +61,7 @@ on_both_stacks! {
         let db = place.database().await;
         let proved = ada.client.reverify(&place, &own, ADA).await;
         assert_eq!(proved.field()["outcome"]["profile"]["status"], "ACTIVE");
-        assert_eq!(proved.field()["account"]["version"], 2, "nothing happened");
+        assert_eq!(proved.field()["account"]["version"], 4, "nothing happened");
         idle(&db).await;
         place.sandbox.set_state("wa_grace", "deactivated").await;
         until_status(&db, &grace, LinkStatus::Suspended).await;

@@ -27,15 +27,15 @@ on_both_stacks! {
         // No step-up: the contract asks for none.
         let off = ada.client.set_sign_in(&grace, false).await;
         assert_eq!(off.field()["profile"], json!({ "id": grace, "status": "ACTIVE", "signInEnabled": false }));
-        assert_eq!(off.field()["account"]["version"], 3);
+        assert_eq!(off.field()["account"]["version"], 7);
         let heard = tab.event("account", "accountEvents").await;
         assert_eq!(heard, json!({ "__typename": "ProfileChange", "profile": { "id": grace, "signInEnabled": false } }));
         assert_eq!(sign_in(&place, app.client(), GRACE).await, ["SIGN_IN_DISABLED"]);
         // What it has opened stays.
         by_grace.start_link("+4917139200060").await.field();
-        assert_eq!(ada.client.set_sign_in(&grace, false).await.field()["account"]["version"], 3, "it is so already");
+        assert_eq!(ada.client.set_sign_in(&grace, false).await.field()["account"]["version"], 7, "it is so already");
         let on = ada.client.set_sign_in(&grace, true).await;
-        assert_eq!((&on.field()["profile"]["signInEnabled"], &on.field()["account"]["version"]), (&json!(true), &json!(4)));
+        assert_eq!((&on.field()["profile"]["signInEnabled"], &on.field()["account"]["version"]), (&json!(true), &json!(8)));
         app.client().sign_in(&place, GRACE).await;
         let activity = ada.client.query("{ viewer { activity(first: 2) { nodes { kind description profile { id } } } } }").await;
         assert_eq!(activity.field()["activity"]["nodes"], json!([
