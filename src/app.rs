@@ -184,7 +184,7 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
         graphs: LinkGraphs::new(store.clone(), redis, &config),
         platforms: Platforms::new(&config.platforms, sandbox_url, clock.clone(), ids.clone())?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
-        ended: EndedSessions::new(store.db().clone(), clock.clone(), &config),
+        ended: EndedSessions::new(store.db().clone(), clock.clone(), &config.sessions),
         verifications: Followers::new(store.db().clone(), clock.clone()),
         rates: RateLimits::new(&config.limits),
         config,

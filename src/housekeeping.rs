@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::{session, store, verification};
+use crate::{security, session, store, verification};
 
 /// Batches of one thing in one round; if anything is left then, the next round begins at once.
 const BATCHES: usize = 1000;
@@ -38,11 +38,12 @@ enum Chore {
     Verifications,
     CodeAllowances,
     Sessions,
+    Alerts,
     DeadJobs,
 }
 
 impl Chore {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Jobs,
         Self::Events,
         Self::IdempotencyRecords,
@@ -50,6 +51,7 @@ impl Chore {
         Self::Verifications,
         Self::CodeAllowances,
         Self::Sessions,
+        Self::Alerts,
         Self::DeadJobs,
     ];
 
@@ -65,6 +67,7 @@ impl Chore {
             Self::Verifications => verification::purge(store, days(kept.verifications_days)).await,
             Self::CodeAllowances => verification::purge_allowances(store, now).await,
             Self::Sessions => session::purge(store, days(kept.sessions_days)).await,
+            Self::Alerts => security::purge(store, days(kept.alerts_days)).await,
             Self::DeadJobs => store.purge_dead_jobs(days(kept.dead_jobs_days)).await,
         }
     }

@@ -34,7 +34,10 @@ impl MigrationTrait for Migration {
             .col("account_id")
             .col("id")
             .to_owned();
-        manager.create_index(of_account).await
+        manager.create_index(of_account).await?;
+        let age =
+            Index::create().name("security_alert_age").table("security_alert").col("occurred_at").to_owned();
+        manager.create_index(age).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -63,6 +63,7 @@ impl Config {
             ("retention.webhook_receipts_days", u64::from(self.retention.webhook_receipts_days), 3650),
             ("retention.verifications_days", u64::from(self.retention.verifications_days), 3650),
             ("retention.sessions_days", u64::from(self.retention.sessions_days), 3650),
+            ("retention.alerts_days", u64::from(self.retention.alerts_days), 3650),
             ("retention.dead_jobs_days", u64::from(self.retention.dead_jobs_days), 3650),
             ("graph.near_entries", self.graph.near_entries as u64, 1 << 32),
             ("graph.near_seconds", self.graph.near_seconds, DAY),

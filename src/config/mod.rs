@@ -192,6 +192,7 @@ pub struct Retention {
     pub webhook_receipts_days: u32,
     pub verifications_days: u32,
     pub sessions_days: u32,
+    pub alerts_days: u32,
     pub dead_jobs_days: u32,
 }
 

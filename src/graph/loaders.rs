@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 
-use accounts_center_entity::{activity, linked_profile, session, verification};
+use accounts_center_entity::{activity, linked_profile, security_alert, session, verification};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::runtime::{TokioSpawner, TokioTimer};
@@ -15,6 +15,7 @@ use crate::activity::Activities;
 use crate::error::Error;
 use crate::ids::ActivityId;
 use crate::profile::{TombstoneKey, Tombstones};
+use crate::security::{AlertKey, Alerts};
 use crate::session::{OpenedBy, SessionKey, Sessions};
 use crate::store::Database;
 use crate::verification::{VerificationKey, Verifications};
@@ -42,6 +43,7 @@ impl<L> Lazy<L> {
 pub struct Loaders {
     db: Database,
     activities: Lazy<Activities>,
+    alerts: Lazy<Alerts>,
     dismissals: Lazy<Dismissals>,
     sessions: Lazy<Sessions>,
     tombstones: Lazy<Tombstones>,
@@ -53,6 +55,7 @@ impl Loaders {
         Self {
             db,
             activities: Lazy::new(),
+            alerts: Lazy::new(),
             dismissals: Lazy::new(),
             sessions: Lazy::new(),
             tombstones: Lazy::new(),
@@ -79,6 +82,16 @@ async fn with<T>(
 /// What is recorded of one event of an account.
 pub async fn activity(ctx: &Context<'_>, id: ActivityId) -> Result<Option<Arc<activity::Model>>, Error> {
     with(ctx, async |all| all.activities.load(|| Activities::new(all.db()), id).await).await
+}
+
+/// An alert of `account`.
+pub async fn alert(
+    ctx: &Context<'_>,
+    account: Uuid,
+    id: Uuid,
+) -> Result<Option<Arc<security_alert::Model>>, Error> {
+    let key = AlertKey { account, id };
+    with(ctx, async |all| all.alerts.load(|| Alerts::new(all.db()), key).await).await
 }
 
 /// The keys of the platforms whose suggestion `account` has dismissed.

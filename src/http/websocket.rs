@@ -327,6 +327,7 @@ impl Connection {
             FromClient::Pong {} => Ok(()),
             FromClient::Subscribe { id, payload } => {
                 let Some(viewer) = self.caller else { return Err(End::Close(Close::Unauthorized)) };
+                self.require_session(viewer).await?;
                 let id: Arc<str> = id.into();
                 if self.operations.contains_key(&id) {
                     return Err(End::Close(Close::DuplicateOperation));
@@ -355,8 +356,15 @@ impl Connection {
     async fn authenticate(&mut self, payload: InitPayload) -> Result<Option<Viewer>, End> {
         let Some(authorization) = payload.authorization else { return Ok(None) };
         let viewer = bearer(&self.wire, &authorization).map_err(|_| End::Close(Close::Forbidden))?;
+        self.require_session(Some(viewer)).await?;
+        Ok(Some(viewer))
+    }
+
+    /// A socket is told of the end of its session; where that cannot be known just now, each operation asks.
+    async fn require_session(&mut self, viewer: Option<Viewer>) -> Result<(), End> {
+        let Some(viewer) = viewer else { return Ok(()) };
         match self.wire.app.ended.has_ended(viewer).await {
-            Ok(false) => Ok(Some(viewer)),
+            Ok(false) => Ok(()),
             Ok(true) => Err(End::Close(Close::SessionEnded)),
             Err(error) => {
                 error.log();

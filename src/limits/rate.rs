@@ -51,11 +51,12 @@ impl Pair {
     }
 
     fn check(&self, address: Option<IpAddr>, account: Option<Uuid>) -> Result<(), Error> {
-        // What has no address is a test, or of this process.
-        if let Some(address) = address {
-            check(&self.by_address, &counted(address))?;
+        // The account first: one that is too fast does not use up what its neighbours have.
+        if let Some(account) = account {
+            check(&self.by_account, &account)?;
         }
-        account.map_or(Ok(()), |account| check(&self.by_account, &account))
+        // What has no address is a test, or of this process.
+        address.map_or(Ok(()), |address| check(&self.by_address, &counted(address)))
     }
 
     fn forget(&self) {
@@ -85,7 +86,7 @@ impl RateLimits {
     /// Counts what a caller does now.
     ///
     /// # Errors
-    /// RATE_LIMITED if it is too often; it is not done then, and does not count.
+    /// RATE_LIMITED if it is too often.
     pub fn check(
         &self,
         limit: Limit,

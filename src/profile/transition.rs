@@ -13,7 +13,6 @@ use crate::link_graph::pausing;
 use crate::security::{self, AlertKind, NewAlert};
 use crate::session;
 use crate::store::Command;
-use crate::verification;
 
 /// The profile of this id, linked or gone, if it belongs to the account that the command is on.
 pub async fn find(command: &Command, id: Uuid) -> Result<Option<linked_profile::Model>, Error> {
@@ -42,9 +41,7 @@ pub(super) async fn apply(
         warn(command, &changed, before).await?;
     }
     if changed.status != LinkStatus::Active {
-        let ended = session::opened_by(command, changed.account_id, changed.id).await?;
         session::end_opened_by(command, changed.account_id, changed.id).await?;
-        verification::close_of_sessions(command, &ended).await?;
     }
     if changed.status == LinkStatus::Unlinked {
         pausing::end_connections(command, changed.id).await?;

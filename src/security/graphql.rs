@@ -123,7 +123,8 @@ impl SecurityAlert {
 
     /// The alert of this id, if it is of `account`.
     pub async fn find(ctx: &Context<'_>, account: Uuid, id: Uuid) -> Result<Option<Self>, Error> {
-        Ok(service::find(app(ctx), account, id).await?.and_then(Self::of))
+        let found = loaders::alert(ctx, account, id).await?;
+        Ok(found.and_then(|row| Self::of(row.as_ref().clone())))
     }
 }
 

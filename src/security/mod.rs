@@ -7,7 +7,10 @@ mod alert;
 mod checkup;
 pub mod event;
 pub mod graphql;
+mod loader;
 mod service;
 pub mod subscription;
 
 pub use alert::{AlertKind, NewAlert, raise};
+pub use loader::{AlertKey, Alerts};
+pub use service::purge;

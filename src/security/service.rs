@@ -1,6 +1,8 @@
 //! Reading alerts, and acknowledging them.
 
 use accounts_center_entity::security_alert::{Column, Entity, Model};
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
@@ -12,13 +14,7 @@ use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::graph::pagination::{Page, Slice};
 use crate::session::{self, Viewer};
-use crate::store::{Command, Outcome, bounded};
-
-/// The alert of this id, if it is of `account`.
-pub async fn find(app: &App, account: Uuid, id: Uuid) -> Result<Option<Model>, Error> {
-    let row = Entity::find_by_id(id).filter(Column::AccountId.eq(account));
-    bounded(async { Ok(row.one(app.store.db().read()).await?) }).await
-}
+use crate::store::{Command, Outcome, Store, bounded};
 
 /// A page of the alerts of `account`, newest first.
 pub async fn page(app: &App, account: Uuid, page: &Page<Uuid>) -> Result<Slice<Model>, Error> {
@@ -75,4 +71,9 @@ pub async fn acknowledge(app: &App, viewer: Viewer, alert: Option<Uuid>) -> User
             Ok(Outcome::Commit(seen.update(command.tx()).await?))
         })
         .await
+}
+
+/// Purges some alerts of `before`. Gives how many it were.
+pub async fn purge(store: &Store, before: DateTime<Utc>) -> Result<u64, Error> {
+    store.purge_rows::<Entity>(Column::OccurredAt, Expr::col(Column::OccurredAt).lt(before)).await
 }

@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::event::AlertRaised;
 use super::graphql::SecurityAlert;
-use super::service;
 use crate::account::event::Happened;
 use crate::error::Error;
 use crate::graph::context::app;
@@ -45,8 +44,7 @@ impl SecurityAlertRaised {
 
     /// As it is now; null once erased.
     async fn alert(&self, ctx: &Context<'_>) -> Option<Result<SecurityAlert, Error>> {
-        let found = service::find(app(ctx), self.account, self.event.payload.alert).await;
-        found.map(|found| found.and_then(SecurityAlert::of)).transpose()
+        SecurityAlert::find(ctx, self.account, self.event.payload.alert).await.transpose()
     }
 }
 

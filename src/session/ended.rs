@@ -17,12 +17,16 @@ use uuid::Uuid;
 
 use super::Viewer;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config;
 use crate::error::Error;
 use crate::store::{Database, bounded, failpoint};
 
-/// Clocks of replicas differ, and a commit is seen later than the instant that it bears.
-const OVERLAP: TimeDelta = TimeDelta::seconds(60);
+/// How often it is looked which sessions have ended, and how old what was seen may be: together they are within the 5
+/// seconds of S15.
+const PERIOD: Duration = Duration::from_secs(2);
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// Clocks of replicas differ, and a commit is seen later than the instant that it bears: a command may take 40 s.
+const OVERLAP: TimeDelta = TimeDelta::minutes(3);
 
 /// The sessions that ended lately. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +35,6 @@ pub struct EndedSessions(Arc<Inner>);
 struct Inner {
     db: Database,
     clock: Clock,
-    period: Duration,
     /// How long one is kept here: as long as an access token lives, and a minute.
     kept: TimeDelta,
     /// When each of them ended.
@@ -50,12 +53,12 @@ struct Look {
 }
 
 impl EndedSessions {
-    pub fn new(db: Database, clock: Clock, config: &Config) -> Self {
+    pub fn new(db: Database, clock: Clock, config: &config::Sessions) -> Self {
         Self(Arc::new(Inner {
-            db,
+            // It looks by itself, whatever is asked.
+            db: db.uncounted(),
             clock,
-            period: Duration::from_secs(config.events.poll_seconds),
-            kept: TimeDelta::minutes(i64::from(config.sessions.access_token_minutes) + 1),
+            kept: TimeDelta::minutes(i64::from(config.access_token_minutes) + 1),
             ended: ArcSwap::default(),
             looked: Mutex::new(None),
             sockets: Mutex::default(),
@@ -65,7 +68,7 @@ impl EndedSessions {
     /// Looks again and again, for ever.
     pub async fn follow(self) {
         loop {
-            tokio::time::sleep(self.0.period).await;
+            tokio::time::sleep(PERIOD).await;
             if let Err(error) = self.look().await {
                 error.log();
             }
@@ -128,7 +131,7 @@ impl EndedSessions {
             return Ok(true);
         }
         let last = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.began.elapsed() < self.0.period * 5 / 2) {
+        if last.is_some_and(|last| last.began.elapsed() < MAX_AGE) {
             return Ok(false);
         }
         let row = session::Entity::find_by_id(viewer.session)

@@ -11,6 +11,7 @@ use super::service::check;
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::store::{Command, Outcome};
+use crate::verification;
 
 /// What signing out came to.
 pub struct SignedOut {
@@ -71,20 +72,10 @@ async fn sign_out(
 
 /// Ends the sessions that a profile of `account` opened.
 pub async fn end_opened_by(command: &mut Command, account: Uuid, profile: Uuid) -> Result<(), Error> {
-    let open = open_ones_by(command, account, profile).await?;
-    end(command, open, SessionEnd::ProfileNotActive).await?;
-    Ok(())
-}
-
-/// The sessions that a profile of `account` opened and that have not ended.
-pub async fn opened_by(command: &Command, account: Uuid, profile: Uuid) -> Result<Vec<Uuid>, Error> {
-    Ok(open_ones_by(command, account, profile).await?.iter().map(|session| session.id).collect())
-}
-
-async fn open_ones_by(command: &Command, account: Uuid, profile: Uuid) -> Result<Vec<session::Model>, Error> {
     let mut open = open_ones(command, account).await?;
     open.retain(|session| session.opened_by_profile_id == Some(profile));
-    Ok(open)
+    end(command, open, SessionEnd::ProfileNotActive).await?;
+    Ok(())
 }
 
 /// Ends those of `sessions`, all of one account, that have not ended. Gives their ids.
@@ -104,6 +95,8 @@ pub(super) async fn end(
             .exec(command.tx())
             .await?;
     }
+    // What they have begun to prove, nobody can finish.
+    verification::close_of_sessions(command, &ids).await?;
     for (account, session) in ended {
         command.emit(account, &SessionChanged { session, ended: Some(why) })?;
     }

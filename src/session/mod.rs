@@ -20,7 +20,7 @@ mod token;
 
 pub use cookie::Cookies;
 pub use ended::{EndedSessions, Watch};
-pub use ending::{end_opened_by, opened_by, revoke, revoke_all};
+pub use ending::{end_opened_by, revoke, revoke_all};
 pub use loader::{OpenedBy, SessionKey, Sessions};
 pub use refresh::refresh;
 pub use service::{NewSession, Opened, Viewer, check, check_fresh, check_recent, open, page, purge, step_up};

@@ -129,6 +129,15 @@ impl Database {
         Self { read, write, statements }
     }
 
+    /// The same, whose statements do not count: what a process does by itself.
+    pub fn uncounted(&self) -> Self {
+        let (mut read, mut write) = (self.read.clone(), self.write.clone());
+        for connection in [&mut read, &mut write] {
+            connection.set_metric_callback(|_| {});
+        }
+        Self { read, write, statements: Arc::default() }
+    }
+
     /// For statements that only read.
     pub fn read(&self) -> &DatabaseConnection {
         &self.read

@@ -20,6 +20,10 @@ use crate::error::{Code, Error};
 use crate::store::{Database, bounded};
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// However many changes there are, it is looked no more often than that.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How many may follow one verification: a person has some tabs.
+const MAX_FOLLOWERS: usize = 20;
 /// As many as one statement takes in parameters.
 const CHUNK: usize = 10_000;
 
@@ -85,6 +89,7 @@ impl Followers {
             } else {
                 let _ = tokio::time::timeout(PERIOD, self.0.woken.notified()).await;
             }
+            tokio::time::sleep(PAUSE).await;
             if let Err(error) = bounded(self.look()).await {
                 error.log();
                 tokio::time::sleep(PERIOD).await;
@@ -128,17 +133,18 @@ impl Followers {
         }
     }
 
-    fn follow(&self, row: Model) -> Follower {
+    /// `None` if too many follow it.
+    fn follow(&self, row: Model) -> Option<Follower> {
         let mut followed = self.followed();
         let id = row.id;
-        let seen = Seen::of(Some(row), &self.0.clock);
-        let sender = followed.entry(id).or_insert_with(|| watch::Sender::new(seen.clone()));
-        // It was read just now: it is no older than what others were shown.
-        show(sender, seen);
+        // Where others follow it, what they were shown last may be later than this row. A look comes at once.
+        let sender =
+            followed.entry(id).or_insert_with(|| watch::Sender::new(Seen::of(Some(row), &self.0.clock)));
+        let has_room = sender.receiver_count() < MAX_FOLLOWERS;
         let seen = sender.subscribe();
         drop(followed);
         self.wake();
-        Follower { seen, has_begun: false, has_ended: false }
+        has_room.then_some(Follower { seen, has_begun: false, has_ended: false })
     }
 }
 
@@ -164,7 +170,11 @@ pub async fn follow(app: &App, caller: Caller<'_>, id: Option<Uuid>) -> Result<F
     let row = found.ok_or_else(|| {
         Error::client(Code::BadUserInput, "There is no such verification that this caller started.")
     })?;
-    Ok(app.verifications.follow(row))
+    app.verifications.follow(row).ok_or_else(|| {
+        let message =
+            format!("This verification is followed {MAX_FOLLOWERS} times already; close some of them.");
+        Error::client(Code::BadUserInput, message)
+    })
 }
 
 impl Follower {

@@ -1,10 +1,13 @@
 //! Verifications in the graph: starting, finishing and looking at proofs.
 
+use std::sync::Arc;
+
 use accounts_center_entity::verification::{self, Method, Purpose, Status};
 use async_graphql::{Context, Description, Enum, ID, InputObject, Object, OneofObject, SimpleObject, Union};
 
 use super::{Caller, Client, OAuthResponse, ProofStart, Proven, Submitted};
 use crate::account::graphql::Account;
+use crate::app::App;
 use crate::error::{AccountsErrorCode, Code, Error, UserError};
 use crate::graph::consistency::graph_at;
 use crate::graph::context::{app, limited, require_viewer, viewer};
@@ -528,14 +531,22 @@ impl VerificationMutation {
             let message = "An operation may submit one verification; send one operation for each.";
             return Err(Error::client(Code::BadUserInput, message));
         }
-        let secret = input.client_secret.as_ref();
         let Some(id) = NodeId::parse_as(NodeKind::Verification, &input.verification_id) else {
             let user_errors = vec![not_found()];
             return Ok(SubmitVerificationPayload { user_errors, ..Default::default() });
         };
         let client = ctx.data_opt::<Client>().cloned().unwrap_or_default();
-        let submitted =
-            super::submit(app(ctx), caller(ctx, secret), &client, id, input.proof.submitted()).await?;
+        let (app, viewer) = (ctx.data_unchecked::<Arc<App>>().clone(), viewer(ctx));
+        // In a task of its own: a client that goes away while the platform is asked must not leave a proof that is used and
+        // has done nothing.
+        let task = tokio::spawn(async move {
+            let client_secret = input.client_secret.as_ref().map(Secret::expose);
+            let caller = Caller { viewer, client_secret };
+            let submitted = super::submit(&app, caller, &client, id, input.proof.submitted()).await;
+            (submitted, input)
+        });
+        let (submitted, input) = task.await.map_err(Error::internal)?;
+        let (submitted, secret) = (submitted?, input.client_secret.as_ref());
         // What has happened is told, also where it can be shown no more.
         let verification = found(ctx, &input.verification_id, secret).await.unwrap_or_else(|error| {
             error.log();

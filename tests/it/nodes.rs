@@ -37,6 +37,9 @@ on_both_stacks! {
         }
         let activity = again.client.query("{ viewer { activity(first: 3) { nodes { id } } } }").await;
         let activity = activity.field()["activity"]["nodes"].as_array().unwrap().clone();
+        let alerts = again.client.query("{ viewer { security { alerts { nodes { id } } } } }").await;
+        let alerts = alerts.field()["security"]["alerts"]["nodes"].as_array().unwrap().clone();
+        assert!(alerts.len() > 2, "{alerts:?}");
         let mut expected = vec![
             json!({ "__typename": "LinkedProfile", "id": own }),
             Value::Null,
@@ -48,6 +51,7 @@ on_both_stacks! {
         expected.extend(gone.iter().map(|id| json!({ "__typename": "LinkedProfile", "id": id })));
         expected.extend(begun.iter().map(|id| json!({ "__typename": "Verification", "id": id })));
         expected.extend(activity.iter().map(|node| json!({ "__typename": "AccountActivity", "id": node["id"] })));
+        expected.extend(alerts.iter().map(|node| json!({ "__typename": "SecurityAlert", "id": node["id"] })));
         // Twice the same is twice the same.
         expected.push(expected[0].clone());
         let id = |object: &Value| if object.is_null() { json!("profile_x") } else { object["id"].clone() };
@@ -58,7 +62,7 @@ on_both_stacks! {
         let ask = async || client.run(NODES, json!({ "ids": ids })).await.field().clone();
         let (answer, statements) = app.statements_of(ask).await;
         assert_eq!(answer, json!(expected));
-        assert_eq!(statements, 4, "one for each kind that the graph does not have");
+        assert_eq!(statements, 5, "one for each kind that the graph does not have");
     }
 
     async fn at_most_a_hundred_are_asked_for(place: Place) {

@@ -37,7 +37,7 @@ on_both_stacks! {
         let on = ada.client.set_sign_in(&grace, true).await;
         assert_eq!((&on.field()["profile"]["signInEnabled"], &on.field()["account"]["version"]), (&json!(true), &json!(8)));
         app.client().sign_in(&place, GRACE).await;
-        let activity = ada.client.query("{ viewer { activity(first: 2) { nodes { kind description profile { id } } } } }").await;
+        let activity = ada.client.query("{ viewer { activity(first: 2, kinds: [LINK]) { nodes { kind description profile { id } } } } }").await;
         assert_eq!(activity.field()["activity"]["nodes"], json!([
             { "kind": "LINK", "description": "WhatsApp +49 ··· ·· 43 may be used to sign in.", "profile": { "id": grace } },
             { "kind": "LINK", "description": "WhatsApp +49 ··· ·· 43 may not be used to sign in any more.",
