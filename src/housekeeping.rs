@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::{session, store, verification};
+use crate::{passkey, session, store, verification};
 
 /// Batches of one thing in one round; if anything is left then, the next round begins at once.
 const BATCHES: usize = 1000;
@@ -37,18 +37,20 @@ enum Chore {
     WebhookReceipts,
     Verifications,
     CodeAllowances,
+    PasskeyRegistrations,
     Sessions,
     DeadJobs,
 }
 
 impl Chore {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Jobs,
         Self::Events,
         Self::IdempotencyRecords,
         Self::WebhookReceipts,
         Self::Verifications,
         Self::CodeAllowances,
+        Self::PasskeyRegistrations,
         Self::Sessions,
         Self::DeadJobs,
     ];
@@ -64,6 +66,7 @@ impl Chore {
             Self::WebhookReceipts => store.purge_webhook_receipts(days(kept.webhook_receipts_days)).await,
             Self::Verifications => verification::purge(store, days(kept.verifications_days)).await,
             Self::CodeAllowances => verification::purge_allowances(store, now).await,
+            Self::PasskeyRegistrations => passkey::purge_registrations(store, now).await,
             Self::Sessions => session::purge(store, days(kept.sessions_days)).await,
             Self::DeadJobs => store.purge_dead_jobs(days(kept.dead_jobs_days)).await,
         }

@@ -81,11 +81,11 @@ impl Operation<'_> {
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let results = options.server.run(async |stack| measure(&options, stack).await).await?;
-    let mut table = report::table(&["operation", "known p50 / p99", "unknown p50 / p99", "known longer", "goal"]);
+    let mut table =
+        report::table(&["operation", "known p50 / p99", "unknown p50 / p99", "known longer", "goal"]);
     for Compared { operation, known, unknown, known_longer, distance_from_half } in &results.operations {
-        let times = |times: &Percentiles| {
-            format!("{} / {}", report::time(times.p50_us), report::time(times.p99_us))
-        };
+        let times =
+            |times: &Percentiles| format!("{} / {}", report::time(times.p50_us), report::time(times.p99_us));
         table.add_row([
             (*operation).to_owned(),
             times(known),

@@ -76,6 +76,17 @@ pub async fn end_opened_by(command: &mut Command, account: Uuid, profile: Uuid) 
     Ok(())
 }
 
+/// Ends the sessions that a passkey of `account` opened. Gives their ids.
+pub async fn end_opened_by_passkey(
+    command: &mut Command,
+    account: Uuid,
+    passkey: Uuid,
+) -> Result<Vec<Uuid>, Error> {
+    let mut open = open_ones(command, account).await?;
+    open.retain(|session| session.opened_by_passkey_id == Some(passkey));
+    end(command, open, SessionEnd::PasskeyDeleted).await
+}
+
 /// The sessions that a profile of `account` opened and that have not ended.
 pub async fn opened_by(command: &Command, account: Uuid, profile: Uuid) -> Result<Vec<Uuid>, Error> {
     Ok(open_ones_by(command, account, profile).await?.iter().map(|session| session.id).collect())
