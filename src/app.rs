@@ -24,6 +24,7 @@ use crate::ids::Ids;
 use crate::keys::Keys;
 use crate::limits::RateLimits;
 use crate::link_graph::LinkGraphs;
+use crate::passkey::RelyingParty;
 use crate::platform::Platforms;
 use crate::profile::{self, EndGrace, EndOffer, HandOver, RefreshProfile, SettleClaim, TellOwner};
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
@@ -47,6 +48,8 @@ pub struct App {
     pub tokens: Tokens,
     pub ended: EndedSessions,
     pub verifications: Followers,
+    /// Absent where the operator has set up no passkeys.
+    pub passkeys: Option<RelyingParty>,
     pub rates: RateLimits,
 }
 
@@ -92,6 +95,9 @@ pub async fn start(mut config: Config, clock: Clock, ids: Ids) -> anyhow::Result
     let address = listener.local_addr()?;
     if config.is_development() && config.demo.enabled {
         config.oauth.redirect_uris.extend(http::linking_page::redirect_uris(address));
+    }
+    if config.is_development() {
+        config.passkeys.set_development(address.port());
     }
     let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
         "" => format!("http://{address}"),
@@ -187,6 +193,7 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
         ended: EndedSessions::new(store.db().clone(), clock.clone(), &config.sessions),
         verifications: Followers::new(store.db().clone(), clock.clone()),
         rates: RateLimits::new(&config.limits),
+        passkeys: RelyingParty::of(&config.passkeys)?,
         config,
         clock,
         ids,

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::platform::ProfileClaim;
 use crate::sandbox::DEMO_PROFILE;
-use crate::session::{self, AccessToken, NewSession, Viewer};
+use crate::session::{self, AccessToken, NewSession, OpenedWith, Viewer};
 use crate::store::{Command, Outcome, StreamKind};
 use crate::verification::Client;
 
@@ -51,7 +51,7 @@ pub async fn sign_in(app: &App, client: Client) -> Result<Option<AccessToken>, E
         .command(profile.account_id, async |command: &mut Command| {
             let new = NewSession {
                 account: profile.account_id,
-                opened_by_profile: profile.id,
+                opened_with: OpenedWith::Profile(profile.id),
                 device: client.device.as_deref().map(str::to_owned),
                 ip_address: client.ip_address.map(|address| address.to_string()),
             };

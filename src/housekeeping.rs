@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::{security, session, store, verification};
+use crate::{passkey, security, session, store, verification};
 
 /// Batches of one thing in one round; if anything is left then, the next round begins at once.
 const BATCHES: usize = 1000;
@@ -37,19 +37,21 @@ enum Chore {
     WebhookReceipts,
     Verifications,
     CodeAllowances,
+    PasskeyRegistrations,
     Sessions,
     Alerts,
     DeadJobs,
 }
 
 impl Chore {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Jobs,
         Self::Events,
         Self::IdempotencyRecords,
         Self::WebhookReceipts,
         Self::Verifications,
         Self::CodeAllowances,
+        Self::PasskeyRegistrations,
         Self::Sessions,
         Self::Alerts,
         Self::DeadJobs,
@@ -66,6 +68,7 @@ impl Chore {
             Self::WebhookReceipts => store.purge_webhook_receipts(days(kept.webhook_receipts_days)).await,
             Self::Verifications => verification::purge(store, days(kept.verifications_days)).await,
             Self::CodeAllowances => verification::purge_allowances(store, now).await,
+            Self::PasskeyRegistrations => passkey::purge_registrations(store, now).await,
             Self::Sessions => session::purge(store, days(kept.sessions_days)).await,
             Self::Alerts => security::purge(store, days(kept.alerts_days)).await,
             Self::DeadJobs => store.purge_dead_jobs(days(kept.dead_jobs_days)).await,

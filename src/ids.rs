@@ -54,19 +54,24 @@ pub enum NodeKind {
     AccountSession,
     ProfileConnection,
     SecurityAlert,
-    /// No node: by which of its profiles an account is signed in to.
+    Passkey,
+    /// No node: by which of its profiles and passkeys an account is signed in to.
     SignInMethod,
+    /// No node: a passkey that is about to be registered.
+    PasskeyRegistration,
 }
 
 impl NodeKind {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Account, "account"),
         (Self::LinkedProfile, "profile"),
         (Self::Verification, "verification"),
         (Self::AccountSession, "session"),
         (Self::ProfileConnection, "connection"),
         (Self::SecurityAlert, "alert"),
+        (Self::Passkey, "passkey"),
         (Self::SignInMethod, "sign_in_method"),
+        (Self::PasskeyRegistration, "passkey_registration"),
     ];
 
     fn prefix(self) -> &'static str {
@@ -77,7 +82,9 @@ impl NodeKind {
             Self::AccountSession => "session",
             Self::ProfileConnection => "connection",
             Self::SecurityAlert => "alert",
+            Self::Passkey => "passkey",
             Self::SignInMethod => "sign_in_method",
+            Self::PasskeyRegistration => "passkey_registration",
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod ids;
 pub mod keys;
 pub mod limits;
 pub mod link_graph;
+pub mod passkey;
 pub mod platform;
 pub mod profile;
 pub mod sandbox;

@@ -15,6 +15,8 @@ pub mod idempotency_record;
 pub mod job;
 pub mod job_stream;
 pub mod linked_profile;
+pub mod passkey;
+pub mod passkey_registration;
 pub mod profile_claim;
 pub mod profile_connection;
 pub mod profile_containment;

@@ -10,6 +10,8 @@ pub struct Model {
     pub account_id: Uuid,
     /// The profile whose proof opened it.
     pub opened_by_profile_id: Option<Uuid>,
+    /// The passkey whose proof opened it.
+    pub opened_by_passkey_id: Option<Uuid>,
     /// The `User-Agent` that opened it, shortened.
     pub device: Option<String>,
     pub ip_address: Option<String>,

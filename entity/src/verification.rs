@@ -43,6 +43,10 @@ pub struct Model {
     pub redirect_uri: Option<String>,
     /// By OAuth: when somebody came with the platform's response. It is used once, and its code was perhaps redeemed.
     pub redeemed_at: Option<DateTimeUtc>,
+    /// By a passkey: what it has to sign, encrypted; erased at the end.
+    pub sealed_challenge: Option<Vec<u8>>,
+    /// By a passkey: the one that has to be proved again.
+    pub passkey_id: Option<Uuid>,
     pub created_at: DateTimeUtc,
     pub expires_at: DateTimeUtc,
 }
@@ -61,6 +65,8 @@ pub enum Purpose {
 pub enum Method {
     Oauth,
     OneTimeCode,
+    /// It has no platform: that is empty.
+    Passkey,
 }
 
 /// An expired one stays PENDING here: its `expires_at` says so, and needs no job to be true.

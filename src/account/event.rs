@@ -4,6 +4,7 @@ use sea_orm::prelude::Json;
 use serde::{Deserialize, Serialize};
 
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
+use crate::passkey::event::PasskeyChanged;
 use crate::profile::event::{ProfileChanged, ProfileClaimed};
 use crate::security::event::AlertRaised;
 use crate::session::event::SessionChanged;
@@ -44,6 +45,7 @@ pub enum Happened {
     Session(SessionChanged),
     Alert(AlertRaised),
     Claimed(ProfileClaimed),
+    Passkey(PasskeyChanged),
 }
 
 impl Happened {
@@ -58,6 +60,7 @@ impl Happened {
             SessionChanged::KIND => Some(serde_json::from_value(payload).map(Self::Session)),
             AlertRaised::KIND => Some(serde_json::from_value(payload).map(Self::Alert)),
             ProfileClaimed::KIND => Some(serde_json::from_value(payload).map(Self::Claimed)),
+            PasskeyChanged::KIND => Some(serde_json::from_value(payload).map(Self::Passkey)),
             _ => None,
         }
     }

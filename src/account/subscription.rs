@@ -34,7 +34,7 @@ pub enum AccountEvent {
 impl AccountEvent {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         match event.payload {
-            Happened::Account(_) | Happened::Suggestion(_) => {
+            Happened::Account(_) | Happened::Suggestion(_) | Happened::Passkey(_) => {
                 AccountChange::of(account, event).map(Self::AccountChange)
             }
             Happened::LinkStatus(_) => LinkStatusChange::of(account, event).map(Self::LinkStatusChange),
@@ -48,7 +48,7 @@ impl AccountEvent {
     }
 }
 
-/// The name, the picture or the suggestions of the account changed.
+/// The name, the picture, the suggestions or the passkeys of the account changed.
 #[derive(Description)]
 pub struct AccountChange {
     account: Uuid,
@@ -60,7 +60,7 @@ impl AccountChange {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         let event = event.narrow(|happened| match happened {
             Happened::Account(changed) => Some(changed),
-            Happened::Suggestion(_) => Some(AccountChanged {}),
+            Happened::Suggestion(_) | Happened::Passkey(_) => Some(AccountChanged {}),
             _ => None,
         })?;
         Some(Self { account, event })

@@ -6,6 +6,7 @@ use super::graphql::ActivityKind;
 use crate::account::event::Happened;
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason};
+use crate::passkey::event::PasskeyChange;
 use crate::profile::event::ProfileChanged;
 use crate::session::event::SessionEnd;
 
@@ -30,6 +31,7 @@ pub fn describe(
             format!("Somebody else has proved {name}. Prove it again before {until}, or it goes to them.")
         }
         Some(Happened::Session(changed)) => session(changed.ended).to_owned(),
+        Some(Happened::Passkey(changed)) => passkey(changed.change).to_owned(),
         // Not recorded: what it warns of is.
         Some(Happened::Alert(_)) | None => unknown(kind).to_owned(),
     }
@@ -74,9 +76,20 @@ fn session(ended: Option<SessionEnd>) -> &'static str {
         Some(SessionEnd::TooMany) => {
             "A device was signed out that was not used for longest, because too many were signed in."
         }
+        Some(SessionEnd::PasskeyDeleted) => {
+            "A device was signed out, because the passkey that it signed in with was deleted."
+        }
         Some(SessionEnd::RefreshTokenReused) => {
             "A device was signed out, because an old token of it was used, which may have been stolen."
         }
+    }
+}
+
+fn passkey(change: PasskeyChange) -> &'static str {
+    match change {
+        PasskeyChange::Added => "A passkey was added.",
+        PasskeyChange::Renamed => "A passkey was given another name.",
+        PasskeyChange::Deleted => "A passkey was deleted.",
     }
 }
 

@@ -87,6 +87,7 @@ impl Config {
                 .with_context(|| format!("platforms.{key}.webhook_secret"))?;
         }
         self.check_oauth()?;
+        self.passkeys.check()?;
         if self.database.max_connections < 2 {
             bail!("database.max_connections is {}; it must be at least 2", self.database.max_connections);
         }
@@ -135,6 +136,7 @@ impl Config {
                 );
             }
         }
+        self.passkeys.check_production()?;
         self.check_oauth_in_production()
     }
 }

@@ -23,6 +23,7 @@ use crate::sandbox;
 mod check;
 mod errors;
 mod oauth;
+mod passkeys;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -50,6 +51,7 @@ pub struct Config {
     pub retention: Retention,
     pub platforms: IndexMap<PlatformKey, Platform>,
     pub oauth: OAuth,
+    pub passkeys: Passkeys,
     pub sandbox: Sandbox,
     pub demo: Demo,
     pub gateway: crate::gateway::settings::Gateway,
@@ -248,6 +250,14 @@ pub enum Proof {
 pub struct OAuth {
     #[serde(deserialize_with = "list")]
     pub redirect_uris: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passkeys {
+    pub rp_id: String,
+    #[serde(deserialize_with = "list")]
+    pub origins: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

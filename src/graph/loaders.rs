@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
 
-use accounts_center_entity::{activity, linked_profile, security_alert, session, verification};
+use accounts_center_entity::{activity, linked_profile, passkey, security_alert, session, verification};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::runtime::{TokioSpawner, TokioTimer};
@@ -14,6 +14,7 @@ use crate::account::Dismissals;
 use crate::activity::Activities;
 use crate::error::Error;
 use crate::ids::ActivityId;
+use crate::passkey::Passkeys;
 use crate::profile::{TombstoneKey, Tombstones};
 use crate::security::{AlertKey, Alerts};
 use crate::session::{OpenedBy, SessionKey, Sessions};
@@ -45,6 +46,7 @@ pub struct Loaders {
     activities: Lazy<Activities>,
     alerts: Lazy<Alerts>,
     dismissals: Lazy<Dismissals>,
+    passkeys: Lazy<Passkeys>,
     sessions: Lazy<Sessions>,
     tombstones: Lazy<Tombstones>,
     verifications: Lazy<Verifications>,
@@ -57,6 +59,7 @@ impl Loaders {
             activities: Lazy::new(),
             alerts: Lazy::new(),
             dismissals: Lazy::new(),
+            passkeys: Lazy::new(),
             sessions: Lazy::new(),
             tombstones: Lazy::new(),
             verifications: Lazy::new(),
@@ -97,6 +100,12 @@ pub async fn alert(
 /// The keys of the platforms whose suggestion `account` has dismissed.
 pub async fn dismissals(ctx: &Context<'_>, account: Uuid) -> Result<Option<Arc<[String]>>, Error> {
     with(ctx, async |all| all.dismissals.load(|| Dismissals::new(all.db()), account).await).await
+}
+
+/// The passkeys of `account`, oldest first.
+pub async fn passkeys(ctx: &Context<'_>, account: Uuid) -> Result<Arc<[Arc<passkey::Model>]>, Error> {
+    let found = with(ctx, async |all| all.passkeys.load(|| Passkeys::new(all.db()), account).await).await?;
+    Ok(found.unwrap_or_else(|| Arc::new([])))
 }
 
 /// A session of `account` that has not ended.

@@ -36,6 +36,7 @@ use crate::app::App;
 use crate::config;
 use crate::error::Error;
 use crate::link_graph::graphql::LinkGraphSubscription;
+use crate::passkey::graphql::PasskeyMutation;
 use crate::platform::graphql::PlatformQuery;
 use crate::profile::graphql::ProfileCard;
 use crate::profile::mutation::ProfileMutation;
@@ -67,6 +68,7 @@ pub struct Query(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery);
 pub struct Mutation(
     AccountMutation,
     ClaimMutation,
+    PasskeyMutation,
     ProfileMutation,
     SecurityMutation,
     SessionMutation,

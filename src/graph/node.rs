@@ -11,6 +11,7 @@ use crate::activity::graphql::AccountActivity;
 use crate::error::{Code, Error};
 use crate::ids::{ActivityId, NodeId, NodeKind};
 use crate::link_graph::graphql::ProfileConnection;
+use crate::passkey::graphql::Passkey;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
 use crate::security::graphql::SecurityAlert;
@@ -25,6 +26,7 @@ pub enum Node {
     AccountActivity(AccountActivity),
     AccountSession(AccountSession),
     LinkedProfile(LinkedProfile),
+    Passkey(Passkey),
     Platform(Platform),
     ProfileConnection(ProfileConnection),
     SecurityAlert(SecurityAlert),
@@ -93,7 +95,8 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             let alert = SecurityAlert::find(ctx, viewer.account, id.uuid).await?;
             Ok(alert.map(Node::SecurityAlert))
         }
-        NodeKind::SignInMethod => Ok(None),
+        NodeKind::Passkey => Ok(Passkey::find(ctx, viewer.account, id.uuid).await?.map(Node::Passkey)),
+        NodeKind::SignInMethod | NodeKind::PasskeyRegistration => Ok(None),
         NodeKind::Verification => {
             let row = loaders::verification(ctx, viewer.account, id.uuid).await?;
             Ok(row.map(|row| Node::Verification(Box::new(Verification(row.as_ref().clone())))))

@@ -29,7 +29,7 @@ pub use containment::{contain, prove_own, release};
 pub use grace::{EndGrace, end_grace};
 pub use refresh::{RefreshProfile, enqueue_first as look_at_new_link, refresh};
 pub use service::{end_claimed, find_linked, keep, prove_again, reverify, unlink};
-pub use sign_in::{set_sign_in, signs_in};
+pub use sign_in::{any_signs_in, set_sign_in, signs_in};
 pub use tombstone::{TombstoneKey, Tombstones};
 pub use transition::find as find_own;
 pub use webhook::{ProfileWebhook, look_again};

@@ -25,10 +25,10 @@ pub async fn unlink(app: &App, viewer: Viewer, profile: Option<Uuid>) -> UserRes
                 return Ok(Outcome::reject(not_found()));
             };
             let ends = !matches!(profile.status, LinkStatus::Unlinking | LinkStatus::Unlinked);
-            let is_last = ends && is_last(&app.platforms, command, &profile).await?;
+            let is_last = ends && is_last(app, command, &profile).await?;
             failpoint::pause("profile::unlink-checked").await;
             if is_last {
-                let message = "This is the last way to sign in; link another profile first.";
+                let message = "This is the last way to sign in; link another profile or add a passkey first.";
                 let code = AccountsErrorCode::LastSignInMethod;
                 return Ok(Outcome::reject(UserError::new(code, message, &["profileId"])));
             }

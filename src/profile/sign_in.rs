@@ -8,6 +8,7 @@ use super::event::ProfileChanged;
 use super::service::{not_found, own};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
+use crate::passkey;
 use crate::platform::Platforms;
 use crate::session::{self, Viewer};
 use crate::store::{Command, Outcome, failpoint};
@@ -20,7 +21,7 @@ pub fn signs_in(platforms: &Platforms, profile: &linked_profile::Model) -> bool 
         && platforms.get(&profile.platform).is_some_and(|platform| platform.sign_in)
 }
 
-/// Whether nothing could sign in any more without `profile`. `all` are those of its account.
+/// Whether no other profile could sign in any more without `profile`. `all` are those of its account.
 pub(super) fn is_last_way(
     platforms: &Platforms,
     profile: &linked_profile::Model,
@@ -30,18 +31,27 @@ pub(super) fn is_last_way(
     profile.sign_in_enabled && !others.any(|other| signs_in(platforms, other))
 }
 
-/// The same of the account that the command is on, as the database has it.
+/// The same of the account that the command is on, as the database has it, with its passkeys.
 pub(super) async fn is_last(
-    platforms: &Platforms,
+    app: &App,
     command: &Command,
     profile: &linked_profile::Model,
 ) -> Result<bool, Error> {
-    let active = linked_profile::Entity::find()
+    let active = active_ones(command).await?;
+    Ok(is_last_way(&app.platforms, profile, &active) && !passkey::has_any(app, command).await?)
+}
+
+/// Whether a profile of the account that the command is on signs in now.
+pub async fn any_signs_in(platforms: &Platforms, command: &Command) -> Result<bool, Error> {
+    Ok(active_ones(command).await?.iter().any(|profile| signs_in(platforms, profile)))
+}
+
+async fn active_ones(command: &Command) -> Result<Vec<linked_profile::Model>, Error> {
+    Ok(linked_profile::Entity::find()
         .filter(linked_profile::Column::AccountId.eq(command.stream()))
         .filter(linked_profile::Column::Status.eq(LinkStatus::Active))
         .all(command.tx())
-        .await?;
-    Ok(is_last_way(platforms, profile, &active))
+        .await?)
 }
 
 /// Lets a profile of the viewer sign in from now on, or not any more. Sessions that it has opened stay. What is so already
@@ -83,7 +93,7 @@ async fn refusal(
         let message = "The platform of this profile cannot be used to sign in.";
         return Ok((!can).then_some((AccountsErrorCode::UnsupportedByPlatform, message)));
     }
-    let is_last = is_last(&app.platforms, command, profile).await?;
-    let message = "This is the last way to sign in; enable or link another profile first.";
+    let is_last = is_last(app, command, profile).await?;
+    let message = "This is the last way to sign in; enable or link another profile, or add a passkey first.";
     Ok(is_last.then_some((AccountsErrorCode::LastSignInMethod, message)))
 }

@@ -47,10 +47,19 @@ impl UnlinkPreview {
     }
 
     /// What stands in the way: LAST_SIGN_IN_METHOD.
-    async fn problems(&self, ctx: &Context<'_>) -> Vec<Problem> {
-        let is_last =
-            self.0.is_staying() && is_last_way(&app(ctx).platforms, self.0.row(), self.0.siblings());
-        let message = "This is the last way to sign in; link another profile first.";
-        is_last.then(|| Problem::new(AccountsErrorCode::LastSignInMethod, message)).into_iter().collect()
+    async fn problems(&self, ctx: &Context<'_>) -> Result<Vec<Problem>, Error> {
+        let app = app(ctx);
+        let is_last = self.0.is_staying() && is_last_way(&app.platforms, self.0.row(), self.0.siblings());
+        if !is_last {
+            return Ok(Vec::new());
+        }
+        if app.passkeys.is_some() {
+            consistency::beside_the_graph(ctx);
+            if !loaders::passkeys(ctx, self.0.row().account_id).await?.is_empty() {
+                return Ok(Vec::new());
+            }
+        }
+        let message = "This is the last way to sign in; link another profile or add a passkey first.";
+        Ok(vec![Problem::new(AccountsErrorCode::LastSignInMethod, message)])
     }
 }

@@ -26,6 +26,8 @@ pub enum AlertKind {
     RefreshTokenReused,
     /// Somebody typed too many wrong codes for a profile.
     TooManyAttempts,
+    /// A passkey was registered.
+    PasskeyAdded,
 }
 
 impl AlertKind {

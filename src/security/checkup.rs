@@ -12,6 +12,8 @@ use crate::profile::signs_in;
 /// What a person could do to be safer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum SecurityAdviceKind {
+    /// To register a passkey, which cannot be phished and needs no platform.
+    AddPasskey,
     /// To link a second profile that can sign in: with one that is lost the account is, too.
     AddSecondProfile,
     /// To look at the sessions, and acknowledge the alerts about them.
@@ -42,6 +44,10 @@ impl SecurityAdvice {
                 "Prove a profile again",
                 "A platform asks for a new proof. Until then nothing is shared with the profile.",
             ),
+            SecurityAdviceKind::AddPasskey => (
+                "Add a passkey",
+                "It signs in by your device alone, also when a platform is not available, and nobody can trick you out of it.",
+            ),
             SecurityAdviceKind::AddSecondProfile => (
                 "Link a second profile",
                 "You can sign in with one profile only. If you lose it, you lose this account.",
@@ -51,15 +57,17 @@ impl SecurityAdvice {
     }
 }
 
-/// The advice for the owner of an account, the most urgent first.
-pub async fn advise(app: &App, graph: &LinkGraph) -> Result<Vec<SecurityAdvice>, Error> {
+/// The advice for the owner of an account with so many passkeys, the most urgent first.
+pub async fn advise(app: &App, graph: &LinkGraph, passkeys: usize) -> Result<Vec<SecurityAdvice>, Error> {
     let is_doubtful = service::has_doubtful_sessions(app, graph.account.id).await?;
     let is_asked = graph.profiles.iter().any(|profile| profile.status == LinkStatus::AttentionRequired);
     let has_one = graph.profiles.iter().filter(|profile| signs_in(&app.platforms, profile)).count() < 2;
+    let has_none = passkeys == 0 && app.passkeys.is_some();
     let advice = [
         (is_doubtful, SecurityAdviceKind::ReviewSessions),
         (is_asked, SecurityAdviceKind::ReverifyProfile),
         (has_one, SecurityAdviceKind::AddSecondProfile),
+        (has_none, SecurityAdviceKind::AddPasskey),
     ];
     Ok(advice.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| SecurityAdvice::of(kind)).collect())
 }

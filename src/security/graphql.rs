@@ -15,6 +15,7 @@ use crate::graph::pagination::{self, Connection, CursorScope, PageArguments};
 use crate::graph::scalars::DateTime;
 use crate::ids::{NodeId, NodeKind};
 use crate::link_graph::LinkGraph;
+use crate::passkey::graphql::Passkey;
 use crate::profile::graphql::LinkedProfile;
 use crate::session;
 use crate::session::graphql::AccountSession;
@@ -78,18 +79,25 @@ impl SecurityCenter {
     }
 
     /// What signs in to the account now.
-    async fn sign_in_methods(&self, ctx: &Context<'_>) -> Vec<SignInMethod> {
-        SignInMethod::usable(&app(ctx).platforms, &self.0)
+    async fn sign_in_methods(&self, ctx: &Context<'_>) -> Result<Vec<SignInMethod>, Error> {
+        SignInMethod::usable(ctx, &self.0).await
     }
 
     /// What `startStepUp` may use now.
-    async fn step_up_options(&self, ctx: &Context<'_>) -> Vec<SignInMethod> {
-        SignInMethod::usable(&app(ctx).platforms, &self.0)
+    async fn step_up_options(&self, ctx: &Context<'_>) -> Result<Vec<SignInMethod>, Error> {
+        SignInMethod::usable(ctx, &self.0).await
+    }
+
+    /// Oldest first, at most 20.
+    #[graphql(complexity = "1 + 5 * child_complexity")]
+    async fn passkeys(&self, ctx: &Context<'_>) -> Result<Vec<Passkey>, Error> {
+        Passkey::all(ctx, self.account()).await
     }
 
     /// What the person could do to be safer, the most urgent first.
     async fn checkup(&self, ctx: &Context<'_>) -> Result<Vec<SecurityAdvice>, Error> {
-        advise(app(ctx), &self.0).await
+        let passkeys = Passkey::all(ctx, self.account()).await?;
+        advise(app(ctx), &self.0, passkeys.len()).await
     }
 }
 
@@ -172,6 +180,9 @@ impl SecurityAlert {
             AlertKind::ProfileContained => "A profile was reported as stolen and cut off from your account.",
             AlertKind::RefreshTokenReused => {
                 "Somebody used an old token of one of your devices, which may have been stolen. The device was signed out."
+            }
+            AlertKind::PasskeyAdded => {
+                "A passkey was added to your account. If it was not you, delete it and sign that device out."
             }
             AlertKind::TooManyAttempts => {
                 "Somebody typed too many wrong codes to sign in with one of your profiles."

@@ -78,6 +78,17 @@ pub async fn end_opened_by(command: &mut Command, account: Uuid, profile: Uuid) 
     Ok(())
 }
 
+/// Ends the sessions that a passkey of `account` opened. Gives their ids.
+pub async fn end_opened_by_passkey(
+    command: &mut Command,
+    account: Uuid,
+    passkey: Uuid,
+) -> Result<Vec<Uuid>, Error> {
+    let mut open = open_ones(command, account).await?;
+    open.retain(|session| session.opened_by_passkey_id == Some(passkey));
+    end(command, open, SessionEnd::PasskeyDeleted).await
+}
+
 /// Ends those of `sessions`, all of one account, that have not ended. Gives their ids.
 pub(super) async fn end(
     command: &mut Command,

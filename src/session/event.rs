@@ -25,6 +25,8 @@ pub enum SessionEnd {
     RefreshTokenReused,
     /// There were too many of them, and it was used longest ago.
     TooMany,
+    /// The passkey that opened it was deleted.
+    PasskeyDeleted,
 }
 
 impl StreamEvent for SessionChanged {

@@ -13,6 +13,7 @@ use crate::graph::context::{app, limited, require_viewer, viewer};
 use crate::graph::scalars::{DateTime, Secret};
 use crate::ids::{NodeId, NodeKind};
 use crate::limits::Limit;
+use crate::passkey::graphql::Passkey;
 use crate::platform::graphql::Platform;
 use crate::profile::graphql::LinkedProfile;
 
@@ -34,8 +35,12 @@ impl AccountSession {
 
     /// How it was opened.
     async fn opened_by(&self, ctx: &Context<'_>) -> Result<SignInMethod, Error> {
+        let account = self.0.account_id;
+        if let Some(id) = self.0.opened_by_passkey_id {
+            return Ok(SignInMethod::of_passkey(id, Passkey::find(ctx, account, id).await?));
+        }
         let profile = match self.0.opened_by_profile_id {
-            Some(id) => LinkedProfile::of_account(ctx, self.0.account_id, 0, id).await?,
+            Some(id) => LinkedProfile::of_account(ctx, account, 0, id).await?,
             None => None,
         };
         Ok(SignInMethod::of_profile(self.0.opened_by_profile_id.unwrap_or(self.0.id), profile))

@@ -18,11 +18,13 @@ pub mod sign_in_method;
 pub mod subscription;
 mod token;
 
-pub use cookie::Cookies;
+pub use cookie::{Cookies, forget as forget_cookie};
 pub use ended::{EndedSessions, Watch};
-pub use ending::{end_opened_by, revoke, revoke_all};
+pub use ending::{end_opened_by, end_opened_by_passkey, revoke, revoke_all};
 pub use loader::{OpenedBy, SessionKey, Sessions};
 pub use refresh::refresh;
-pub use service::{NewSession, Opened, Viewer, check, check_fresh, check_recent, open, page, purge, step_up};
+pub use service::{
+    NewSession, Opened, OpenedWith, Viewer, check, check_fresh, check_recent, open, page, purge, step_up,
+};
 pub use service_token::ROUTER;
 pub use token::{AccessToken, TokenError, Tokens};

@@ -133,6 +133,7 @@ mod tests {
             id: good.session,
             account_id: Uuid::from_u128(1),
             opened_by_profile_id: None,
+            opened_by_passkey_id: None,
             device: None,
             ip_address: None,
             created_at: NOW,

@@ -25,10 +25,17 @@ pub struct Viewer {
     pub session: Uuid,
 }
 
+/// What a person has shown to open a session.
+#[derive(Clone, Copy, Debug)]
+pub enum OpenedWith {
+    Profile(Uuid),
+    Passkey(Uuid),
+}
+
 /// A session about to be opened.
 pub struct NewSession {
     pub account: Uuid,
-    pub opened_by_profile: Uuid,
+    pub opened_with: OpenedWith,
     pub device: Option<String>,
     pub ip_address: Option<String>,
 }
@@ -44,10 +51,15 @@ pub async fn open(app: &App, command: &mut Command, new: NewSession) -> Result<O
     make_room(command, new.account, app.config.limits.sessions_per_account).await?;
     let (now, id) = (command.now(), command.new_id());
     let token = RefreshToken::first(&app.ids, id);
+    let (profile, passkey) = match new.opened_with {
+        OpenedWith::Profile(id) => (Some(id), None),
+        OpenedWith::Passkey(id) => (None, Some(id)),
+    };
     let row = session::ActiveModel {
         id: Set(id),
         account_id: Set(new.account),
-        opened_by_profile_id: Set(Some(new.opened_by_profile)),
+        opened_by_profile_id: Set(profile),
+        opened_by_passkey_id: Set(passkey),
         device: Set(new.device),
         ip_address: Set(new.ip_address),
         created_at: Set(now),

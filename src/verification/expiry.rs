@@ -34,6 +34,7 @@ pub async fn erase(app: &App, job: EraseExpired) -> Result<(), JobError> {
                 .col_expr(verification::Column::SealedHandle, nothing())
                 .col_expr(verification::Column::SealedClaim, nothing())
                 .col_expr(verification::Column::CodeHash, nothing())
+                .col_expr(verification::Column::SealedChallenge, nothing())
                 .col_expr(verification::Column::AuthorizationEndpoint, Expr::val(None::<String>))
                 .col_expr(verification::Column::RedirectUri, Expr::val(None::<String>))
                 .filter(verification::Column::Id.eq(row.id))

@@ -42,9 +42,9 @@ impl Verification {
         self.0.method.into()
     }
 
-    /// Where the profile is.
+    /// Null for a passkey.
     async fn platform(&self, ctx: &Context<'_>) -> Option<Result<Platform, Error>> {
-        Some(Platform::stored(app(ctx), &self.0.platform))
+        (self.0.method != Method::Passkey).then(|| Platform::stored(app(ctx), &self.0.platform))
     }
 
     /// The profile that was proved, or is proved again; null while it is not known who it is.
@@ -59,21 +59,26 @@ impl Verification {
     }
 
     /// Null unless PENDING.
-    async fn challenge(&self, ctx: &Context<'_>) -> Option<Challenge> {
+    async fn challenge(&self, ctx: &Context<'_>) -> Option<Result<Challenge, Error>> {
         if self.status_at(app(ctx).clock.now()) != VerificationStatus::Pending {
             return None;
         }
         if self.0.method == Method::Oauth {
             let (url, state) = super::authorization(app(ctx), &self.0)?;
             let authorization_url = Url::parse(&url)?;
-            return Some(Challenge::OAuth(OAuthChallenge { authorization_url, state }));
+            return Some(Ok(Challenge::OAuth(OAuthChallenge { authorization_url, state })));
         }
-        Some(Challenge::OneTimeCode(OneTimeCodeChallenge {
+        if self.0.method == Method::Passkey {
+            let options = super::request_options(app(ctx), &self.0).transpose()?;
+            let challenge = |request_options| Challenge::Passkey(PasskeyChallenge { request_options });
+            return Some(options.map(challenge));
+        }
+        Some(Ok(Challenge::OneTimeCode(OneTimeCodeChallenge {
             destination: self.0.destination.clone(),
             code_length: i32::try_from(CODE_LENGTH).unwrap_or(i32::MAX),
             attempts_left: self.0.attempts_left,
             resend_available_at: self.0.resend_available_at.map(DateTime::from),
-        }))
+        })))
     }
 
     /// Why it failed.
@@ -126,6 +131,8 @@ pub enum VerificationMethod {
     Oauth,
     /// A six-digit code that the platform delivers to the profile.
     OneTimeCode,
+    /// A WebAuthn credential of the account; has no platform.
+    Passkey,
 }
 
 /// How far a proof is.
@@ -148,6 +155,7 @@ pub enum VerificationStatus {
 pub enum Challenge {
     OAuth(OAuthChallenge),
     OneTimeCode(OneTimeCodeChallenge),
+    Passkey(PasskeyChallenge),
 }
 
 /// Allow it at the platform.
@@ -170,6 +178,13 @@ pub struct OneTimeCodeChallenge {
     attempts_left: i32,
     /// Null when no further code is sent.
     resend_available_at: Option<DateTime>,
+}
+
+/// Let the device sign with a passkey.
+#[derive(SimpleObject)]
+pub struct PasskeyChallenge {
+    /// PublicKeyCredentialRequestOptions as JSON, WebAuthn Level 3: for `navigator.credentials.get()`.
+    request_options: String,
 }
 
 /// How to begin a proof: exactly one, among the platform's `verificationMethods`.
@@ -211,12 +226,15 @@ pub enum ProofInput {
     OneTimeCode(Secret),
     /// What the platform's redirect brought back.
     OauthResponse(OAuthResponseInput),
+    /// AuthenticationResponseJSON, WebAuthn Level 3.
+    PasskeyAssertion(Secret),
 }
 
 impl ProofInput {
     fn submitted(&self) -> Submitted<'_> {
         match self {
             Self::OneTimeCode(code) => Submitted::Code(code.expose()),
+            Self::PasskeyAssertion(assertion) => Submitted::Passkey(assertion.expose()),
             Self::OauthResponse(response) => Submitted::OAuth(OAuthResponse {
                 state: response.state.expose(),
                 code: response.code.as_ref().map(Secret::expose),
@@ -361,6 +379,24 @@ pub struct StartSignInPayload {
     user_errors: Vec<UserError>,
 }
 
+/// How to sign in by a passkey: the device finds one by itself.
+#[derive(InputObject)]
+pub struct StartPasskeySignInInput {
+    /// For caches of the client; not used here.
+    client_mutation_id: Option<String>,
+}
+
+/// The verification that signs in once a passkey has signed its challenge.
+#[derive(SimpleObject, Default)]
+pub struct StartPasskeySignInPayload {
+    /// Null where there are errors.
+    verification: Option<Verification>,
+    /// Given once.
+    client_secret: Option<Secret>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
 /// A proof for a verification.
 #[derive(InputObject)]
 pub struct SubmitVerificationInput {
@@ -483,8 +519,8 @@ impl VerificationMutation {
         })
     }
 
-    /// By a profile that signs in. The proof goes to the stored profile, and counts for this session. NOT_FOUND,
-    /// PROFILE_NOT_ACTIVE, SIGN_IN_DISABLED, UNSUPPORTED_BY_PLATFORM, PLATFORM_UNAVAILABLE.
+    /// With one of `stepUpOptions`: a profile that signs in, to which the proof goes as it is stored, or a passkey. It counts for
+    /// this session. NOT_FOUND, PROFILE_NOT_ACTIVE, SIGN_IN_DISABLED, UNSUPPORTED_BY_PLATFORM, PLATFORM_UNAVAILABLE.
     async fn start_step_up(
         &self,
         ctx: &Context<'_>,
@@ -515,6 +551,25 @@ impl VerificationMutation {
                 user_errors: Vec::new(),
             },
             Err(user_errors) => StartSignInPayload { user_errors, ..Default::default() },
+        })
+    }
+
+    /// For a signed-out device, by whatever passkey it has: no handle is needed. UNSUPPORTED_BY_PLATFORM where the operator has set
+    /// up no passkeys.
+    async fn start_passkey_sign_in(
+        &self,
+        ctx: &Context<'_>,
+        input: StartPasskeySignInInput,
+    ) -> Result<StartPasskeySignInPayload, Error> {
+        limited(ctx, Limit::Start)?;
+        let StartPasskeySignInInput { client_mutation_id: _ } = input;
+        Ok(match super::start_passkey_sign_in(app(ctx)).await? {
+            Ok((row, client_secret)) => StartPasskeySignInPayload {
+                verification: Some(Verification(row)),
+                client_secret: Some(Secret::new(client_secret)),
+                user_errors: Vec::new(),
+            },
+            Err(user_errors) => StartPasskeySignInPayload { user_errors, ..Default::default() },
         })
     }
 

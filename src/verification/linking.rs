@@ -101,7 +101,7 @@ pub(super) async fn refuse(
 }
 
 /// A proof that is finished in another session than its own may have been stolen on the way: it ends.
-pub(super) async fn close_foreign(command: &Command, id: Uuid) -> Result<Outcome<Attempt>, Error> {
+pub(super) async fn close_foreign<T>(command: &Command, id: Uuid) -> Result<Outcome<T>, Error> {
     let row = lock(command, id).await?;
     if let Some(error) = proof::refusal(&row, command) {
         return Ok(Outcome::reject(error));

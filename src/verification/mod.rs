@@ -1,10 +1,11 @@
-//! Verifications: proofs that a profile is its owner's. Linking, signing in and step-up rest on them.
+//! Verifications: proofs that a profile or a passkey is its owner's. Linking, signing in and step-up rest on them.
 //!
 //! **Invariants.** A verification proves exactly what it was started for, to whom started it, once. Its code
 //! is compared under the lock of its row, and every wrong try is committed. What a known and an unknown
 //! handle get is the same, and no platform is called before the answer has gone out.
 
 mod allowance;
+mod by_passkey;
 pub mod claiming;
 mod closing;
 mod delivery;
@@ -27,12 +28,13 @@ pub mod subscription;
 use accounts_center_entity::verification;
 
 pub use allowance::purge_allowances;
+pub use by_passkey::{request_options, start_sign_in as start_passkey_sign_in, start_step_up};
 pub use closing::{close_about, close_of_sessions};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use following::{Follower, Followers, follow};
 pub use loader::{VerificationKey, Verifications};
-pub use own_profile::{start_reverification, start_step_up};
+pub use own_profile::start_reverification;
 pub use purge::purge;
 pub use redeeming::OAuthResponse;
 pub use redirect::authorization;

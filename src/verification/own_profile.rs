@@ -32,7 +32,7 @@ pub async fn start_reverification(
 }
 
 /// Starts to prove the person of the viewer's session again, by a profile that signs in.
-pub async fn start_step_up(
+pub(super) async fn start_step_up(
     app: &App,
     viewer: Viewer,
     profile: Option<Uuid>,

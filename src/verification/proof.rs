@@ -53,7 +53,8 @@ pub async fn check(
     let code = match (evidence, row.method) {
         (Evidence::Code(code), Method::OneTimeCode) => code,
         (Evidence::Redeemed(claim), Method::Oauth) => return good(command, row, claim.clone()).await,
-        (Evidence::Code(_), Method::Oauth) | (Evidence::Redeemed(_), Method::OneTimeCode) => {
+        (Evidence::Code(_), Method::Oauth | Method::Passkey)
+        | (Evidence::Redeemed(_), Method::OneTimeCode | Method::Passkey) => {
             return Ok(Checked::Refused(of_another_way()));
         }
     };
@@ -93,6 +94,8 @@ fn is_provable(state: ProfileState) -> bool {
 pub enum End {
     /// It has proved this profile.
     Proved(Uuid),
+    /// A passkey has proved the person.
+    ByPasskey,
     Failed(AccountsErrorCode),
     Cancelled,
 }
@@ -109,6 +112,7 @@ pub async fn close(
             row.status = Set(Status::Succeeded);
             row.profile_id = Set(Some(profile));
         }
+        End::ByPasskey => row.status = Set(Status::Succeeded),
         End::Cancelled => row.status = Set(Status::Cancelled),
         End::Failed(code) => {
             row.status = Set(Status::Failed);
@@ -123,6 +127,7 @@ pub async fn close(
     row.resend_available_at = Set(None);
     row.authorization_endpoint = Set(None);
     row.redirect_uri = Set(None);
+    row.sealed_challenge = Set(None);
     Ok(row.update(command.tx()).await?)
 }
 

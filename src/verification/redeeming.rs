@@ -63,11 +63,14 @@ pub(super) async fn redeem(
         Ok(answer) => answer,
         Err(error) => return Ok(Err(vec![error])),
     };
+    if row.method != Method::Oauth {
+        return Ok(Err(vec![proof::of_another_way()]));
+    }
     let platform = match configured(app, &row.platform) {
         Ok(platform) => platform,
         Err(error) => return Ok(Err(vec![error])),
     };
-    let Some(openid) = platform.openid.as_ref().filter(|_| row.method == Method::Oauth) else {
+    let Some(openid) = &platform.openid else {
         return Ok(Err(vec![proof::of_another_way()]));
     };
     // Before the code is taken: without this it could not be redeemed, and would be lost.

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::proof::{End, Evidence};
 use super::{
-    Caller, DeliverCode, OAuthResponse, allowance, linking, own_profile, proof, redeeming, signing_in,
+    Caller, DeliverCode, OAuthResponse, allowance, by_passkey, linking, own_profile, proof, redeeming,
+    signing_in,
 };
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
@@ -85,6 +86,8 @@ pub async fn find(app: &App, caller: Caller<'_>, id: Uuid) -> Result<Option<veri
 pub enum Submitted<'a> {
     Code(&'a str),
     OAuth(OAuthResponse<'a>),
+    /// AuthenticationResponseJSON.
+    Passkey(&'a str),
 }
 
 /// Proves control, and does what the verification was started for.
@@ -97,6 +100,10 @@ pub async fn submit(
 ) -> UserResult<Proven> {
     let response = match submitted {
         Submitted::Code(code) => return settle(app, caller, client, id, Evidence::Code(code)).await,
+        Submitted::Passkey(assertion) => {
+            let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
+            return by_passkey::submit(app, caller, (client, &row), assertion).await;
+        }
         Submitted::OAuth(response) => response,
     };
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
@@ -117,6 +124,9 @@ async fn settle(
     let (mut early, mut overtaken) = (0, 0);
     loop {
         let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
+        if row.method == Method::Passkey {
+            return Ok(Err(vec![proof::of_another_way()]));
+        }
         let attempt = match (row.purpose, caller.viewer) {
             (Purpose::Link, Some(viewer)) => linking::submit(app, viewer, &row, evidence).await,
             (Purpose::Reverify | Purpose::StepUp, Some(viewer)) => {

@@ -13,7 +13,7 @@ use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::platform::{Platform, ProfileState};
 use crate::profile;
 use crate::security::{self, AlertKind, NewAlert};
-use crate::session::{self, NewSession};
+use crate::session::{self, NewSession, OpenedWith};
 use crate::store::{Command, Outcome};
 
 /// Checks the proof on the verification's own stream, so that strangers who guess never hold anybody's account.
@@ -147,7 +147,7 @@ impl SigningIn<'_> {
         let account = profile.account_id;
         let new = NewSession {
             account,
-            opened_by_profile: profile.id,
+            opened_with: OpenedWith::Profile(profile.id),
             device: self.client.device.as_deref().map(str::to_owned),
             ip_address: self.client.ip_address.map(|address| address.to_string()),
         };

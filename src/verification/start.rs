@@ -252,13 +252,13 @@ async fn existing(command: &Command, id: Uuid) -> Result<verification::Model, Er
 }
 
 /// Why an account that starts one verification after the other has to finish some first.
-async fn too_many_pending(
+pub(super) async fn too_many_pending(
     app: &App,
     command: &Command,
-    new: &NewVerification<'_>,
+    viewer: Option<Viewer>,
 ) -> Result<Option<UserError>, Error> {
     use verification::{Column, Entity};
-    let Some(viewer) = new.viewer else { return Ok(None) };
+    let Some(viewer) = viewer else { return Ok(None) };
     let pending = Entity::find()
         .filter(Column::StreamId.eq(viewer.account))
         .filter(Column::Status.eq(Status::Pending))
@@ -280,7 +280,7 @@ pub(super) async fn insert(
     command: &mut Command,
     new: NewVerification<'_>,
 ) -> Result<Outcome<verification::Model>, Error> {
-    if let Some(error) = too_many_pending(app, command, &new).await? {
+    if let Some(error) = too_many_pending(app, command, new.viewer).await? {
         return Ok(Outcome::reject(error));
     }
     if let Some(recipient) = new.recipient()
@@ -325,6 +325,8 @@ pub(super) async fn insert(
         authorization_endpoint: Set(redirect.map(|redirect| redirect.authorization_endpoint.clone())),
         redirect_uri: Set(redirect.map(|redirect| redirect.redirect_uri.clone())),
         redeemed_at: Set(None),
+        sealed_challenge: Set(None),
+        passkey_id: Set(None),
         created_at: Set(now),
         expires_at: Set(now + TimeDelta::minutes(settings.code_minutes.into())),
     }

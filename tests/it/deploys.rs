@@ -63,7 +63,7 @@ impl MigrationName for Contracts {
 }
 
 /// Every table gets a column: statements that were prepared before must still work.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 23] = [
     "account",
     "activity",
     "code_allowance",
@@ -76,6 +76,8 @@ const TABLES: [&str; 21] = [
     "job",
     "job_stream",
     "linked_profile",
+    "passkey",
+    "passkey_registration",
     "profile_claim",
     "profile_connection",
     "profile_containment",

@@ -150,6 +150,7 @@ fn planted_session(account: Uuid, expires_at: DateTime<Utc>) -> session_row::Act
         id: Set(Uuid::from_u128(expires_at.timestamp() as u128)),
         account_id: Set(account),
         opened_by_profile_id: Set(None),
+        opened_by_passkey_id: Set(None),
         device: Set(None),
         ip_address: Set(None),
         created_at: Set(expires_at - TimeDelta::days(30)),

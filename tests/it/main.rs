@@ -42,6 +42,8 @@ mod oauth_attacks;
 mod oauth_browser;
 mod oauth_faults;
 mod operating;
+mod passkey_attacks;
+mod passkeys;
 mod path;
 mod polling;
 mod previews;

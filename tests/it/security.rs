@@ -8,6 +8,7 @@ use accounts_center_entity::{event, job, verification};
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
+use crate::support::authenticator::Authenticator;
 use crate::support::{Fault, Place, Proxy, ServerProcess, Stack, TestApp, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
@@ -237,6 +238,7 @@ on_both_stacks! {
         place.sandbox.add_profile("wa_eve", "+4917139200050").await;
         let eve = app.client().sign_in(&place, "+4917139200050").await;
         ada.client.link(&place, GRACE).await.field();
+        let passkey = ada.client.add_passkey(&mut Authenticator::new(&app.url, 1), "phone").await;
         let hub = ada.client.query("{ viewer { profiles { id externalId } activity { nodes { id } }
             security { alerts { nodes { id } } } } }").await;
         let profile = hub.field()["profiles"][0].clone();
@@ -254,6 +256,7 @@ on_both_stacks! {
             ("AccountActivity", activity.clone()),
             ("AccountSession", json!(ada.session)),
             ("LinkedProfile", profile["id"].clone()),
+            ("Passkey", json!(passkey)),
             ("ProfileConnection", connection.clone()),
             ("SecurityAlert", alert.clone()),
             ("Verification", verification.clone()),

@@ -6,7 +6,7 @@ use accounts_center::error::Error;
 use accounts_center::ids::{NodeId, NodeKind};
 use accounts_center::link_graph::connection::set_grant;
 use accounts_center::platform::{PlatformKey, ProfileClaim, ProfileState};
-use accounts_center::session::{self, NewSession, Viewer};
+use accounts_center::session::{self, NewSession, OpenedWith, Viewer};
 use accounts_center::store::{Command, Outcome, StreamKind};
 use accounts_center_entity::experience_grant::Experience;
 use uuid::Uuid;
@@ -27,7 +27,8 @@ pub async fn account(app: &App, number: usize) -> Account {
             let (source, target) = (profiles[source], profiles[target]);
             set_grant(command, source, target, experience, true).await?.expect("they are linked");
         }
-        let new = NewSession { account: id, opened_by_profile: profiles[0], device: None, ip_address: None };
+        let opened_with = OpenedWith::Profile(profiles[0]);
+        let new = NewSession { account: id, opened_with, device: None, ip_address: None };
         let session = session::open(app, command, new).await?.session;
         Ok(Outcome::Commit((profiles, session.id)))
     });

@@ -2,6 +2,7 @@
 
 mod announced;
 mod app;
+pub mod authenticator;
 mod graphql;
 pub mod links;
 pub mod oauth;
@@ -15,7 +16,7 @@ mod websocket;
 
 pub use announced::Announced;
 pub use app::{START, TestApp};
-pub use graphql::{Answer, Client, Person, uuid_of};
+pub use graphql::{Answer, Client, Person, SUBMIT, uuid_of};
 pub use process::ServerProcess;
 pub use proxy::{Fault, Proxy};
 pub use redis::{RedisProcess, plain};
