@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::account::{self, EraseAccount, ForgetErased};
 use crate::bus::connect::RedisServers;
 use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
@@ -420,6 +421,16 @@ fn job_runner(app: &Arc<App>) -> Runner {
     runner.handle(move |job: HandOver| {
         let app = handing.clone();
         async move { profile::hand_over(&app, job).await }
+    });
+    let deleting = app.clone();
+    runner.handle(move |job: EraseAccount| {
+        let app = deleting.clone();
+        async move { account::end_deletion(&app, job).await }
+    });
+    let burying = app.clone();
+    runner.handle(move |job: ForgetErased| {
+        let app = burying.clone();
+        async move { account::forget_erased(&app, job).await }
     });
     runner
 }

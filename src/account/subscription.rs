@@ -34,7 +34,11 @@ pub enum AccountEvent {
 impl AccountEvent {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         match event.payload {
-            Happened::Account(_) | Happened::Suggestion(_) => {
+            Happened::Account(_)
+            | Happened::Suggestion(_)
+            | Happened::Deletion(_)
+            | Happened::Administered(_)
+            | Happened::Erased(_) => {
                 AccountChange::of(account, event).map(Self::AccountChange)
             }
             Happened::LinkStatus(_) => LinkStatusChange::of(account, event).map(Self::LinkStatusChange),
@@ -48,7 +52,8 @@ impl AccountEvent {
     }
 }
 
-/// The name, the picture or the suggestions of the account changed.
+/// The name, the picture or the suggestions of the account changed, or whether it stays; or an operator did something with
+/// it.
 #[derive(Description)]
 pub struct AccountChange {
     account: Uuid,
@@ -60,7 +65,10 @@ impl AccountChange {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         let event = event.narrow(|happened| match happened {
             Happened::Account(changed) => Some(changed),
-            Happened::Suggestion(_) => Some(AccountChanged {}),
+            Happened::Suggestion(_)
+            | Happened::Deletion(_)
+            | Happened::Administered(_)
+            | Happened::Erased(_) => Some(AccountChanged {}),
             _ => None,
         })?;
         Some(Self { account, event })

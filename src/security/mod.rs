@@ -10,4 +10,4 @@ pub mod graphql;
 mod service;
 pub mod subscription;
 
-pub use alert::{AlertKind, NewAlert, raise};
+pub use alert::{AlertKind, NewAlert, erase_all, raise};

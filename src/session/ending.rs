@@ -76,6 +76,34 @@ pub async fn end_opened_by(command: &mut Command, account: Uuid, profile: Uuid) 
     Ok(())
 }
 
+/// Ends the sessions of the account that the command is on. Gives their ids.
+pub async fn end_all(command: &mut Command, why: SessionEnd) -> Result<Vec<Uuid>, Error> {
+    let open = open_ones(command, command.stream()).await?;
+    end(command, open, why).await
+}
+
+/// Ends the sessions of the account that the command is on, and leaves nothing personal in any: the account is erased.
+/// Their rows stay, so that every replica sees that they have ended. Gives their ids.
+pub async fn erase_all(command: &Command) -> Result<Vec<Uuid>, Error> {
+    use session::{Column, Entity};
+    let open = open_ones(command, command.stream()).await?;
+    Entity::update_many()
+        .col_expr(Column::Device, Expr::val(None::<String>))
+        .col_expr(Column::IpAddress, Expr::val(None::<String>))
+        .col_expr(Column::OpenedByProfileId, Expr::val(None::<Uuid>))
+        .col_expr(Column::RefreshHash, Expr::val(None::<Vec<u8>>))
+        .filter(Column::AccountId.eq(command.stream()))
+        .exec(command.tx())
+        .await?;
+    Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::val(command.now()))
+        .filter(Column::AccountId.eq(command.stream()))
+        .filter(Column::RevokedAt.is_null())
+        .exec(command.tx())
+        .await?;
+    Ok(open.into_iter().map(|session| session.id).collect())
+}
+
 /// The sessions that a profile of `account` opened and that have not ended.
 pub async fn opened_by(command: &Command, account: Uuid, profile: Uuid) -> Result<Vec<Uuid>, Error> {
     Ok(open_ones_by(command, account, profile).await?.iter().map(|session| session.id).collect())

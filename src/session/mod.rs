@@ -4,6 +4,7 @@
 //! alone changes nothing. Whoever reads is asked for nothing but what is in memory, and is out 5 seconds after the
 //! session has ended.
 
+mod confirmation;
 mod cookie;
 mod ended;
 mod ending;
@@ -17,9 +18,10 @@ pub mod sign_in_method;
 pub mod subscription;
 mod token;
 
+pub use confirmation::Confirmation;
 pub use cookie::Cookies;
 pub use ended::{EndedSessions, Watch};
-pub use ending::{end_opened_by, opened_by, revoke, revoke_all};
+pub use ending::{end_all, end_opened_by, erase_all, opened_by, revoke, revoke_all};
 pub use loader::{OpenedBy, SessionKey, Sessions};
 pub use refresh::refresh;
 pub use service::{NewSession, Opened, Viewer, check, check_fresh, check_recent, open, page, purge, step_up};

@@ -27,7 +27,7 @@ pub mod subscription;
 use accounts_center_entity::verification;
 
 pub use allowance::purge_allowances;
-pub use closing::{close_about, close_of_sessions};
+pub use closing::{close_about, close_of_sessions, erase_all};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use following::{Follower, Followers, follow};
