@@ -23,6 +23,7 @@ mod service;
 mod signing_in;
 mod start;
 pub mod subscription;
+mod warning;
 
 use accounts_center_entity::verification;
 
@@ -37,6 +38,7 @@ pub use purge::purge;
 pub use redeeming::OAuthResponse;
 pub use redirect::authorization;
 pub use service::{Client, Proven, Submitted, cancel, find, resend, submit};
+pub use warning::{WarnOwner, warn_owner};
 pub use start::{ProofStart, has_room, start_link, start_sign_in};
 
 /// Who asks about a verification: a session, or a signed-out device with its client secret.
