@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::account::{self, EraseAccount, ForgetErased};
 use crate::bus::connect::RedisServers;
 use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
@@ -30,8 +31,9 @@ use crate::profile::{self, EndGrace, EndOffer, HandOver, RefreshProfile, SettleC
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::{EndedSessions, Tokens};
 use crate::store::{self, Database, Obstacle, Runner, Store};
+use crate::switches::Switches;
 use crate::tls;
-use crate::verification::{self, DeliverCode, EraseExpired, Followers};
+use crate::verification::{self, DeliverCode, EraseExpired, Followers, WarnOwner};
 
 /// How long a process that stops tries to tell the other replicas what it committed last.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -51,6 +53,7 @@ pub struct App {
     /// Absent where the operator has set up no passkeys.
     pub passkeys: Option<RelyingParty>,
     pub rates: RateLimits,
+    pub switches: Switches,
 }
 
 /// An application that serves.
@@ -186,14 +189,18 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
     };
     let store = Store::new(db, bus, clock.clone(), ids.clone(), keys.clone()).await.map_err(explain)?;
     let time = follow_time(&config, sandbox_url, &clock).await?;
+    let switches = Switches::new(store.db().clone(), &config);
+    // Whoever cannot read what is off must not begin as if nothing were.
+    switches.look().await.map_err(explain)?;
     let app = Arc::new(App {
         graphs: LinkGraphs::new(store.clone(), redis, &config),
-        platforms: Platforms::new(&config.platforms, sandbox_url, clock.clone(), ids.clone())?,
+        platforms: Platforms::new(&config.platforms, sandbox_url, (clock.clone(), ids.clone()), &switches)?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         ended: EndedSessions::new(store.db().clone(), clock.clone(), &config.sessions),
         verifications: Followers::new(store.db().clone(), clock.clone()),
         rates: RateLimits::new(&config.limits),
         passkeys: RelyingParty::of(&config.passkeys)?,
+        switches,
         config,
         clock,
         ids,
@@ -234,8 +241,27 @@ impl Running {
     }
 }
 
+/// What an operator's command works with.
+pub struct Administered {
+    pub app: Arc<App>,
+    /// Held so that no second process opens the same SQLite file.
+    pub data_lock: Option<File>,
+}
+
+/// Opens what a command of an operator needs, which runs beside all others on PostgreSQL, and alone on SQLite. What it commits is
+/// told to the replicas that serve.
+pub async fn open_to_administer(config: Config) -> anyhow::Result<Administered> {
+    // It calls no platform.
+    let sandbox_url = match config.sandbox.url.trim_end_matches('/') {
+        "" => format!("http://{}", config.http.listen),
+        url => url.to_owned(),
+    };
+    let Opened { app, data_lock, .. } = open(config, &sandbox_url, Clock::system(), Ids::random()).await?;
+    Ok(Administered { app, data_lock })
+}
+
 /// The last that a process does with what it has opened.
-async fn leave(app: &App) {
+pub(crate) async fn leave(app: &App) {
     // What was committed last concerns the replicas that stay.
     let _ = tokio::time::timeout(FAREWELL, app.graphs.flush()).await;
     // A database that does not answer keeps nobody here.
@@ -261,6 +287,22 @@ pub async fn open_database(config: &Config) -> anyhow::Result<(Database, Option<
     let folder = config.data_dir()?;
     let lock = lock_folder(&folder)?;
     Ok((Database::open_sqlite(&folder).await?, Some(lock)))
+}
+
+/// The same, beside a process that may be using it, for single statements that need no other process to hear of them.
+pub async fn open_database_beside(config: &Config) -> anyhow::Result<(Database, Option<File>)> {
+    if !config.is_embedded() {
+        let (db, lock) = open_database(config).await?;
+        prepare_schema(config, &db).await?;
+        return Ok((db, lock));
+    }
+    let folder = config.data_dir()?;
+    let lock = lock_folder(&folder).ok();
+    let db = Database::open_sqlite(&folder).await?;
+    if lock.is_some() {
+        prepare_schema(config, &db).await?;
+    }
+    Ok((db, lock))
 }
 
 /// The same, to move its schema.
@@ -365,7 +407,7 @@ fn spawn_hearing(app: &Arc<App>, channel: Option<Channel>, stop: &CancellationTo
     }
 }
 
-/// Follows the sandbox's time, and the database.
+/// Follows the sandbox's time, the database, and what is switched off.
 fn spawn_following(
     app: &Arc<App>,
     time: Option<ClockFollower>,
@@ -376,6 +418,7 @@ fn spawn_following(
         tasks.spawn(until(stop.clone(), time.follow()));
     }
     tasks.spawn(until(stop.clone(), poll(app.clone())));
+    tasks.spawn(until(stop.clone(), app.switches.clone().follow()));
 }
 
 /// What a process does in the background for all of them, unless it leaves that to others.
@@ -452,6 +495,21 @@ fn job_runner(app: &Arc<App>) -> Runner {
     runner.handle(move |job: HandOver| {
         let app = handing.clone();
         async move { profile::hand_over(&app, job).await }
+    });
+    let warning = app.clone();
+    runner.handle(move |job: WarnOwner| {
+        let app = warning.clone();
+        async move { verification::warn_owner(&app, job).await }
+    });
+    let deleting = app.clone();
+    runner.handle(move |job: EraseAccount| {
+        let app = deleting.clone();
+        async move { account::end_deletion(&app, job).await }
+    });
+    let burying = app.clone();
+    runner.handle(move |job: ForgetErased| {
+        let app = burying.clone();
+        async move { account::forget_erased(&app, job).await }
     });
     runner
 }

@@ -1,5 +1,8 @@
 //! What the program's subcommands do.
 
+mod account;
+mod switch;
+
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -33,6 +36,9 @@ use crate::schema_check::{self, Severity};
 use crate::session::{ROUTER, Tokens};
 use crate::store::{self, MigrationState, Standing};
 use crate::{app, graph, http, sandbox, seed, shutdown, telemetry, tls};
+
+pub use account::{Deed, administer};
+pub use switch::{list_switches, switch_platform};
 
 /// How long requests to a sandbox get to end when it stops.
 const SANDBOX_DRAIN: Duration = Duration::from_secs(5);

@@ -49,6 +49,9 @@ pub async fn sign_in(app: &App, client: Client) -> Result<Option<AccessToken>, E
     let opened = app
         .store
         .command(profile.account_id, async |command: &mut Command| {
+            if account::is_locked(command.tx(), profile.account_id).await? {
+                return Ok(Outcome::CommitAndReject(Vec::new()));
+            }
             let new = NewSession {
                 account: profile.account_id,
                 opened_with: OpenedWith::Profile(profile.id),

@@ -30,6 +30,7 @@ pub type SigningSeed = [u8; 32];
 pub struct Keys {
     signing: [SigningSeed; 3],
     cursor: [u8; 32],
+    confirmation: [u8; 32],
     page: [u8; 32],
     code: [u8; 32],
     oauth: [u8; 32],
@@ -52,6 +53,7 @@ impl Keys {
         Self {
             signing: [signing(signing_number), signing(before), signing(after)],
             cursor: key("event cursor"),
+            confirmation: key("confirmation"),
             page: key("page cursor"),
             code: key("one-time code"),
             oauth: key("oauth secret"),
@@ -74,6 +76,11 @@ impl Keys {
     /// Authenticates what the cursor of a page says, which `parts` are together.
     pub fn page_tag(&self, parts: &[&[u8]]) -> Digest {
         mac(&self.page, parts)
+    }
+
+    /// Authenticates what a person confirms, which `parts` are together.
+    pub fn confirmation_tag(&self, parts: &[&[u8]]) -> Digest {
+        mac(&self.confirmation, parts)
     }
 
     /// A hash of a secret for a column: of no use to whoever reads the table.

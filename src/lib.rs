@@ -30,6 +30,7 @@ pub mod seed;
 pub mod session;
 mod shutdown;
 pub mod store;
+pub mod switches;
 mod telemetry;
 mod tls;
 pub mod verification;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accounts_center::command::Replay;
+use accounts_center::command::{Deed, Replay};
+use accounts_center::ids::{NodeId, NodeKind};
 use accounts_center::seed::Plan;
 use accounts_center::{command, store};
 use accounts_center_allocator::Allocator;
@@ -71,6 +72,26 @@ enum Command {
         /// How long it is good.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=366))]
         days: u32,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Show, lock, unlock or erase an account; recorded in its activity. On SQLite the server has to be stopped.
+    Account {
+        #[command(subcommand)]
+        action: Account,
+        /// Who does it, for the record; absent, the user's name.
+        #[arg(long, global = true)]
+        operator: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Switch platforms off and on again, in all processes that run.
+    Switch {
+        #[command(subcommand)]
+        action: Switch,
+        /// Who does it, for the record; absent, the user's name.
+        #[arg(long, global = true)]
+        operator: Option<String>,
         #[command(flatten)]
         settings: Settings,
     },
@@ -162,6 +183,43 @@ enum Jobs {
 }
 
 #[derive(Subcommand)]
+enum Account {
+    /// What an operator may see of it: no names, and handles masked.
+    Show {
+        #[arg(value_parser = account_id)]
+        account: Uuid,
+    },
+    /// End all its sessions, and let nobody sign in.
+    Lock {
+        #[arg(value_parser = account_id)]
+        account: Uuid,
+    },
+    /// Let people sign in again.
+    Unlock {
+        #[arg(value_parser = account_id)]
+        account: Uuid,
+    },
+    /// Erase it now and for good.
+    Erase {
+        #[arg(value_parser = account_id)]
+        account: Uuid,
+        /// The same id once more.
+        #[arg(long, value_name = "ACCOUNT", value_parser = account_id)]
+        yes: Option<Uuid>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Switch {
+    /// What is off, since when and by whom.
+    List,
+    /// Prove nothing at a platform any more, and do not call it; its webhooks are kept for later.
+    Off { platform: String },
+    /// Let it go on.
+    On { platform: String },
+}
+
+#[derive(Subcommand)]
 enum Schema {
     /// Print it as SDL.
     Print {
@@ -249,6 +307,28 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Token { router, days, settings } => {
             command::mint_router_token(&settings.load()?.checked()?, &router, days).await?;
         }
+        Command::Account { action, operator, settings } => {
+            let (account, deed) = match action {
+                Account::Show { account } => (account, Deed::Show),
+                Account::Lock { account } => (account, Deed::Lock),
+                Account::Unlock { account } => (account, Deed::Unlock),
+                Account::Erase { account, yes } => (account, Deed::Erase { confirmed: yes }),
+            };
+            let operator = operator_name(operator)?;
+            command::administer(settings.load()?.checked()?, account, deed, &operator).await?;
+        }
+        Command::Switch { action, operator, settings } => {
+            let config = settings.load()?.checked()?;
+            match action {
+                Switch::List => command::list_switches(&config).await?,
+                Switch::Off { platform } => {
+                    command::switch_platform(&config, &platform, false, &operator_name(operator)?).await?;
+                }
+                Switch::On { platform } => {
+                    command::switch_platform(&config, &platform, true, &operator_name(operator)?).await?;
+                }
+            }
+        }
         Command::Seed { accounts, seed, settings } => {
             command::seed(&settings.load()?.checked()?, Plan { accounts, seed }).await?;
         }
@@ -267,6 +347,19 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn job_id(text: &str) -> Result<Uuid, &'static str> {
     text.parse().map_err(|_| "a job's id is a UUID, as `jobs list` shows it")
+}
+
+fn account_id(text: &str) -> Result<Uuid, &'static str> {
+    let id = NodeId::parse_as(NodeKind::Account, text).or_else(|| text.parse().ok());
+    id.ok_or("an account's id is account_ and 32 hexadecimal digits, or its UUID")
+}
+
+/// Who an operator is, in one short line.
+fn operator_name(given: Option<String>) -> anyhow::Result<String> {
+    let name = given.or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let is_name = (1..=80).contains(&name.chars().count()) && !name.contains(char::is_control);
+    anyhow::ensure!(is_name, "say who you are, in 1 to 80 characters: --operator NAME");
+    Ok(name)
 }
 
 impl Settings {

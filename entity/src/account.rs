@@ -10,6 +10,10 @@ pub struct Model {
     pub display_name: String,
     pub avatar_url: Option<String>,
     pub created_at: DateTimeUtc,
+    /// When it is erased; absent unless its owner has asked for that.
+    pub deletes_at: Option<DateTimeUtc>,
+    /// When it was: nothing is left in the row then.
+    pub erased_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

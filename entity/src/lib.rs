@@ -4,6 +4,7 @@
 //! the names that the public schema has for them, so that a row reads like an answer.
 
 pub mod account;
+pub mod account_lock;
 pub mod activity;
 pub mod code_allowance;
 pub mod deployment;
@@ -14,6 +15,7 @@ pub mod experience_grant;
 pub mod idempotency_record;
 pub mod job;
 pub mod job_stream;
+pub mod kill_switch;
 pub mod linked_profile;
 pub mod passkey;
 pub mod passkey_registration;

@@ -38,6 +38,7 @@ mod m20261129_000010_claims;
 mod m20261129_000011_alerts;
 mod m20261129_000012_code_allowance;
 mod m20261129_000013_passkeys;
+mod m20261129_000014_erasing;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000011_alerts::Migration),
             Box::new(m20261129_000012_code_allowance::Migration),
             Box::new(m20261129_000013_passkeys::Migration),
+            Box::new(m20261129_000014_erasing::Migration),
         ]
     }
 }

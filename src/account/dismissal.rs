@@ -38,6 +38,12 @@ pub async fn dismiss(app: &App, viewer: Viewer, platform: &str) -> UserResult<i6
         .await
 }
 
+/// Forgets what the account that the command is on has dismissed.
+pub(super) async fn erase_all(command: &Command) -> Result<(), Error> {
+    Entity::delete_many().filter(Column::AccountId.eq(command.stream())).exec(command.tx()).await?;
+    Ok(())
+}
+
 /// Reads what the accounts of one operation have dismissed in one statement.
 pub struct Dismissals(Database);
 

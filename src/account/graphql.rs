@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_graphql::{Context, Description, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use uuid::Uuid;
 
-use super::AccountUpdate;
 use super::suggestion::LinkSuggestion;
+use super::{AccountUpdate, Requested};
 use crate::activity::graphql::{AccountActivity, ActivityKind};
-use crate::error::{Error, UserError};
+use crate::error::{AccountsErrorCode, Error, UserError};
 use crate::graph::consistency::{graph_at, own_graph};
 use crate::graph::context::{app, require_viewer};
 use crate::graph::pagination::{self, Connection, PageArguments};
@@ -57,6 +57,11 @@ impl Account {
     /// When the account was made.
     async fn created_at(&self) -> DateTime {
         self.0.account.created_at.into()
+    }
+
+    /// Set while the account waits to be deleted; until then `cancelAccountDeletion` keeps it.
+    async fn deletes_at(&self) -> Option<DateTime> {
+        self.0.account.deletes_at.map(DateTime::from)
     }
 
     /// The number of this account's latest event.
@@ -159,6 +164,41 @@ pub struct UpdateAccountPayload {
     user_errors: Vec<UserError>,
 }
 
+/// Whether the person means it.
+#[derive(InputObject)]
+pub struct RequestAccountDeletionInput {
+    /// What the first answer gave, at most 10 minutes ago and in this session.
+    confirmation: Option<String>,
+}
+
+/// The account, waiting to be deleted.
+#[derive(SimpleObject, Default)]
+pub struct RequestAccountDeletionPayload {
+    /// The account as it is now; null where there are errors.
+    account: Option<Account>,
+    /// What to send with the same request to say that the person means it; null where that was done.
+    confirmation: Option<String>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
+/// Which request it is.
+#[derive(InputObject)]
+pub struct CancelAccountDeletionInput {
+    /// For caches of the client; not used here.
+    #[graphql(name = "clientMutationId")]
+    _client_mutation_id: Option<String>,
+}
+
+/// The account, kept.
+#[derive(SimpleObject, Default)]
+pub struct CancelAccountDeletionPayload {
+    /// The account as it is now.
+    account: Option<Account>,
+    /// What the person can put right.
+    user_errors: Vec<UserError>,
+}
+
 #[derive(Default)]
 pub struct AccountMutation;
 
@@ -182,5 +222,44 @@ impl AccountMutation {
             },
             Err(user_errors) => UpdateAccountPayload { user_errors, ..Default::default() },
         })
+    }
+
+    /// Step-up. The account is deleted after 7 days, with all that is linked to it; until then it works as before. The first
+    /// answer is CONFIRMATION_REQUIRED, with what to send back. Asking for it again changes nothing: the first date counts.
+    async fn request_account_deletion(
+        &self,
+        ctx: &Context<'_>,
+        input: RequestAccountDeletionInput,
+    ) -> Result<RequestAccountDeletionPayload, Error> {
+        let viewer = require_viewer(ctx)?;
+        let requested = super::request_deletion(app(ctx), viewer, input.confirmation.as_deref()).await?;
+        Ok(match requested {
+            Requested::Waits(version) => RequestAccountDeletionPayload {
+                account: Some(Account::at(ctx, viewer.account, version).await?),
+                ..Default::default()
+            },
+            Requested::Unconfirmed(confirmation) => {
+                let message = "Your account and all that is linked to it would be deleted for good. Confirm it, \
+                    and it is in some days.";
+                let code = AccountsErrorCode::ConfirmationRequired;
+                RequestAccountDeletionPayload {
+                    account: None,
+                    confirmation: Some(confirmation),
+                    user_errors: vec![UserError::new(code, message, &["confirmation"])],
+                }
+            }
+        })
+    }
+
+    /// Keeps an account that waits to be deleted.
+    async fn cancel_account_deletion(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(name = "input")] _input: CancelAccountDeletionInput,
+    ) -> Result<CancelAccountDeletionPayload, Error> {
+        let viewer = require_viewer(ctx)?;
+        let version = super::cancel_deletion(app(ctx), viewer).await?;
+        let account = Account::at(ctx, viewer.account, version).await?;
+        Ok(CancelAccountDeletionPayload { account: Some(account), user_errors: Vec::new() })
     }
 }

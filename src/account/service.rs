@@ -57,6 +57,8 @@ pub async fn fill(
         display_name: Set(first_name(profile.claim)),
         avatar_url: Set(profile.claim.avatar_url.clone()),
         created_at: Set(command.now()),
+        deletes_at: Set(None),
+        erased_at: Set(None),
     }
     .insert(command.tx())
     .await?;

@@ -34,9 +34,12 @@ pub enum AccountEvent {
 impl AccountEvent {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         match event.payload {
-            Happened::Account(_) | Happened::Suggestion(_) | Happened::Passkey(_) => {
-                AccountChange::of(account, event).map(Self::AccountChange)
-            }
+            Happened::Account(_)
+            | Happened::Suggestion(_)
+            | Happened::Passkey(_)
+            | Happened::Deletion(_)
+            | Happened::Administered(_)
+            | Happened::Erased(_) => AccountChange::of(account, event).map(Self::AccountChange),
             Happened::LinkStatus(_) => LinkStatusChange::of(account, event).map(Self::LinkStatusChange),
             Happened::Connection(_) => ConnectionChange::of(account, event).map(Self::ConnectionChange),
             Happened::Profile(_) | Happened::Claimed(_) => {
@@ -48,7 +51,8 @@ impl AccountEvent {
     }
 }
 
-/// The name, the picture, the suggestions or the passkeys of the account changed.
+/// The name, the picture, the suggestions or the passkeys of the account changed, or whether it stays; or an operator did
+/// something with it.
 #[derive(Description)]
 pub struct AccountChange {
     account: Uuid,
@@ -60,7 +64,11 @@ impl AccountChange {
     fn of(account: Uuid, event: Event<Happened>) -> Option<Self> {
         let event = event.narrow(|happened| match happened {
             Happened::Account(changed) => Some(changed),
-            Happened::Suggestion(_) | Happened::Passkey(_) => Some(AccountChanged {}),
+            Happened::Suggestion(_)
+            | Happened::Passkey(_)
+            | Happened::Deletion(_)
+            | Happened::Administered(_)
+            | Happened::Erased(_) => Some(AccountChanged {}),
             _ => None,
         })?;
         Some(Self { account, event })

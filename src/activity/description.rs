@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::graphql::ActivityKind;
-use crate::account::event::Happened;
+use crate::account::event::{Administration, DeletionChanged, Happened};
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::link_graph::graphql::{Experience, LinkStatus, LinkStatusReason};
 use crate::passkey::event::PasskeyChange;
@@ -32,8 +32,13 @@ pub fn describe(
         }
         Some(Happened::Session(changed)) => session(changed.ended).to_owned(),
         Some(Happened::Passkey(changed)) => passkey(changed.change).to_owned(),
-        // Not recorded: what it warns of is.
-        Some(Happened::Alert(_)) | None => unknown(kind).to_owned(),
+        Some(Happened::Deletion(DeletionChanged { deletes_at: Some(at) })) => {
+            format!("Your account is going to be deleted on {}.", at.format("%Y-%m-%d %H:%M UTC"))
+        }
+        Some(Happened::Deletion(DeletionChanged { deletes_at: None })) => "Your account is kept.".to_owned(),
+        Some(Happened::Administered(administered)) => administration(administered.action).to_owned(),
+        // Not recorded: what it warns of is. And nobody reads of the end of an account.
+        Some(Happened::Alert(_) | Happened::Erased(_)) | None => unknown(kind).to_owned(),
     }
 }
 
@@ -66,12 +71,24 @@ fn link(changed: &LinkStatusChanged, profile: &str) -> String {
     }
 }
 
+/// Who of the operators it was is for them to know.
+fn administration(action: Administration) -> &'static str {
+    match action {
+        Administration::Shown => "An operator has looked at your account.",
+        Administration::Locked => "An operator has locked your account.",
+        Administration::Unlocked => "An operator has unlocked your account.",
+    }
+}
+
 fn session(ended: Option<SessionEnd>) -> &'static str {
     match ended {
         None => "A device was signed in.",
         Some(SessionEnd::SignedOut) => "A device was signed out.",
         Some(SessionEnd::ProfileNotActive) => {
             "A device was signed out, because the profile that it signed in with is not active."
+        }
+        Some(SessionEnd::AccountLocked) => {
+            "A device was signed out, because an operator has locked the account."
         }
         Some(SessionEnd::TooMany) => {
             "A device was signed out that was not used for longest, because too many were signed in."

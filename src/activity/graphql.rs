@@ -123,6 +123,9 @@ impl AccountActivity {
         let id = match self.happened.as_ref()? {
             Happened::Account(_)
             | Happened::Suggestion(_)
+            | Happened::Deletion(_)
+            | Happened::Administered(_)
+            | Happened::Erased(_)
             | Happened::Session(_)
             | Happened::Alert(_)
             | Happened::Passkey(_) => return None,

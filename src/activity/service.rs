@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::graphql::ActivityKind;
-use crate::account::event::AccountChanged;
+use crate::account::event::{AccountAdministered, AccountChanged, DeletionChanged};
 use crate::error::Error;
 use crate::graph::pagination::{Page, Slice};
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
@@ -16,8 +16,10 @@ use crate::store::{Database, StreamEvent, bounded};
 
 /// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
 /// beside them is left to that one.
-const SHOWN: [(ActivityKind, &str); 7] = [
+const SHOWN: [(ActivityKind, &str); 9] = [
     (ActivityKind::Account, AccountChanged::KIND),
+    (ActivityKind::Account, DeletionChanged::KIND),
+    (ActivityKind::Security, AccountAdministered::KIND),
     (ActivityKind::Link, LinkStatusChanged::KIND),
     (ActivityKind::Link, ProfileChanged::KIND),
     (ActivityKind::Experience, ConnectionChanged::KIND),

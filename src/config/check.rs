@@ -51,6 +51,7 @@ impl Config {
             ("verification.attempts", u64::from(self.verification.attempts), 100),
             ("verification.codes", u64::from(self.verification.codes), 100),
             ("verification.code_minutes", u64::from(self.verification.code_minutes), 24 * 60),
+            ("accounts.deletion_days", u64::from(self.accounts.deletion_days), 3650),
             ("sessions.access_token_minutes", u64::from(self.sessions.access_token_minutes), 24 * 60),
             ("sessions.lifetime_days", u64::from(self.sessions.lifetime_days), 3650),
             ("sessions.refresh_retry_seconds", u64::from(self.sessions.refresh_retry_seconds), 3600),

@@ -41,6 +41,7 @@ pub struct Config {
     pub database: Database,
     pub redis: Redis,
     pub keys: Keys,
+    pub accounts: Accounts,
     pub sessions: Sessions,
     pub verification: Verification,
     pub limits: Limits,
@@ -114,6 +115,12 @@ pub struct Redis {
 pub struct Keys {
     pub secret: SecretString,
     pub signing_number: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    pub deletion_days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -31,6 +31,7 @@ const MARKS: [(&str, &[&str]); 16] = [
             "displayName",
             "avatarUrl",
             "createdAt",
+            "deletesAt",
             "version",
             "eventCursor",
             "profiles",

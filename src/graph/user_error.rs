@@ -80,6 +80,8 @@ pub enum AccountsErrorCode {
     ProfileNotActive,
     /// Nobody could sign in to the account any more.
     LastSignInMethod,
+    /// It needs a second thought: the same again, with the `confirmation` that is in the answer.
+    ConfirmationRequired,
 }
 
 impl AccountsErrorCode {

@@ -32,13 +32,26 @@ pub(super) async fn ready(State(process): State<Process>) -> (StatusCode, Json<V
         // It serves all the same: from the database, and subscribers hear a little later.
         Ok(()) if is_deaf => {
             let body = json!({ "status": "degraded", "reason": "hints of other replicas do not arrive", "clockOffsetSeconds": clock });
-            (StatusCode::OK, Json(body))
+            (StatusCode::OK, Json(with_switches(&process, body)))
         }
-        Ok(()) => (StatusCode::OK, Json(json!({ "status": "ready", "clockOffsetSeconds": clock }))),
+        Ok(()) => {
+            let body = json!({ "status": "ready", "clockOffsetSeconds": clock });
+            (StatusCode::OK, Json(with_switches(&process, body)))
+        }
         Err(error) => {
             error.log();
             let body = json!({ "status": "unavailable", "reason": "the database does not answer" });
             (StatusCode::SERVICE_UNAVAILABLE, Json(body))
         }
     }
+}
+
+/// The same with what an operator has switched off, if there is anything: it serves all the same.
+fn with_switches(process: &Process, mut body: Value) -> Value {
+    let off: Vec<_> =
+        process.app.switches.off().iter().map(|row| format!("{} {}", row.kind, row.key)).collect();
+    if !off.is_empty() {
+        body["switchedOff"] = off.into();
+    }
+    body
 }

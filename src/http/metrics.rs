@@ -19,6 +19,12 @@ struct Layer {
     layer: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Switch {
+    kind: String,
+    key: String,
+}
+
 /// All that is counted, as it is now.
 pub(super) async fn metrics(State(process): State<Process>) -> impl IntoResponse {
     let works = process.app.config.jobs.concurrency > 0;
@@ -42,6 +48,11 @@ fn registry(process: &Process, backlog: Option<Backlog>) -> Registry {
     let statements = prometheus_client::metrics::counter::Counter::<u64>::default();
     statements.inc_by(store.db().statements());
     registry.register("statements", "Statements sent to the database", statements);
+    let switched_off = Family::<Switch, Gauge>::default();
+    for row in process.app.switches.off().iter() {
+        switched_off.get_or_create(&Switch { kind: row.kind.clone(), key: row.key.clone() }).set(1);
+    }
+    registry.register("switched_off", "1 for what an operator has switched off", switched_off);
     let mut gauge = |name: &str, help: &str, value: i64| {
         let gauge = Gauge::<i64>::default();
         gauge.set(value);

@@ -9,7 +9,7 @@ use super::graphql::{Experience, LinkStatus, LinkStatusReason};
 use super::{Edge, Grant, LinkGraph, Nodes};
 
 /// Raise it with every change of what is written: releases run side by side, and must not read each other's.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Written {
@@ -18,6 +18,7 @@ struct Written {
     display_name: String,
     avatar_url: Option<String>,
     created_at: i64,
+    deletes_at: Option<i64>,
     profiles: Vec<Profile>,
     edges: Vec<Connection>,
 }
@@ -55,6 +56,7 @@ pub(super) fn encode(graph: &LinkGraph) -> Option<Vec<u8>> {
         display_name: graph.account.display_name.clone(),
         avatar_url: graph.account.avatar_url.clone(),
         created_at: graph.account.created_at.timestamp_millis(),
+        deletes_at: graph.account.deletes_at.map(|at| at.timestamp_millis()),
         profiles: graph.profiles.iter().map(write_profile).collect(),
         edges: graph.edges.iter().map(write_edge).collect(),
     };
@@ -69,6 +71,9 @@ pub(super) fn decode(id: Uuid, payload: &[u8]) -> Option<LinkGraph> {
         display_name: written.display_name,
         avatar_url: written.avatar_url,
         created_at: instant(written.created_at)?,
+        deletes_at: optional(written.deletes_at)?,
+        // Else it would have no graph.
+        erased_at: None,
     };
     let profiles: Option<Vec<_>> =
         written.profiles.into_iter().map(|profile| read_profile(id, profile)).collect();
@@ -110,7 +115,7 @@ fn read_profile(account_id: Uuid, profile: Profile) -> Option<linked_profile::Mo
         attention_required,
         suspended,
         contained,
-        unlinks_at: profile.unlinks_at.map(instant).map_or(Some(None), |at| at.map(Some))?,
+        unlinks_at: optional(profile.unlinks_at)?,
         linked_at: instant(profile.linked_at)?,
         status_changed_at: instant(profile.status_changed_at)?,
     })
@@ -128,6 +133,11 @@ fn read_edge(connection: Connection) -> Option<Edge> {
     });
     let grants = grants.collect::<Option<Vec<_>>>()?;
     Some(Edge { id: connection.id, source: connection.source, target: connection.target, grants })
+}
+
+/// `None` for what is no instant.
+fn optional(millis: Option<i64>) -> Option<Option<DateTime<Utc>>> {
+    millis.map_or(Some(None), |millis| instant(millis).map(Some))
 }
 
 fn instant(millis: i64) -> Option<DateTime<Utc>> {
@@ -169,7 +179,14 @@ mod tests {
             target: Uuid::from_u128(3),
             grants: vec![grant],
         };
-        let account = account::Model { id, display_name: "Ada".into(), avatar_url: None, created_at: at };
+        let account = account::Model {
+            id,
+            display_name: "Ada".into(),
+            avatar_url: None,
+            created_at: at,
+            deletes_at: Some(at),
+            erased_at: None,
+        };
         let nodes =
             Nodes { account, graph_version: 7, profiles: vec![profile(2), profile(3)], edges: vec![edge] };
         LinkGraph { version: 12, nodes: nodes.into() }
@@ -193,7 +210,7 @@ mod tests {
         let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, hex.as_str()),
-            (1, "be510bda4e029ed4"),
+            (2, "be510bda4e029ed4"),
             "raise VERSION with every change of the layout"
         );
     }

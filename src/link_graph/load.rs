@@ -60,6 +60,7 @@ pub(super) async fn load(db: &Database, id: Uuid) -> Result<Option<LinkGraph>, E
                 .equals((profile_connection::Entity, profile_connection::Column::Id)),
         )
         .and_where(account::Column::Id.eq(id))
+        .and_where(account::Column::ErasedAt.is_null())
         .order_by((linked_profile::Entity, linked_profile::Column::LinkedAt), Order::Asc)
         .order_by((linked_profile::Entity, linked_profile::Column::Id), Order::Asc)
         .order_by((profile_connection::Entity, profile_connection::Column::Id), Order::Asc)

@@ -16,4 +16,4 @@ pub use ceremony::{Assertion, Expected, Proved, begin, check, note_use, options}
 pub use loader::Passkeys;
 pub use registration::purge_registrations;
 pub use relying_party::RelyingParty;
-pub use service::{find_own, has_any, is_of, not_found, unsupported};
+pub use service::{erase_all, find_own, has_any, is_of, not_found, unsupported};

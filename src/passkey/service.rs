@@ -134,3 +134,17 @@ pub fn unsupported(path: &[&str]) -> UserError {
     let message = "There are no passkeys here: the operator has to set passkeys.rp_id and passkeys.origins.";
     UserError::new(AccountsErrorCode::UnsupportedByPlatform, message, path)
 }
+
+/// Forgets the passkeys of the account that the command is on, and those that were going to be: it is erased.
+pub async fn erase_all(command: &Command) -> Result<(), Error> {
+    use accounts_center_entity::{passkey, passkey_registration};
+    passkey::Entity::delete_many()
+        .filter(passkey::Column::AccountId.eq(command.stream()))
+        .exec(command.tx())
+        .await?;
+    passkey_registration::Entity::delete_many()
+        .filter(passkey_registration::Column::AccountId.eq(command.stream()))
+        .exec(command.tx())
+        .await?;
+    Ok(())
+}

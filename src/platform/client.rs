@@ -12,6 +12,7 @@ use url::Url;
 use super::{PlatformKey, mask_handle};
 use crate::clock::Clock;
 use crate::ids::Ids;
+use crate::switches::{SwitchKind, Switches};
 
 /// Bytes of an answer that we read; a platform's answers are small.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -29,6 +30,7 @@ pub struct PlatformClient {
     credential: SecretString,
     clock: Clock,
     ids: Ids,
+    switch: PlatformSwitch,
 }
 
 /// How a call failed. Its text names the platform's status and never what was sent.
@@ -40,6 +42,9 @@ pub enum PlatformError {
     /// The platform will not do this, however often it is asked.
     #[error("the platform refused it with status {0}")]
     Refused(StatusCode),
+    /// An operator has switched the platform off.
+    #[error("an operator has switched it off")]
+    SwitchedOff,
     /// No answer, or none that makes sense: later it may.
     #[error("the platform is not available: {0}")]
     Unavailable(String),
@@ -114,10 +119,24 @@ pub(super) struct Calls {
     pub http: reqwest::Client,
     pub clock: Clock,
     ids: Ids,
+    switches: Switches,
+}
+
+/// Whether an operator lets a platform be called.
+#[derive(Clone)]
+pub(super) struct PlatformSwitch {
+    switches: Switches,
+    key: PlatformKey,
+}
+
+impl PlatformSwitch {
+    pub fn is_off(&self) -> bool {
+        self.switches.is_off(SwitchKind::Platform, self.key.as_str())
+    }
 }
 
 impl Calls {
-    pub(super) fn new(clock: Clock, ids: Ids) -> anyhow::Result<Self> {
+    pub(super) fn new(clock: Clock, ids: Ids, switches: Switches) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(2))
             .timeout(Duration::from_secs(10))
@@ -126,7 +145,11 @@ impl Calls {
             .user_agent("accounts-center")
             .build()
             .context("no HTTP client")?;
-        Ok(Self { http, clock, ids })
+        Ok(Self { http, clock, ids, switches })
+    }
+
+    pub(super) fn switch(&self, key: &PlatformKey) -> PlatformSwitch {
+        PlatformSwitch { switches: self.switches.clone(), key: key.clone() }
     }
 }
 
@@ -137,14 +160,15 @@ impl PlatformClient {
         base_url: &str,
         credential: SecretString,
     ) -> anyhow::Result<Self> {
-        let Calls { http, clock, ids } = calls.clone();
+        let switch = calls.switch(key);
+        let Calls { http, clock, ids, .. } = calls.clone();
         let base_url: Url = base_url
             .parse()
             .with_context(|| format!("platforms.{key}.base_url is {base_url:?}, which is no URL"))?;
         if base_url.cannot_be_a_base() || !matches!(base_url.scheme(), "http" | "https") {
             anyhow::bail!("platforms.{key}.base_url must begin with https:// or http://");
         }
-        Ok(Self { http, base_url, credential, clock, ids })
+        Ok(Self { http, base_url, credential, clock, ids, switch })
     }
 
     /// Delivers a code to a profile, and tells that profile's external id. The same
@@ -155,16 +179,28 @@ impl PlatformClient {
         idempotency_key: &str,
     ) -> Result<String, PlatformError> {
         let request = self.request(Method::POST, &["codes"]).header("Idempotency-Key", idempotency_key);
-        let delivered: Delivered = answer(request.json(delivery)).await?;
+        let delivered: Delivered = self.answer(request.json(delivery)).await?;
         Ok(delivered.external_id)
     }
 
     /// What the platform knows of a profile.
     pub async fn profile(&self, external_id: &str) -> Result<ProfileClaim, PlatformError> {
-        let claim: ProfileClaim = answer(self.request(Method::GET, &["profiles", external_id])).await?;
+        let claim: ProfileClaim = self.answer(self.request(Method::GET, &["profiles", external_id])).await?;
         claim
             .checked()
             .ok_or_else(|| PlatformError::Unavailable("a profile that is not of the contract".into()))
+    }
+
+    /// Whether an operator has switched the platform off: then it is not called.
+    pub fn is_off(&self) -> bool {
+        self.switch.is_off()
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, PlatformError> {
+        if self.is_off() {
+            return Err(PlatformError::SwitchedOff);
+        }
+        answer(request).await
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {

@@ -18,6 +18,7 @@ use indexmap::IndexMap;
 use crate::clock::Clock;
 use crate::config;
 use crate::ids::Ids;
+use crate::switches::Switches;
 
 pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState, Recipient};
 pub use key::PlatformKey;
@@ -41,6 +42,11 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// Whether an operator has switched it off: nothing is proved there, and it is not called.
+    pub fn is_off(&self) -> bool {
+        self.client.is_off()
+    }
+
     /// How its profiles are proved.
     pub fn method(&self) -> Method {
         if self.openid.is_some() { Method::Oauth } else { Method::OneTimeCode }
@@ -56,10 +62,10 @@ impl Platforms {
     pub fn new(
         configured: &IndexMap<PlatformKey, config::Platform>,
         sandbox: &str,
-        clock: Clock,
-        ids: Ids,
+        (clock, ids): (Clock, Ids),
+        switches: &Switches,
     ) -> anyhow::Result<Self> {
-        let calls = client::Calls::new(clock, ids)?;
+        let calls = client::Calls::new(clock, ids, switches.clone())?;
         let platforms = configured.iter().map(|(key, platform)| {
             let base_url = if platform.base_url.is_empty() {
                 format!("{sandbox}/sandbox/{key}")

@@ -3,7 +3,7 @@
 use accounts_center_entity::security_alert;
 use async_graphql::Enum;
 use async_graphql::resolver_utils::EnumType;
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::event::AlertRaised;
@@ -28,6 +28,8 @@ pub enum AlertKind {
     TooManyAttempts,
     /// A passkey was registered.
     PasskeyAdded,
+    /// Somebody asked for the account to be deleted.
+    AccountDeletionRequested,
 }
 
 impl AlertKind {
@@ -48,6 +50,15 @@ pub struct NewAlert {
     pub kind: AlertKind,
     pub profile: Option<Uuid>,
     pub session: Option<Uuid>,
+}
+
+/// Forgets the alerts of the account that the command is on: it is erased.
+pub async fn erase_all(command: &Command) -> Result<(), Error> {
+    security_alert::Entity::delete_many()
+        .filter(security_alert::Column::AccountId.eq(command.stream()))
+        .exec(command.tx())
+        .await?;
+    Ok(())
 }
 
 /// Raises an alert in the stream of its account, which the command holds.

@@ -187,6 +187,9 @@ impl SecurityAlert {
             AlertKind::TooManyAttempts => {
                 "Somebody typed too many wrong codes to sign in with one of your profiles."
             }
+            AlertKind::AccountDeletionRequested => {
+                "Your account is going to be deleted. If it was not you, keep it, and sign the other devices out."
+            }
         }
     }
 }

@@ -11,6 +11,6 @@ mod loader;
 mod service;
 pub mod subscription;
 
-pub use alert::{AlertKind, NewAlert, raise};
+pub use alert::{AlertKind, NewAlert, erase_all, raise};
 pub use loader::{AlertKey, Alerts};
 pub use service::purge;

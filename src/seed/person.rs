@@ -73,6 +73,8 @@ impl Person<'_> {
             display_name: format!("{given} {family}"),
             avatar_url: None,
             created_at: self.since,
+            deletes_at: None,
+            erased_at: None,
         });
         let mut history = History::new(self.id, self.since);
         let profiles = self.profiles(given, family);

@@ -89,6 +89,35 @@ pub async fn end_opened_by_passkey(
     end(command, open, SessionEnd::PasskeyDeleted).await
 }
 
+/// Ends the sessions of the account that the command is on. Gives their ids.
+pub async fn end_all(command: &mut Command, why: SessionEnd) -> Result<Vec<Uuid>, Error> {
+    let open = open_ones(command, command.stream()).await?;
+    end(command, open, why).await
+}
+
+/// Ends the sessions of the account that the command is on, and leaves nothing personal in any: the account is erased.
+/// Their rows stay, so that every replica sees that they have ended. Gives their ids.
+pub async fn erase_all(command: &Command) -> Result<Vec<Uuid>, Error> {
+    use session::{Column, Entity};
+    let open = open_ones(command, command.stream()).await?;
+    Entity::update_many()
+        .col_expr(Column::Device, Expr::val(None::<String>))
+        .col_expr(Column::IpAddress, Expr::val(None::<String>))
+        .col_expr(Column::OpenedByProfileId, Expr::val(None::<Uuid>))
+        .col_expr(Column::OpenedByPasskeyId, Expr::val(None::<Uuid>))
+        .col_expr(Column::RefreshHash, Expr::val(None::<Vec<u8>>))
+        .filter(Column::AccountId.eq(command.stream()))
+        .exec(command.tx())
+        .await?;
+    Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::val(command.now()))
+        .filter(Column::AccountId.eq(command.stream()))
+        .filter(Column::RevokedAt.is_null())
+        .exec(command.tx())
+        .await?;
+    Ok(open.into_iter().map(|session| session.id).collect())
+}
+
 /// Ends those of `sessions`, all of one account, that have not ended. Gives their ids.
 pub(super) async fn end(
     command: &mut Command,

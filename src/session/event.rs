@@ -23,6 +23,8 @@ pub enum SessionEnd {
     ProfileNotActive,
     /// One of its refresh tokens was used twice.
     RefreshTokenReused,
+    /// An operator has locked the account.
+    AccountLocked,
     /// There were too many of them, and it was used longest ago.
     TooMany,
     /// The passkey that opened it was deleted.

@@ -4,6 +4,7 @@
 //! alone changes nothing. Whoever reads is asked for nothing but what is in memory, and is out 5 seconds after the
 //! session has ended.
 
+mod confirmation;
 mod cookie;
 mod ended;
 mod ending;
@@ -18,9 +19,10 @@ pub mod sign_in_method;
 pub mod subscription;
 mod token;
 
+pub use confirmation::Confirmation;
 pub use cookie::{Cookies, forget as forget_cookie};
 pub use ended::{EndedSessions, Watch};
-pub use ending::{end_opened_by, end_opened_by_passkey, revoke, revoke_all};
+pub use ending::{end_all, end_opened_by, end_opened_by_passkey, erase_all, revoke, revoke_all};
 pub use loader::{OpenedBy, SessionKey, Sessions};
 pub use refresh::refresh;
 pub use service::{

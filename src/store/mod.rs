@@ -9,6 +9,7 @@ mod cursor;
 mod database;
 mod event;
 pub mod failpoint;
+mod forgetting;
 mod housekeeping;
 mod idempotency;
 mod job;

@@ -13,8 +13,9 @@ use super::proof::{self, End};
 use super::service::{Proven, lock, not_found};
 use super::start::too_many_pending;
 use super::{CLIENT_SECRET, Caller, Client, EraseExpired, linking, own_profile};
+use crate::account;
 use crate::app::App;
-use crate::error::{Error, UserError, UserResult};
+use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::keys::new_secret;
 use crate::passkey::{self, Assertion, Expected, RelyingParty};
 use crate::security::{self, AlertKind, NewAlert};
@@ -177,6 +178,12 @@ async fn sign_in(app: &App, client: &Client, id: Uuid, assertion: &Assertion) ->
                 Outcome::Commit(good) => good,
                 Outcome::CommitAndReject(errors) => return Ok(Outcome::CommitAndReject(errors)),
             };
+            if account::is_locked(command.tx(), account).await? {
+                let code = AccountsErrorCode::SignInDisabled;
+                proof::close(command, row, End::Failed(code)).await?;
+                let error = UserError::new(code, "This passkey may not sign in.", &["verificationId"]);
+                return Ok(Outcome::reject(error));
+            }
             let opened_with = OpenedWith::Passkey(proved.row.id);
             passkey::note_use(command, proved).await?;
             let new = NewSession {

@@ -22,6 +22,12 @@ pub async fn close_about(command: &Command, profile: Uuid) -> Result<(), Error> 
     close(command, Column::ProfileId.eq(profile)).await
 }
 
+/// Forgets the proofs that the account which the command is on has started: it is erased.
+pub async fn erase_all(command: &Command) -> Result<(), Error> {
+    Entity::delete_many().filter(Column::StreamId.eq(command.stream())).exec(command.tx()).await?;
+    Ok(())
+}
+
 async fn close(command: &Command, which: SimpleExpr) -> Result<(), Error> {
     let pending = Entity::find()
         .filter(Column::StreamId.eq(command.stream()))

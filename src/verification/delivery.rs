@@ -26,6 +26,7 @@ impl Job for DeliverCode {
 impl From<PlatformError> for JobError {
     fn from(error: PlatformError) -> Self {
         match error {
+            PlatformError::SwitchedOff => Self::Wait(error.to_string()),
             PlatformError::Unavailable(_) => Self::Retry(error.to_string()),
             PlatformError::NotFound | PlatformError::Refused(_) => Self::GiveUp(error.to_string()),
         }
@@ -73,6 +74,7 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
     let claim = match platform.client.profile(&external_id).await {
         Ok(claim) if claim.external_id == external_id => claim,
         Ok(_) => return Err(JobError::Retry("the platform answered with another profile".into())),
+        Err(error @ PlatformError::SwitchedOff) => return Err(error.into()),
         // By the contract a failure to be tried again, and never taken for deleted.
         Err(error) => return Err(JobError::Retry(error.to_string())),
     };

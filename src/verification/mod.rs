@@ -24,12 +24,13 @@ mod service;
 mod signing_in;
 mod start;
 pub mod subscription;
+mod warning;
 
 use accounts_center_entity::verification;
 
 pub use allowance::purge_allowances;
 pub use by_passkey::{request_options, start_sign_in as start_passkey_sign_in, start_step_up};
-pub use closing::{close_about, close_of_sessions};
+pub use closing::{close_about, close_of_sessions, erase_all};
 pub use delivery::{DeliverCode, deliver};
 pub use expiry::{EraseExpired, erase};
 pub use following::{Follower, Followers, follow};
@@ -40,6 +41,7 @@ pub use redeeming::OAuthResponse;
 pub use redirect::authorization;
 pub use service::{Client, Proven, Submitted, cancel, find, resend, submit};
 pub use start::{ProofStart, has_room, start_link, start_sign_in};
+pub use warning::{WarnOwner, warn_owner};
 
 /// Who asks about a verification: a session, or a signed-out device with its client secret.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::linking::{close_foreign, refuse};
 use super::proof::{self, Checked, End, Evidence, Proof};
-use super::redirect::Redirect;
+use super::redirect::{Redirect, switched_off};
 use super::service::{Attempt, Proven};
 use super::start::{Aim, NewVerification, Way, insert};
 use crate::app::App;
@@ -117,7 +117,7 @@ async fn start(
     r#use: Use,
     (profile, redirect_uri): (Option<Uuid>, Option<&str>),
 ) -> UserResult<verification::Model> {
-    let way = match prepare(app, viewer, profile, redirect_uri).await? {
+    let way = match prepare(app, viewer, r#use, (profile, redirect_uri)).await? {
         Ok(way) => way,
         Err(error) => return Ok(Err(vec![error])),
     };
@@ -154,14 +154,17 @@ async fn start(
 async fn prepare(
     app: &App,
     viewer: Viewer,
-    profile: Option<Uuid>,
-    redirect_uri: Option<&str>,
+    r#use: Use,
+    (profile, redirect_uri): (Option<Uuid>, Option<&str>),
 ) -> Result<Result<Way, UserError>, Error> {
     let profile = match profile {
         Some(id) => profile::find_linked(app.store.db().read(), viewer.account, id).await?,
         None => None,
     };
     let platform = profile.and_then(|profile| app.platforms.get(&profile.platform));
+    if let Some(platform) = platform.filter(|platform| platform.is_off()) {
+        return Ok(Err(switched_off(platform, &[r#use.path()])));
+    }
     let Some(platform) = platform.filter(|platform| platform.method() == Method::Oauth) else {
         return Ok(Ok(Way::Code(None)));
     };

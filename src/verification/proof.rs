@@ -1,9 +1,10 @@
 //! Checking what is to prove control, under the lock of its verification's row.
 
-use accounts_center_entity::verification::{self, Method, Status};
+use accounts_center_entity::verification::{self, Method, Purpose, Status};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
 
+use super::WarnOwner;
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError};
 use crate::platform::{ProfileClaim, ProfileState};
@@ -38,7 +39,7 @@ pub enum Evidence<'a> {
 /// two tries, one after the other.
 pub async fn check(
     app: &App,
-    command: &Command,
+    command: &mut Command,
     verification: Uuid,
     evidence: Evidence<'_>,
 ) -> Result<Checked, Error> {
@@ -106,6 +107,9 @@ pub async fn close(
     row: verification::Model,
     end: End,
 ) -> Result<verification::Model, Error> {
+    let is_used_up = matches!(end, End::Failed(AccountsErrorCode::TooManyAttempts));
+    // Its owner is still to be warned, and the job that does it erases it.
+    let is_needed = is_used_up && row.purpose == Purpose::SignIn;
     let mut row = row.into_active_model();
     match end {
         End::Proved(profile) => {
@@ -121,7 +125,9 @@ pub async fn close(
     }
     row.destination = Set(String::new());
     row.sealed_handle = Set(None);
-    row.external_id = Set(None);
+    if !is_needed {
+        row.external_id = Set(None);
+    }
     row.sealed_claim = Set(None);
     row.code_hash = Set(None);
     row.resend_available_at = Set(None);
@@ -160,7 +166,7 @@ pub fn failed(message: &str) -> UserError {
     UserError::new(AccountsErrorCode::VerificationFailed, message, &["verificationId"])
 }
 
-async fn count_failure(command: &Command, row: verification::Model) -> Result<UserError, Error> {
+async fn count_failure(command: &mut Command, row: verification::Model) -> Result<UserError, Error> {
     let left = row.attempts_left - 1;
     if left > 0 {
         let mut row = row.into_active_model();
@@ -174,7 +180,10 @@ async fn count_failure(command: &Command, row: verification::Model) -> Result<Us
     let mut exhausted = row.clone().into_active_model();
     exhausted.attempts_left = Set(0);
     exhausted.update(command.tx()).await?;
-    close(command, row, End::Failed(AccountsErrorCode::TooManyAttempts)).await?;
+    let row = close(command, row, End::Failed(AccountsErrorCode::TooManyAttempts)).await?;
+    if row.purpose == Purpose::SignIn {
+        command.enqueue(&WarnOwner { verification: row.id })?;
+    }
     Ok(UserError::new(
         AccountsErrorCode::TooManyAttempts,
         "Too many wrong codes; start a new one later.",

@@ -44,6 +44,15 @@ pub(super) fn unsupported(platform: &Platform, way: &str) -> UserError {
     UserError::new(AccountsErrorCode::UnsupportedByPlatform, message, &["proof"])
 }
 
+/// An operator has switched the platform off.
+pub(super) fn switched_off(platform: &Platform, path: &[&str]) -> UserError {
+    let message = format!(
+        "{} is switched off here for some time; try again later, or use another platform.",
+        platform.display_name
+    );
+    UserError::new(AccountsErrorCode::PlatformUnavailable, message, path)
+}
+
 /// The platform cannot be asked now; `cause` is for the log.
 pub(super) fn unavailable(platform: &Platform, cause: &str, path: &[&str]) -> UserError {
     tracing::warn!(platform = %platform.key, cause, "an OpenID provider is not available");

@@ -10,6 +10,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, 
 use uuid::Uuid;
 
 use super::proof::{End, Evidence};
+use super::redirect::switched_off;
 use super::{
     Caller, DeliverCode, OAuthResponse, allowance, by_passkey, linking, own_profile, proof, redeeming,
     signing_in,
@@ -107,6 +108,9 @@ pub async fn submit(
         Submitted::OAuth(response) => response,
     };
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
+    if let Some(error) = switched_off_of(app, &row) {
+        return Ok(Err(vec![error]));
+    }
     match redeeming::redeem(app, caller, &row, response).await? {
         Ok(claim) => settle(app, caller, client, id, Evidence::Redeemed(&claim)).await,
         Err(errors) => Ok(Err(errors)),
@@ -126,6 +130,9 @@ async fn settle(
         let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
         if row.method == Method::Passkey {
             return Ok(Err(vec![proof::of_another_way()]));
+        }
+        if let Some(error) = switched_off_of(app, &row) {
+            return Ok(Err(vec![error]));
         }
         let attempt = match (row.purpose, caller.viewer) {
             (Purpose::Link, Some(viewer)) => linking::submit(app, viewer, &row, evidence).await,
@@ -165,6 +172,9 @@ async fn settle(
 /// Sends a further code, which voids the one before.
 pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verification::Model> {
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
+    if let Some(error) = switched_off_of(app, &row) {
+        return Ok(Err(vec![error]));
+    }
     let sent = app
         .store
         .command(row.stream_id, async |command: &mut Command| {
@@ -268,6 +278,12 @@ pub(super) fn configured(app: &App, platform: &str) -> Result<Arc<Platform>, Use
         let message = "This platform is not available now; try again later, or use another one.";
         UserError::new(AccountsErrorCode::PlatformUnavailable, message, &["verificationId"])
     })
+}
+
+/// Why nothing is proved at the platform of a verification now, if an operator has switched it off. The verification stays as it is.
+fn switched_off_of(app: &App, row: &verification::Model) -> Option<UserError> {
+    let platform = app.platforms.get(&row.platform).filter(|platform| platform.is_off())?;
+    Some(switched_off(platform, &["verificationId"]))
 }
 
 pub(super) fn not_found() -> UserError {

@@ -138,13 +138,14 @@ impl SigningIn<'_> {
         Proof { row, .. }: Proof,
         profile: linked_profile::Model,
     ) -> Result<Outcome<Attempt>, Error> {
-        if profile.status != LinkStatus::Active || !self.may_sign_in(&profile) {
+        let account = profile.account_id;
+        let is_able = profile.status == LinkStatus::Active && self.may_sign_in(&profile);
+        if !is_able || account::is_locked(command.tx(), account).await? {
             let code = AccountsErrorCode::SignInDisabled;
             proof::close(command, row, End::Failed(code)).await?;
             let message = "This profile may not sign in.";
             return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
         }
-        let account = profile.account_id;
         let new = NewSession {
             account,
             opened_with: OpenedWith::Profile(profile.id),

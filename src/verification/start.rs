@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::allowance::{self, Recipient};
 use super::handle::Handle;
-use super::redirect::{Redirect, unsupported};
+use super::redirect::{Redirect, switched_off, unsupported};
 use super::{CLIENT_SECRET, DeliverCode, EraseExpired};
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
@@ -221,6 +221,9 @@ async fn prepare(
         let message = format!("There is no such platform; there are: {}.", known.join(", "));
         return Err(UserError::new(AccountsErrorCode::UnknownPlatform, message, &["platform"]));
     };
+    if platform.is_off() {
+        return Err(switched_off(platform, &["platform"]));
+    }
     let way = match proof {
         ProofStart::OneTimeCode { .. } if platform.method() != Method::OneTimeCode => {
             return Err(unsupported(platform, "one-time code"));

@@ -20,6 +20,9 @@ impl<'c> AsyncHttpClient<'c> for OpenId {
 
 impl OpenId {
     async fn try_call(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
+        if self.switch.is_off() {
+            return Err(CallError::NotSent("an operator has switched it off".into()));
+        }
         let is_fault = |_: &CallError| true;
         match self.circuit.call_with(is_fault, self.send(request)).await {
             Ok(response) => Ok(response),

@@ -29,7 +29,7 @@ use url::Url;
 
 use self::failure::{disbelief, undiscovered, unredeemed};
 use super::PlatformKey;
-use super::client::Calls;
+use super::client::{Calls, PlatformSwitch};
 use crate::clock::Clock;
 use crate::config;
 use crate::keys::OAuthSecrets;
@@ -77,6 +77,7 @@ pub struct OpenId {
     client_secret: ClientSecret,
     scopes: Vec<Scope>,
     circuit: AsyncRecloser,
+    switch: PlatformSwitch,
     /// Locked while it is asked for, so that a thousand who need it ask once.
     known: Mutex<Known>,
 }
@@ -137,6 +138,7 @@ impl OpenId {
             client_secret: ClientSecret::new(platform.client_secret.expose_secret().to_owned()),
             scopes: platform.scopes.iter().cloned().map(Scope::new).collect(),
             circuit: circuit.into(),
+            switch: calls.switch(key),
             known: Mutex::default(),
         })
     }
