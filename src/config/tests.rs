@@ -207,3 +207,29 @@ fn a_platform_needs_only_its_address_and_credential() {
     let keys: Vec<_> = config.unwrap().platforms.keys().map(ToString::to_string).collect();
     assert_eq!(keys, ["facebook", "instagram", "mastodon"]);
 }
+
+#[test]
+fn passkeys_are_of_one_domain_and_its_hosts() {
+    let passkeys = |rp_id: &str, origins: &str| {
+        let pairs = [("ACCOUNTS__PASSKEYS__RP_ID", rp_id), ("ACCOUNTS__PASSKEYS__ORIGINS", origins)];
+        let pairs = pairs.map(|(key, value)| (key, value.to_owned()));
+        Config::from_pairs(pairs).and_then(Config::checked)
+    };
+    assert!(passkeys("", "").unwrap().passkeys.origins.is_empty());
+    let both = passkeys("example.com", "https://example.com, https://www.example.com:8443").unwrap();
+    assert_eq!(both.passkeys.parsed_origins().unwrap().len(), 2);
+    for (rp_id, origins) in [("example.com", ""), ("", "https://example.com")] {
+        let text = format!("{:#}", passkeys(rp_id, origins).unwrap_err());
+        assert!(text.contains("passkeys.rp_id and passkeys.origins go together"), "{text}");
+    }
+    for origin in ["https://example.com/", "https://example.com/path", "example.com", "nonsense"] {
+        let text = format!("{:#}", passkeys("example.com", origin).unwrap_err());
+        assert!(text.contains("passkeys.origins") && text.contains("without a path"), "{text}");
+    }
+    for origin in
+        ["https://evilexample.com", "https://example.com.evil.net", "https://127.0.0.1", "https://com"]
+    {
+        let text = format!("{:#}", passkeys("example.com", origin).unwrap_err());
+        assert!(text.contains("nor below it"), "{text}");
+    }
+}

@@ -97,20 +97,20 @@ on_both_stacks! {
     async fn advice_is_given_as_long_as_it_is_not_taken(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
-        assert_eq!(advice(&ada.client).await, ["ADD_SECOND_PROFILE"]);
+        assert_eq!(advice(&ada.client).await, ["ADD_SECOND_PROFILE", "ADD_PASSKEY"]);
         let linked = ada.client.link(&place, GRACE).await;
         let external = linked.field()["outcome"]["profile"]["id"].clone();
         assert!(external.is_string());
-        assert_eq!(advice(&ada.client).await, Vec::<String>::new());
+        assert_eq!(advice(&ada.client).await, ["ADD_PASSKEY"]);
         app.client().sign_in(&place, ADA).await;
-        assert_eq!(advice(&ada.client).await, ["REVIEW_SESSIONS"]);
+        assert_eq!(advice(&ada.client).await, ["REVIEW_SESSIONS", "ADD_PASSKEY"]);
         place.sandbox.set_state("wa_grace", "credentials_expired").await;
         crate::support::eventually("the platform is heard", async || {
-            (advice(&ada.client).await == ["REVIEW_SESSIONS", "REVERIFY_PROFILE", "ADD_SECOND_PROFILE"]).then_some(())
+            (advice(&ada.client).await == ["REVIEW_SESSIONS", "REVERIFY_PROFILE", "ADD_SECOND_PROFILE", "ADD_PASSKEY"]).then_some(())
         }).await;
         for alert in alerts(&ada.client).await {
             ada.client.mutate(ACKNOWLEDGE, json!({ "alertId": alert["id"] })).await.field();
         }
-        assert_eq!(advice(&ada.client).await, ["REVERIFY_PROFILE", "ADD_SECOND_PROFILE"]);
+        assert_eq!(advice(&ada.client).await, ["REVERIFY_PROFILE", "ADD_SECOND_PROFILE", "ADD_PASSKEY"]);
     }
 }

@@ -43,6 +43,7 @@ mod oauth_browser;
 mod oauth_faults;
 mod operating;
 mod passkey_attacks;
+mod passkey_browser;
 mod passkeys;
 mod path;
 mod polling;
