@@ -30,7 +30,7 @@ on_both_stacks! {
             "registered Chromium",
             "1 credential of localhost, found by itself: true",
             "once more: InvalidStateError",
-            "SignedIn as Ada Lovelace",
+            "SignedIn as Ada",
             "SteppedUp",
         ]);
         assert!(output.status.success());
