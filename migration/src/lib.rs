@@ -37,6 +37,7 @@ mod m20261129_000009_own_profiles;
 mod m20261129_000010_claims;
 mod m20261129_000011_alerts;
 mod m20261129_000012_code_allowance;
+mod m20261129_000015_claim_sessions;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000010_claims::Migration),
             Box::new(m20261129_000011_alerts::Migration),
             Box::new(m20261129_000012_code_allowance::Migration),
+            Box::new(m20261129_000015_claim_sessions::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@ use sea_orm::prelude::Json;
 use serde::{Deserialize, Serialize};
 
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
-use crate::profile::event::{ProfileChanged, ProfileClaimed};
+use crate::profile::event::{ClaimStarted, ProfileChanged, ProfileClaimed};
 use crate::security::event::AlertRaised;
 use crate::session::event::SessionChanged;
 use crate::store::StreamEvent;
@@ -44,6 +44,7 @@ pub enum Happened {
     Session(SessionChanged),
     Alert(AlertRaised),
     Claimed(ProfileClaimed),
+    ClaimStarted(ClaimStarted),
 }
 
 impl Happened {
@@ -58,6 +59,7 @@ impl Happened {
             SessionChanged::KIND => Some(serde_json::from_value(payload).map(Self::Session)),
             AlertRaised::KIND => Some(serde_json::from_value(payload).map(Self::Alert)),
             ProfileClaimed::KIND => Some(serde_json::from_value(payload).map(Self::Claimed)),
+            ClaimStarted::KIND => Some(serde_json::from_value(payload).map(Self::ClaimStarted)),
             _ => None,
         }
     }

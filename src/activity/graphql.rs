@@ -121,9 +121,11 @@ impl AccountActivity {
     /// The profile that it is about, as it is now; null where there is none.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<LinkedProfile, Error>> {
         let id = match self.happened.as_ref()? {
-            Happened::Account(_) | Happened::Suggestion(_) | Happened::Session(_) | Happened::Alert(_) => {
-                return None;
-            }
+            Happened::Account(_)
+            | Happened::Suggestion(_)
+            | Happened::Session(_)
+            | Happened::Alert(_)
+            | Happened::ClaimStarted(_) => return None,
             Happened::LinkStatus(changed) => changed.profile,
             Happened::Connection(changed) => changed.source,
             Happened::Profile(changed) => changed.profile,

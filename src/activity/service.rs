@@ -9,19 +9,20 @@ use crate::account::event::AccountChanged;
 use crate::error::Error;
 use crate::graph::pagination::{Page, Slice};
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
-use crate::profile::event::{ProfileChanged, ProfileClaimed};
+use crate::profile::event::{ClaimStarted, ProfileChanged, ProfileClaimed};
 use crate::session::event::SessionChanged;
 use crate::store::{Database, StreamEvent, bounded};
 
 /// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
 /// beside them is left to that one.
-const SHOWN: [(ActivityKind, &str); 6] = [
+const SHOWN: [(ActivityKind, &str); 7] = [
     (ActivityKind::Account, AccountChanged::KIND),
     (ActivityKind::Link, LinkStatusChanged::KIND),
     (ActivityKind::Link, ProfileChanged::KIND),
     (ActivityKind::Experience, ConnectionChanged::KIND),
     (ActivityKind::Security, SessionChanged::KIND),
     (ActivityKind::Security, ProfileClaimed::KIND),
+    (ActivityKind::Security, ClaimStarted::KIND),
 ];
 
 /// What kind of activity an event is.

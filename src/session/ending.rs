@@ -10,6 +10,7 @@ use super::event::{SessionChanged, SessionEnd};
 use super::service::check;
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
+use crate::profile;
 use crate::store::{Command, Outcome};
 
 /// What signing out came to.
@@ -87,7 +88,7 @@ async fn open_ones_by(command: &Command, account: Uuid, profile: Uuid) -> Result
     Ok(open)
 }
 
-/// Ends those of `sessions`, all of one account, that have not ended. Gives their ids.
+/// Ends those of `sessions`, all of one account, that have not ended, and what they have claimed. Gives their ids.
 pub(super) async fn end(
     command: &mut Command,
     sessions: Vec<session::Model>,
@@ -103,6 +104,7 @@ pub(super) async fn end(
             .filter(session::Column::Id.is_in(chunk.iter().copied()))
             .exec(command.tx())
             .await?;
+        profile::end_claims_of(command, chunk).await?;
     }
     for (account, session) in ended {
         command.emit(account, &SessionChanged { session, ended: Some(why) })?;

@@ -12,7 +12,11 @@ const ENTITIES: &str =
 
 /// Mints a token as an operator does, beside the server that runs.
 async fn mint(place: &crate::support::Place) -> String {
-    let output = ServerProcess::bare(place).args(["token", "--router", "apollo", "--days", "366"]).output().await.unwrap();
+    let output = ServerProcess::bare(place)
+        .args(["token", "--router", "apollo", "--days", "366"])
+        .output()
+        .await
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
