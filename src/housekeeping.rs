@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::{passkey, security, session, store, verification};
+use crate::{passkey, profile, security, session, store, verification};
 
 /// Batches of one thing in one round; if anything is left then, the next round begins at once.
 const BATCHES: usize = 1000;
@@ -35,6 +35,8 @@ enum Chore {
     Events,
     IdempotencyRecords,
     WebhookReceipts,
+    /// Those that could not be settled; their verifications go afterwards.
+    Claims,
     Verifications,
     CodeAllowances,
     PasskeyRegistrations,
@@ -44,11 +46,12 @@ enum Chore {
 }
 
 impl Chore {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Jobs,
         Self::Events,
         Self::IdempotencyRecords,
         Self::WebhookReceipts,
+        Self::Claims,
         Self::Verifications,
         Self::CodeAllowances,
         Self::PasskeyRegistrations,
@@ -66,6 +69,7 @@ impl Chore {
             Self::Events => store.purge_events(days(kept.events_days)).await,
             Self::IdempotencyRecords => store.purge_idempotency_records(now - store::IDEMPOTENCY_KEPT).await,
             Self::WebhookReceipts => store.purge_webhook_receipts(days(kept.webhook_receipts_days)).await,
+            Self::Claims => profile::purge_claims(store, now).await,
             Self::Verifications => verification::purge(store, days(kept.verifications_days)).await,
             Self::CodeAllowances => verification::purge_allowances(store, now).await,
             Self::PasskeyRegistrations => passkey::purge_registrations(store, now).await,

@@ -10,6 +10,8 @@ pub struct Model {
     pub verification_id: Uuid,
     /// The account that it comes to.
     pub claimant_id: Uuid,
+    /// The session that proved it, and with which the claim ends; absent where a release of before has written it.
+    pub session_id: Option<Uuid>,
     pub platform: String,
     /// Scoped to the platform.
     pub external_id: String,

@@ -39,6 +39,7 @@ mod m20261129_000011_alerts;
 mod m20261129_000012_code_allowance;
 mod m20261129_000013_passkeys;
 mod m20261129_000014_erasing;
+mod m20261129_000015_claim_sessions;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000012_code_allowance::Migration),
             Box::new(m20261129_000013_passkeys::Migration),
             Box::new(m20261129_000014_erasing::Migration),
+            Box::new(m20261129_000015_claim_sessions::Migration),
         ]
     }
 }

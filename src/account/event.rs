@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::passkey::event::PasskeyChanged;
-use crate::profile::event::{ProfileChanged, ProfileClaimed};
+use crate::profile::event::{ClaimStarted, ProfileChanged, ProfileClaimed};
 use crate::security::event::AlertRaised;
 use crate::session::event::SessionChanged;
 use crate::store::StreamEvent;
@@ -102,6 +102,7 @@ pub enum Happened {
     Alert(AlertRaised),
     Claimed(ProfileClaimed),
     Passkey(PasskeyChanged),
+    ClaimStarted(ClaimStarted),
 }
 
 impl Happened {
@@ -120,6 +121,7 @@ impl Happened {
             AlertRaised::KIND => Some(serde_json::from_value(payload).map(Self::Alert)),
             ProfileClaimed::KIND => Some(serde_json::from_value(payload).map(Self::Claimed)),
             PasskeyChanged::KIND => Some(serde_json::from_value(payload).map(Self::Passkey)),
+            ClaimStarted::KIND => Some(serde_json::from_value(payload).map(Self::ClaimStarted)),
             _ => None,
         }
     }

@@ -79,6 +79,8 @@ pub async fn link(
     profile: &NewProfile<'_>,
 ) -> Result<Option<linked_profile::Model>, Error> {
     let now = command.now();
+    // Who links it waits here for who settles a claim to it, and not in the index.
+    let claims = profile::lock_claims(command, profile.platform.as_str(), &profile.claim.external_id).await?;
     let inserted = linked_profile::ActiveModel {
         id: Set(command.new_id()),
         account_id: Set(account),
@@ -114,7 +116,7 @@ pub async fn link(
         },
     )?;
     // Who claimed it before has to prove it anew.
-    profile::end_claims(command, &row.platform, &row.external_id).await?;
+    profile::end_locked_claims(command, &claims).await?;
     // A webhook that came since the claim was made found nobody who had linked it.
     profile::look_at_new_link(command, &row, profile.claim).await?;
     Ok(Some(row))

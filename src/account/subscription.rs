@@ -45,6 +45,8 @@ impl AccountEvent {
             Happened::Profile(_) | Happened::Claimed(_) => {
                 ProfileChange::of(account, event).map(Self::ProfileChange)
             }
+            // Told by the alert that comes with it.
+            Happened::ClaimStarted(_) => None,
             Happened::Session(_) => SessionChange::of(account, event).map(Self::SessionChange),
             Happened::Alert(_) => SecurityAlertRaised::of(account, event).map(Self::SecurityAlertRaised),
         }

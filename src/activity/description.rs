@@ -30,6 +30,7 @@ pub fn describe(
             let name = name(claimed.profile);
             format!("Somebody else has proved {name}. Prove it again before {until}, or it goes to them.")
         }
+        Some(Happened::ClaimStarted(_)) => "A profile of another account was claimed from here.".to_owned(),
         Some(Happened::Session(changed)) => session(changed.ended).to_owned(),
         Some(Happened::Passkey(changed)) => passkey(changed.change).to_owned(),
         Some(Happened::Deletion(DeletionChanged { deletes_at: Some(at) })) => {

@@ -128,6 +128,7 @@ impl AccountActivity {
             | Happened::Erased(_)
             | Happened::Session(_)
             | Happened::Alert(_)
+            | Happened::ClaimStarted(_)
             | Happened::Passkey(_) => return None,
             Happened::LinkStatus(changed) => changed.profile,
             Happened::Connection(changed) => changed.source,

@@ -10,13 +10,13 @@ use crate::error::Error;
 use crate::graph::pagination::{Page, Slice};
 use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::passkey::event::PasskeyChanged;
-use crate::profile::event::{ProfileChanged, ProfileClaimed};
+use crate::profile::event::{ClaimStarted, ProfileChanged, ProfileClaimed};
 use crate::session::event::SessionChanged;
 use crate::store::{Database, StreamEvent, bounded};
 
 /// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
 /// beside them is left to that one.
-const SHOWN: [(ActivityKind, &str); 9] = [
+const SHOWN: [(ActivityKind, &str); 10] = [
     (ActivityKind::Account, AccountChanged::KIND),
     (ActivityKind::Account, DeletionChanged::KIND),
     (ActivityKind::Security, AccountAdministered::KIND),
@@ -26,6 +26,7 @@ const SHOWN: [(ActivityKind, &str); 9] = [
     (ActivityKind::Security, SessionChanged::KIND),
     (ActivityKind::Security, ProfileClaimed::KIND),
     (ActivityKind::Security, PasskeyChanged::KIND),
+    (ActivityKind::Security, ClaimStarted::KIND),
 ];
 
 /// What kind of activity an event is.

@@ -1,5 +1,6 @@
 //! What resolvers find in their context.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_graphql::Context;
@@ -20,13 +21,17 @@ pub fn viewer(ctx: &Context<'_>) -> Option<Viewer> {
     ctx.data_opt::<Viewer>().copied()
 }
 
+/// Where the caller is; `None` for one of this process.
+pub fn address(ctx: &Context<'_>) -> Option<IpAddr> {
+    ctx.data_opt::<Client>()?.ip_address
+}
+
 /// Counts what the caller does now.
 ///
 /// # Errors
 /// RATE_LIMITED if it is too often.
 pub fn limited(ctx: &Context<'_>, limit: Limit) -> Result<(), Error> {
-    let address = ctx.data_opt::<Client>().and_then(|client| client.ip_address);
-    app(ctx).rates.check(limit, (address, viewer(ctx).map(|viewer| viewer.account)))
+    app(ctx).rates.check(limit, (address(ctx), viewer(ctx).map(|viewer| viewer.account)))
 }
 
 /// Who asks.

@@ -1,24 +1,31 @@
 //! Claims to a profile that is linked to another account, as when a number has changed hands.
 //!
 //! Who has proved such a profile may claim it. Its present owner is told and has 72 hours to prove it as well; any proof by
-//! them ends all claims to it. Else the link ends, and the profile comes to the claimant. Neither learns anything of the
-//! other. A claim goes from the claimant's stream to the owner's and back by jobs; each looks again at what has become of
-//! it, under the lock of its row.
+//! them ends all claims to it, and so does the end of the session that claims. Else the link ends, and the profile comes to
+//! the claimant; of several to the one who was first. Neither learns anything of the other. A claim goes from the claimant's
+//! stream to the owner's and back by jobs; each looks again at what has become of it, under the locks of [`lock_claims`].
 
-use accounts_center_entity::profile_claim::{self, Column, Entity};
-use chrono::TimeDelta;
+use accounts_center_entity::linked_profile;
+use accounts_center_entity::profile_claim::{self, Column, Entity, Model};
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Query};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::event::ClaimStarted;
+use crate::app::App;
 use crate::error::Error;
-use crate::store::{Command, Job};
+use crate::security::{self, AlertKind, NewAlert};
+use crate::store::{Command, Job, Store, bounded};
 
 /// How long after its proof a profile can be claimed.
 const OFFERED: TimeDelta = TimeDelta::hours(1);
+/// How old a proof may be that a profile is handed over by: who had it once need not have it any more.
+const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Forget a proof that nobody has claimed the profile by.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,16 +47,24 @@ impl Job for TellOwner {
     const KIND: &'static str = "tell_claimed_owner";
 }
 
-/// Lets the command's account claim a profile of another one by a verification that has just proved it.
+/// What has proved a profile of another account.
+#[derive(Clone, Copy)]
+pub struct ClaimProof {
+    pub verification: Uuid,
+    /// The session that started it, and finished it.
+    pub session: Uuid,
+}
+
+/// Lets the command's account claim a profile of another one, a platform and an id there, by what has just proved it.
 pub async fn offer(
     command: &mut Command,
-    verification: Uuid,
-    platform: &str,
-    external_id: &str,
+    ClaimProof { verification, session }: ClaimProof,
+    (platform, external_id): (&str, &str),
 ) -> Result<(), Error> {
     let claim = profile_claim::ActiveModel {
         verification_id: Set(verification),
         claimant_id: Set(command.stream()),
+        session_id: Set(Some(session)),
         platform: Set(platform.to_owned()),
         external_id: Set(external_id.to_owned()),
         proved_at: Set(command.now()),
@@ -70,15 +85,24 @@ pub async fn claim(command: &mut Command, verification: Uuid) -> Result<bool, Er
     if claim.proved_at + OFFERED <= command.now() {
         return Ok(false);
     }
-    // The first one counts, and its time runs.
     let claimed = Entity::find()
         .filter(Column::ClaimantId.eq(command.stream()))
         .filter(Column::Platform.eq(&claim.platform))
         .filter(Column::ExternalId.eq(&claim.external_id))
         .filter(Column::ClaimedAt.is_not_null());
-    if claimed.count(command.tx()).await? > 0 {
+    if let Some(first) = claimed.one(command.tx()).await? {
+        // That one counts, and its time runs. Should its jobs have died, it goes on from here.
+        command.enqueue(&TellOwner { verification: first.verification_id })?;
         return Ok(true);
     }
+    command.emit(command.stream(), &ClaimStarted { platform: claim.platform.clone() })?;
+    let alert = NewAlert {
+        account: command.stream(),
+        kind: AlertKind::ProfileClaimStarted,
+        profile: None,
+        session: claim.session_id,
+    };
+    security::raise(command, alert).await?;
     let mut claim = claim.into_active_model();
     claim.claimed_at = Set(Some(command.now()));
     claim.update(command.tx()).await?;
@@ -88,18 +112,66 @@ pub async fn claim(command: &mut Command, verification: Uuid) -> Result<bool, Er
 
 /// Ends all claims to a profile: its owner has just proved it, or it has got a new one.
 pub async fn end_claims(command: &Command, platform: &str, external_id: &str) -> Result<(), Error> {
-    Entity::delete_many()
-        .filter(Column::Platform.eq(platform))
-        .filter(Column::ExternalId.eq(external_id))
-        .exec(command.tx())
-        .await?;
+    let claims = lock_claims(command, platform, external_id).await?;
+    end_locked_claims(command, &claims).await
+}
+
+/// Ends what these sessions have claimed: who ends a session undoes what it has begun.
+pub async fn end_claims_of(command: &Command, sessions: &[Uuid]) -> Result<(), Error> {
+    let claims = Entity::find().filter(Column::SessionId.is_in(sessions.iter().copied()));
+    end_locked_claims(command, &in_order(command, claims).await?).await
+}
+
+/// All claims to a profile, and proofs that may still become one, locked until the command ends. Who links a profile or ends
+/// its link locks them here first, so that nobody waits for somebody who waits for them.
+pub async fn lock_claims(command: &Command, platform: &str, external_id: &str) -> Result<Vec<Model>, Error> {
+    let claims = Entity::find().filter(Column::Platform.eq(platform));
+    in_order(command, claims.filter(Column::ExternalId.eq(external_id))).await
+}
+
+async fn in_order(command: &Command, claims: sea_orm::Select<Entity>) -> Result<Vec<Model>, Error> {
+    let claims = claims.order_by_asc(Column::VerificationId).lock_exclusive();
+    Ok(claims.all(command.tx()).await?)
+}
+
+/// Ends claims that the command has locked.
+pub async fn end_locked_claims(command: &Command, claims: &[Model]) -> Result<(), Error> {
+    if !claims.is_empty() {
+        let ids = claims.iter().map(|claim| claim.verification_id);
+        Entity::delete_many().filter(Column::VerificationId.is_in(ids)).exec(command.tx()).await?;
+    }
     Ok(())
 }
 
+/// Whether somebody else claims one of these profiles of one account, and its owner has been told.
+pub async fn is_any_claimed(app: &App, profiles: &[linked_profile::Model]) -> Result<bool, Error> {
+    let one_of_them = profiles.iter().fold(Condition::any(), |any, profile| {
+        let key = Column::Platform.eq(&profile.platform).and(Column::ExternalId.eq(&profile.external_id));
+        any.add(key)
+    });
+    if one_of_them.is_empty() {
+        return Ok(false);
+    }
+    let claim = Entity::find().filter(one_of_them).filter(Column::DueAt.is_not_null());
+    bounded(async { Ok(claim.one(app.store.db().read()).await?.is_some()) }).await
+}
+
+/// Whether a verification, by its id, has proved a profile that is claimed, or may be.
+pub fn has_claim(verification: impl IntoColumnRef) -> Expr {
+    let mut claims = Query::select();
+    claims
+        .expr(Expr::val(1))
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::VerificationId)).equals(verification));
+    Expr::exists(claims)
+}
+
+/// Purges some claims that could not be settled for so long that their proofs say nothing any more. Gives how many it were.
+pub async fn purge_claims(store: &Store, now: DateTime<Utc>) -> Result<u64, Error> {
+    store.purge_rows::<Entity>(Column::ProvedAt, Expr::col(Column::ProvedAt).lt(now - KEPT)).await
+}
+
 /// A claim, locked until the command ends; absent once it has ended.
-pub(super) async fn lock(
-    command: &Command,
-    verification: Uuid,
-) -> Result<Option<profile_claim::Model>, Error> {
+async fn lock(command: &Command, verification: Uuid) -> Result<Option<Model>, Error> {
     Ok(Entity::find_by_id(verification).lock_exclusive().one(command.tx()).await?)
 }

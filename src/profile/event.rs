@@ -35,3 +35,15 @@ impl StreamEvent for ProfileClaimed {
     const CHANGES_GRAPH: bool = false;
     const RECORDED: bool = true;
 }
+
+/// This account has claimed a profile of another one. Whose it is, it must not learn.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClaimStarted {
+    pub platform: String,
+}
+
+impl StreamEvent for ClaimStarted {
+    const KIND: &'static str = "profile_claim_started";
+    const CHANGES_GRAPH: bool = false;
+    const RECORDED: bool = true;
+}

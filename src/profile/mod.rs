@@ -24,7 +24,10 @@ mod transition;
 mod unlink_preview;
 mod webhook;
 
-pub use claim::{EndOffer, TellOwner, claim, end_claims, offer};
+pub use claim::{
+    ClaimProof, EndOffer, TellOwner, claim, end_claims, end_claims_of, end_locked_claims, has_claim,
+    is_any_claimed, lock_claims, offer, purge_claims,
+};
 pub use claim_jobs::{HandOver, SettleClaim, end_offer, hand_over, settle_claim, tell_owner};
 pub use containment::{contain, prove_own, release};
 pub use erasing::erase_all;

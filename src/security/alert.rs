@@ -22,6 +22,10 @@ pub enum AlertKind {
     ProfileUnlinked,
     /// A profile was cut off as stolen.
     ProfileContained,
+    /// Somebody else has proved a profile of the account and claims it: it goes to them unless its owner proves it again.
+    ProfileClaimed,
+    /// Somebody who was signed in to the account has claimed a profile of another one.
+    ProfileClaimStarted,
     /// A refresh token was used twice, so that it may have been stolen; its session was ended.
     RefreshTokenReused,
     /// Somebody typed too many wrong codes for a profile.

@@ -7,7 +7,7 @@ use super::service;
 use crate::app::App;
 use crate::error::Error;
 use crate::link_graph::LinkGraph;
-use crate::profile::signs_in;
+use crate::profile::{is_any_claimed, signs_in};
 
 /// What a person could do to be safer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -18,7 +18,7 @@ pub enum SecurityAdviceKind {
     AddSecondProfile,
     /// To look at the sessions, and acknowledge the alerts about them.
     ReviewSessions,
-    /// To prove a profile again, because its platform asks for that.
+    /// To prove a profile again, because somebody else claims it, or its platform asks for that.
     ReverifyProfile,
 }
 
@@ -34,6 +34,13 @@ pub struct SecurityAdvice {
 }
 
 impl SecurityAdvice {
+    /// To prove a profile again before it goes to somebody else.
+    const CLAIMED: Self = Self {
+        kind: SecurityAdviceKind::ReverifyProfile,
+        title: "Prove a profile again",
+        description: "Somebody else has proved one of your profiles and claims it. Unless you prove it as well, it goes to them.",
+    };
+
     fn of(kind: SecurityAdviceKind) -> Self {
         let (title, description) = match kind {
             SecurityAdviceKind::ReviewSessions => (
@@ -59,8 +66,11 @@ impl SecurityAdvice {
 
 /// The advice for the owner of an account with so many passkeys, the most urgent first.
 pub async fn advise(app: &App, graph: &LinkGraph, passkeys: usize) -> Result<Vec<SecurityAdvice>, Error> {
+    let is_claimed = is_any_claimed(app, &graph.profiles).await?;
     let is_doubtful = service::has_doubtful_sessions(app, graph.account.id).await?;
-    let is_asked = graph.profiles.iter().any(|profile| profile.status == LinkStatus::AttentionRequired);
+    // One of a kind: the other one comes once this is done.
+    let is_asked =
+        !is_claimed && graph.profiles.iter().any(|profile| profile.status == LinkStatus::AttentionRequired);
     let has_one = graph.profiles.iter().filter(|profile| signs_in(&app.platforms, profile)).count() < 2;
     let has_none = passkeys == 0 && app.passkeys.is_some();
     let advice = [
@@ -69,5 +79,6 @@ pub async fn advise(app: &App, graph: &LinkGraph, passkeys: usize) -> Result<Vec
         (has_one, SecurityAdviceKind::AddSecondProfile),
         (has_none, SecurityAdviceKind::AddPasskey),
     ];
-    Ok(advice.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| SecurityAdvice::of(kind)).collect())
+    let advice = advice.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| SecurityAdvice::of(kind));
+    Ok(is_claimed.then_some(SecurityAdvice::CLAIMED).into_iter().chain(advice).collect())
 }

@@ -178,6 +178,12 @@ impl SecurityAlert {
             AlertKind::ProfileLinked => "A profile was linked to your account. If it was not you, unlink it.",
             AlertKind::ProfileUnlinked => "A profile of your account is unlinked, or will be soon.",
             AlertKind::ProfileContained => "A profile was reported as stolen and cut off from your account.",
+            AlertKind::ProfileClaimed => {
+                "Somebody else has proved a profile of your account and claims it. Prove it again, or it goes to them."
+            }
+            AlertKind::ProfileClaimStarted => {
+                "Somebody who is signed in to your account has claimed a profile of another one. If it was not you, sign that device out, which ends the claim."
+            }
             AlertKind::RefreshTokenReused => {
                 "Somebody used an old token of one of your devices, which may have been stolen. The device was signed out."
             }

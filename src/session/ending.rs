@@ -10,6 +10,7 @@ use super::event::{SessionChanged, SessionEnd};
 use super::service::check;
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
+use crate::profile;
 use crate::store::{Command, Outcome};
 use crate::verification;
 
@@ -118,7 +119,7 @@ pub async fn erase_all(command: &Command) -> Result<Vec<Uuid>, Error> {
     Ok(open.into_iter().map(|session| session.id).collect())
 }
 
-/// Ends those of `sessions`, all of one account, that have not ended. Gives their ids.
+/// Ends those of `sessions`, all of one account, that have not ended, and what they have claimed. Gives their ids.
 pub(super) async fn end(
     command: &mut Command,
     sessions: Vec<session::Model>,
@@ -134,6 +135,7 @@ pub(super) async fn end(
             .filter(session::Column::Id.is_in(chunk.iter().copied()))
             .exec(command.tx())
             .await?;
+        profile::end_claims_of(command, chunk).await?;
     }
     // What they have begun to prove, nobody can finish.
     verification::close_of_sessions(command, &ids).await?;

@@ -37,6 +37,12 @@ async fn claim(app: &App, viewer: Viewer, id: Option<Uuid>) -> UserResult<verifi
                     "A profile can be claimed after its link has failed with PROFILE_LINKED_ELSEWHERE.";
                 return Ok(refused(AccountsErrorCode::VerificationClosed, message));
             }
+            // The one that has proved it: with that one the claim ends.
+            if row.session_id != Some(viewer.session) {
+                let message =
+                    "A profile is claimed in the session that has proved it; start to link it here.";
+                return Ok(refused(AccountsErrorCode::VerificationClosed, message));
+            }
             if !profile::claim(command, row.id).await? {
                 let message = "This proof is of no use any more; start to link the profile anew.";
                 return Ok(refused(AccountsErrorCode::VerificationExpired, message));
@@ -72,8 +78,8 @@ pub struct ClaimMutation;
 #[Object]
 impl ClaimMutation {
     /// After PROFILE_LINKED_ELSEWHERE, within an hour, as with a profile that changed hands at its platform: the other account
-    /// is told and has 72 hours to prove the profile again; else it comes here. NOT_FOUND, VERIFICATION_CLOSED,
-    /// VERIFICATION_EXPIRED.
+    /// is told and has 72 hours to prove the profile again; else it comes here, and may sign in once `setProfileSignIn` lets
+    /// it. A claim ends with the session that made it. NOT_FOUND, VERIFICATION_CLOSED, VERIFICATION_EXPIRED.
     async fn claim_profile(
         &self,
         ctx: &Context<'_>,

@@ -10,7 +10,7 @@ use crate::account::graphql::Account;
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Code, Error, UserError};
 use crate::graph::consistency::graph_at;
-use crate::graph::context::{app, limited, require_viewer, viewer};
+use crate::graph::context::{address, app, limited, require_viewer, viewer};
 use crate::graph::scalars::{DateTime, Secret, Url};
 use crate::ids::{NodeId, NodeKind};
 use crate::keys::CODE_LENGTH;
@@ -197,10 +197,12 @@ pub enum ProofStartInput {
 }
 
 impl ProofStartInput {
-    fn start(&self) -> ProofStart<'_> {
+    fn start(&self, ctx: &Context<'_>) -> ProofStart<'_> {
         match self {
             Self::Oauth(start) => ProofStart::OAuth { redirect_uri: start.redirect_uri.as_given() },
-            Self::OneTimeCode(start) => ProofStart::OneTimeCode { handle: &start.handle },
+            Self::OneTimeCode(start) => {
+                ProofStart::OneTimeCode { handle: &start.handle, address: address(ctx) }
+            }
         }
     }
 }
@@ -489,7 +491,7 @@ impl VerificationMutation {
     ) -> Result<StartProfileLinkPayload, Error> {
         limited(ctx, Limit::Start)?;
         let viewer = require_viewer(ctx)?;
-        let (proof, key) = (input.proof.start(), &input.idempotency_key);
+        let (proof, key) = (input.proof.start(ctx), &input.idempotency_key);
         let started = super::start_link(app(ctx), viewer, input.platform.as_str(), proof, key).await?;
         Ok(match started {
             Ok(row) => {
@@ -543,7 +545,7 @@ impl VerificationMutation {
         input: StartSignInInput,
     ) -> Result<StartSignInPayload, Error> {
         limited(ctx, Limit::Start)?;
-        let started = super::start_sign_in(app(ctx), input.platform.as_str(), input.proof.start()).await?;
+        let started = super::start_sign_in(app(ctx), input.platform.as_str(), input.proof.start(ctx)).await?;
         Ok(match started {
             Ok((row, client_secret)) => StartSignInPayload {
                 verification: Some(Verification(row)),
@@ -625,7 +627,8 @@ impl VerificationMutation {
         let Some(id) = NodeId::parse_as(NodeKind::Verification, &input.verification_id) else {
             return Ok(ResendVerificationCodePayload { verification: None, user_errors: vec![not_found()] });
         };
-        let sent = super::resend(app(ctx), caller(ctx, input.client_secret.as_ref()), id).await?;
+        let sent =
+            super::resend(app(ctx), caller(ctx, input.client_secret.as_ref()), (id, address(ctx))).await?;
         Ok(match sent {
             Ok(row) => ResendVerificationCodePayload {
                 verification: Some(Verification(row)),

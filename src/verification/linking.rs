@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::link_graph::MAX_PROFILES;
 use crate::platform::Platform;
-use crate::profile;
+use crate::profile::{self, ClaimProof};
 use crate::security::{self, AlertKind, NewAlert};
 use crate::session::{self, Viewer};
 use crate::store::{Command, Outcome};
@@ -55,7 +55,8 @@ async fn link(
         other => (None, other),
     };
     if other.as_ref().is_some_and(|other| other.status != LinkStatus::Unlinking) {
-        profile::offer(command, row.id, &row.platform, &claim.external_id).await?;
+        let proof = ClaimProof { verification: row.id, session: viewer.session };
+        profile::offer(command, proof, (&row.platform, &claim.external_id)).await?;
         let message = "This profile is linked to another account.";
         let code = AccountsErrorCode::ProfileLinkedElsewhere;
         return refuse(command, row, UserError::new(code, message, &["verificationId"])).await;

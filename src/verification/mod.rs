@@ -36,6 +36,7 @@ pub use expiry::{EraseExpired, erase};
 pub use following::{Follower, Followers, follow};
 pub use loader::{VerificationKey, Verifications};
 pub use own_profile::start_reverification;
+pub use proof::is_provable;
 pub use purge::purge;
 pub use redeeming::OAuthResponse;
 pub use redirect::authorization;

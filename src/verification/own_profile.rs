@@ -240,7 +240,11 @@ async fn finish(
             profile::prove_own(command, profile).await?;
             None
         }
-        Use::StepUp => Some(session::step_up(command, session).await?),
+        Use::StepUp => {
+            // As any proof by its owner does.
+            profile::end_claims(command, &profile.platform, &profile.external_id).await?;
+            Some(session::step_up(command, session).await?)
+        }
     };
     proof::close(command, row, End::Proved(id)).await?;
     let version = command.version(account);

@@ -84,7 +84,7 @@ async fn good(command: &Command, row: verification::Model, claim: ProfileClaim) 
 
 /// Whether a profile in this state can be proved. A new proof is what a platform asks for whose credentials have
 /// expired.
-fn is_provable(state: ProfileState) -> bool {
+pub fn is_provable(state: ProfileState) -> bool {
     match state {
         ProfileState::Active | ProfileState::CredentialsExpired => true,
         ProfileState::Deactivated | ProfileState::Deleted => false,

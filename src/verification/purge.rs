@@ -6,13 +6,17 @@ use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ExprTrait, Order};
 
 use crate::error::Error;
+use crate::profile;
 use crate::store::{Store, StreamKind, has_live_job};
 
 /// Purges some verifications that expired `before`; none can end later than it expires. Those of signed-out devices
 /// go with their streams. Gives how many it were.
 pub async fn purge(store: &Store, before: DateTime<Utc>) -> Result<u64, Error> {
     let expired = || Expr::col(Column::ExpiresAt).lt(before);
-    let of_accounts = expired().and(Expr::col(Column::AccountId).is_not_null());
+    let of_accounts = expired()
+        .and(Expr::col(Column::AccountId).is_not_null())
+        // It goes with its verification, and may have to wait for longer than that is kept.
+        .and(profile::has_claim((Entity, Column::Id)).not());
     let purged = store.purge_rows::<Entity>(Column::ExpiresAt, of_accounts).await?;
     let mut streams = Query::select();
     streams

@@ -169,8 +169,12 @@ async fn settle(
     }
 }
 
-/// Sends a further code, which voids the one before.
-pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verification::Model> {
+/// Sends a further code, which voids the one before, for a caller at this address.
+pub async fn resend(
+    app: &App,
+    caller: Caller<'_>,
+    (id, address): (Uuid, Option<IpAddr>),
+) -> UserResult<verification::Model> {
     let Some(row) = find(app, caller, id).await? else { return Ok(Err(vec![not_found()])) };
     if let Some(error) = switched_off_of(app, &row) {
         return Ok(Err(vec![error]));
@@ -207,7 +211,7 @@ pub async fn resend(app: &App, caller: Caller<'_>, id: Uuid) -> UserResult<verif
             if let Some((code, message)) = error {
                 return Ok(Outcome::reject(UserError::new(code, message, &["verificationId"])));
             }
-            if let Some(error) = allowance::take_again(app, command, &locked).await? {
+            if let Some(error) = allowance::take_again(app, command, (&locked, address)).await? {
                 return Ok(Outcome::reject(error));
             }
             let number = locked.code_number + 1;

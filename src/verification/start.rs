@@ -1,5 +1,6 @@
 //! Starting a verification: a row, and a job that delivers the code after the answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use accounts_center_entity::linked_profile;
@@ -50,15 +51,27 @@ impl<'a> Aim<'a> {
 /// How the caller wants to prove control.
 #[derive(Clone, Copy)]
 pub enum ProofStart<'a> {
-    OneTimeCode { handle: &'a str },
-    OAuth { redirect_uri: &'a str },
+    /// By a code to what the caller at this address has typed.
+    OneTimeCode {
+        handle: &'a str,
+        address: Option<IpAddr>,
+    },
+    OAuth {
+        redirect_uri: &'a str,
+    },
 }
 
 /// How control is proved, with what that needs from the start on.
 pub(super) enum Way {
     /// To what the caller typed; absent where the aim has the profile.
-    Code(Option<Handle>),
+    Code(Option<Typed>),
     OAuth(Redirect),
+}
+
+/// A handle, and from where somebody typed it.
+pub(super) struct Typed {
+    handle: Handle,
+    address: Option<IpAddr>,
 }
 
 impl Way {
@@ -72,7 +85,7 @@ impl Way {
     /// What the same request again has to be the same in.
     fn identity(&self) -> &str {
         match self {
-            Self::Code(handle) => handle.as_ref().map_or("", Handle::as_str),
+            Self::Code(typed) => typed.as_ref().map_or("", |typed| typed.handle.as_str()),
             Self::OAuth(redirect) => &redirect.redirect_uri,
         }
     }
@@ -93,8 +106,8 @@ impl NewVerification<'_> {
     /// Whom codes go to, if there are any.
     fn recipient(&self) -> Option<Recipient<'_>> {
         match self.way {
-            Way::Code(Some(handle)) => Some(Recipient::Handle(handle.as_str())),
-            Way::Code(None) => self.aim.profile().map(|profile| Recipient::ExternalId(&profile.external_id)),
+            Way::Code(Some(typed)) => Some(Recipient::Handle(typed.handle.as_str(), typed.address)),
+            Way::Code(None) => self.aim.profile().map(Recipient::Own),
             Way::OAuth(_) => None,
         }
     }
@@ -228,8 +241,9 @@ async fn prepare(
         ProofStart::OneTimeCode { .. } if platform.method() != Method::OneTimeCode => {
             return Err(unsupported(platform, "one-time code"));
         }
-        ProofStart::OneTimeCode { handle } => {
-            Way::Code(Some(Handle::parse(handle, &["proof", "oneTimeCode", "handle"])?))
+        ProofStart::OneTimeCode { handle, address } => {
+            let handle = Handle::parse(handle, &["proof", "oneTimeCode", "handle"])?;
+            Way::Code(Some(Typed { handle, address }))
         }
         ProofStart::OAuth { redirect_uri } => {
             let path = ["proof", "oauth", "redirectUri"];
@@ -295,7 +309,7 @@ pub(super) async fn insert(
     let settings = &app.config.verification;
     let seal = |handle: &Handle| app.keys.seal(&app.ids, new.id, handle.as_str().as_bytes());
     let (handle, redirect) = match new.way {
-        Way::Code(handle) => (handle.as_ref(), None),
+        Way::Code(typed) => (typed.as_ref().map(|typed| &typed.handle), None),
         Way::OAuth(redirect) => (None, Some(redirect)),
     };
     let has_codes = redirect.is_none();

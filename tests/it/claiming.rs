@@ -3,18 +3,23 @@
 use accounts_center::link_graph::graphql::{LinkStatus as Status, LinkStatusReason as Reason};
 use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::linked_profile::{self, LinkStatus};
-use accounts_center_entity::{job, profile_claim};
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
+use accounts_center_entity::{job, profile_claim, verification};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, Statement, TransactionTrait,
+};
 use serde_json::{Value, json};
 
 use crate::support::links::{LinkEvent, connect, link_events, profile_row, until_status};
 use crate::support::webhooks::idle;
-use crate::support::{Answer, Client, Person, Place, TestApp, eventually, on_both_stacks};
+use crate::support::{Answer, Client, Person, Place, Stack, TestApp, eventually, on_both_stacks, uuid_of};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
 const EVE: &str = "+4917139200050";
 const HOURS_72: i64 = 72 * 3600;
+const LOOK: &str = "GET /profiles/{external_id}";
 const CLAIM: &str = "mutation($input: ClaimProfileInput!) { claimProfile(input: $input) {
     verification { id status failure profile { id } platform { key } } userErrors { code message path } } }";
 const ACTIVITY: &str = "{ viewer { activity(kinds: [SECURITY]) { nodes { description profile { id } } } } }";
@@ -40,6 +45,14 @@ on_both_stacks! {
             Prove it again before 2027-01-18 08:00 UTC, or it goes to them.";
         assert_eq!(told, [json!({ "description": text, "profile": { "id": profile } })], "the owner is told, once");
         assert_eq!(claims_in(&eve.client).await, Vec::<Value>::new());
+        // Both are warned, each of their own side.
+        assert_eq!(alert(&ada.client, "PROFILE_CLAIMED").await["profile"]["id"], profile);
+        let warned = alert(&eve.client, "PROFILE_CLAIM_STARTED").await;
+        assert_eq!((&warned["profile"], &warned["session"]["id"]), (&Value::Null, &json!(eve.session)));
+        let own = eve.client.query(ACTIVITY).await.field()["activity"]["nodes"][0]["description"].clone();
+        assert_eq!(own, "A profile of another account was claimed from here.");
+        assert_eq!(checkup(&ada.client).await[0], "REVERIFY_PROFILE");
+        assert!(!checkup(&eve.client).await.contains(&"REVERIFY_PROFILE".to_owned()));
 
         app.advance(&place, HOURS_72 - 1).await;
         let early = app.client().sign_in(&place, EVE).await.client;
@@ -56,7 +69,184 @@ on_both_stacks! {
         assert_eq!(profile_claim::Entity::find().count(&db).await.unwrap(), 0);
         let ada = app.client().sign_in(&place, ADA).await;
         assert_eq!(ada.client.profile(&profile).await["statusReason"], "CLAIMED_BY_NEW_OWNER");
+        assert!(!checkup(&ada.client).await.contains(&"REVERIFY_PROFILE".to_owned()));
+        // It is linked as any profile is, but signs in only once its new owner says so.
+        let eves_profile = format!("profile_{}", eves.id.simple());
+        let client = app.renewed(&eve);
+        assert_eq!(alert(&client, "PROFILE_LINKED").await["profile"]["id"], eves_profile);
+        assert_eq!(try_sign_in(&place, &app.client(), GRACE).await.user_errors(), ["SIGN_IN_DISABLED"]);
+        client.set_sign_in(&eves_profile, true).await.field();
         assert_eq!(app.client().sign_in(&place, GRACE).await.account, eve.account);
+    }
+
+    /// Who is signed out has no claim any more, however they are, and hands over nothing.
+    async fn a_claim_ends_with_the_session_that_made_it(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        let Claimed { ada, eve, profile, .. } = Claimed::make(&place, &app).await;
+        place.sandbox.add_profile("wa_eve2", "+4917139200051").await;
+        let second = eve.client.linked(&place, "+4917139200051").await;
+        for way in ["revoke", "everywhere", "reuse", "contain"] {
+            // In a moment of its own each.
+            app.advance(&place, 60).await;
+            let handle = if way == "contain" { "+4917139200051" } else { EVE };
+            let (thief, refresh) = signed_in_with_refresh(&place, &app, handle).await;
+            let verification = proved_in_vain(&place, &thief.client).await;
+            // In no other session.
+            let other = app.renewed(&eve);
+            assert_eq!(claim(&other, &verification).await.user_errors(), ["VERIFICATION_CLOSED"], "{way}");
+            claim(&thief.client, &verification).await.field();
+            until_none(&db, &["tell_claimed_owner"]).await;
+            assert_eq!(checkup(&app.renewed(&ada)).await[0], "REVERIFY_PROFILE", "{way}");
+            // The end of another one changes nothing.
+            let bystander = app.client().sign_in(&place, EVE).await;
+            revoke(&app.renewed(&eve), &bystander.session).await;
+            assert_eq!(profile_claim::Entity::find().count(&db).await.unwrap(), 1, "{way}");
+            match way {
+                "revoke" => revoke(&app.renewed(&eve), &thief.session).await,
+                "everywhere" => {
+                    let query = "mutation($input: SignOutEverywhereInput!) { signOutEverywhere(input: $input) { userErrors { code } } }";
+                    app.renewed(&eve).mutate(query, json!({ "keepCurrent": true })).await.field();
+                }
+                "reuse" => {
+                    refreshed(&app.client(), &refresh).await.field();
+                    app.advance(&place, 60).await;
+                    assert_eq!(refreshed(&app.client(), &refresh).await.error_code(), "UNAUTHENTICATED");
+                }
+                _ => drop(app.renewed(&eve).contain(&second).await.field()),
+            }
+            assert_eq!(profile_claim::Entity::find().count(&db).await.unwrap(), 0, "{way}");
+            assert_ne!(checkup(&app.renewed(&ada)).await.first().map(String::as_str), Some("REVERIFY_PROFILE"), "{way}");
+        }
+        // Nor a proof that was not claimed yet.
+        let thief = app.client().sign_in(&place, EVE).await;
+        proved_in_vain(&place, &thief.client).await;
+        revoke(&app.renewed(&eve), &thief.session).await;
+        assert_eq!(profile_claim::Entity::find().count(&db).await.unwrap(), 0);
+        app.advance(&place, HOURS_72).await;
+        settled(&db).await;
+        assert_eq!(profile_row(&db, &profile).await.status, LinkStatus::Active);
+    }
+
+    /// Neither takes the time of an owner who could do nothing, nor is anybody unlinked for what nobody gets.
+    async fn a_claim_waits_while_its_owner_cannot_prove_the_profile(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        let Claimed { ada, eve, profile, verification } = Claimed::make(&place, &app).await;
+        claim(&eve.client, &verification).await.field();
+        told(&ada.client).await;
+        idle(&db).await;
+        place.sandbox.set_state("wa_grace", "deactivated").await;
+        until_status(&db, &profile, LinkStatus::Suspended).await;
+        app.advance(&place, HOURS_72).await;
+        eventually("its time stands still", async || {
+            let claim = profile_claim::Entity::find().one(&db).await.unwrap().unwrap();
+            claim.due_at.is_none().then_some(())
+        }).await;
+        until_waits(&db, "tell_claimed_owner").await;
+        assert_eq!(profile_row(&db, &profile).await.status, LinkStatus::Suspended);
+        assert!(!checkup(&app.renewed(&ada)).await.contains(&"REVERIFY_PROFILE".to_owned()));
+
+        // Once they can, they are told anew, and have all of their time.
+        place.sandbox.set_state("wa_grace", "active").await;
+        until_status(&db, &profile, LinkStatus::Active).await;
+        app.advance(&place, 3600).await;
+        eventually("the owner is told again", async || {
+            (claims_in(&app.renewed(&ada)).await.len() == 2).then_some(())
+        }).await;
+        let due_at = profile_claim::Entity::find().one(&db).await.unwrap().unwrap().due_at.unwrap();
+        assert_eq!(due_at, app.app().clock.now() + chrono::TimeDelta::hours(72));
+        app.advance(&place, HOURS_72 - 1).await;
+        assert_eq!(profile_row(&db, &profile).await.status, LinkStatus::Active);
+        app.advance(&place, 1).await;
+        until_status(&db, &profile, LinkStatus::Unlinked).await;
+        until_linked(&db, &eve).await;
+    }
+
+    async fn a_claim_outlives_what_its_platform_and_its_verification_do(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__RETENTION__PERIOD_SECONDS", 1);
+        place.set("ACCOUNTS__RETENTION__VERIFICATIONS_DAYS", 1);
+        let app = place.app().await;
+        let db = place.database().await;
+        let Claimed { ada, eve, verification, .. } = Claimed::make(&place, &app).await;
+        claim(&eve.client, &verification).await.field();
+        told(&ada.client).await;
+        app.advance(&place, 48 * 3600).await;
+        eventually("old verifications are gone, but for that one", async || {
+            let left = verification::Entity::find().all(&db).await.unwrap();
+            (left.len() == 1 && left[0].id == uuid_of(verification.as_str().unwrap())).then_some(())
+        }).await;
+        // Its platform says that it knows nothing of the profile, for many times as long as a job lives.
+        place.sandbox.faults(json!({ "status": 404 })).await;
+        app.advance(&place, 24 * 3600).await;
+        for _ in 0..12 {
+            app.advance(&place, 3600).await;
+            let asked = place.sandbox.requests(LOOK).await.0;
+            eventually("it is asked once more", async || {
+                (place.sandbox.requests(LOOK).await.0 > asked).then_some(())
+            }).await;
+        }
+        assert_eq!(profile_claim::Entity::find().count(&db).await.unwrap(), 1);
+        place.sandbox.faults(json!({})).await;
+        app.advance(&place, 3600).await;
+        until_linked(&db, &eve).await;
+        eventually("and that one with its claim", async || {
+            (verification::Entity::find().count(&db).await.unwrap() == 0).then_some(())
+        }).await;
+    }
+
+    /// Whatever became of its jobs: who claims anew is not told that all is well while nothing happens.
+    async fn a_claim_whose_jobs_died_goes_on_when_it_is_made_again(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        let Claimed { eve, verification, .. } = Claimed::make(&place, &app).await;
+        claim(&eve.client, &verification).await.field();
+        until_none(&db, &["tell_claimed_owner"]).await;
+        job::Entity::delete_many().filter(job::Column::Kind.eq("settle_claim")).exec(&db).await.unwrap();
+        app.advance(&place, HOURS_72).await;
+        let again = proved_in_vain(&place, &app.renewed(&eve)).await;
+        claim(&app.renewed(&eve), &again).await.field();
+        until_linked(&db, &eve).await;
+    }
+
+    /// The first one wins, also where a later one is due before, or the profile has no owner for a moment.
+    async fn of_two_claimants_the_first_one_wins(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        let Claimed { ada, eve, profile, verification } = Claimed::make(&place, &app).await;
+        place.sandbox.add_profile("wa_mallory", "+4917139200052").await;
+        let mallory = app.client().sign_in(&place, "+4917139200052").await;
+        let late = proved_in_vain(&place, &mallory.client).await;
+        claim(&eve.client, &verification).await.field();
+        until_none(&db, &["tell_claimed_owner"]).await;
+        // As if hers had to wait for long.
+        let later = app.app().clock.now() + chrono::TimeDelta::hours(200);
+        job::Entity::update_many()
+            .col_expr(job::Column::RunAt, Expr::val(later))
+            .filter(job::Column::Kind.eq("settle_claim"))
+            .exec(&db).await.unwrap();
+        app.advance(&place, 60).await;
+        claim(&mallory.client, &late).await.field();
+        eventually("and again", async || (claims_in(&ada.client).await.len() == 2).then_some(())).await;
+        // The later one is due, and waits.
+        app.advance(&place, HOURS_72).await;
+        until_waits(&db, "settle_claim").await;
+        assert_eq!(profile_row(&db, &profile).await.status, LinkStatus::Active);
+        // The profile has nobody, and the later one's job comes by.
+        app.client().sign_in(&place, ADA).await.client.unlink(&profile).await.field();
+        app.advance(&place, 24 * 3600).await;
+        until_status(&db, &profile, LinkStatus::Unlinked).await;
+        idle(&db).await;
+        let asked = place.sandbox.requests(LOOK).await.0;
+        app.advance(&place, 3600).await;
+        eventually("it comes by", async || (place.sandbox.requests(LOOK).await.0 > asked).then_some(())).await;
+        until_waits(&db, "settle_claim").await;
+        assert_eq!(linked_of(&db, &mallory).await.len(), 1);
+        app.advance(&place, 100 * 3600).await;
+        until_linked(&db, &eve).await;
+        assert_eq!(linked_of(&db, &mallory).await.len(), 1);
+        assert_eq!(profile_claim::Entity::find().count(&db).await.unwrap(), 0);
     }
 
     async fn any_proof_by_its_owner_ends_a_claim(place: Place) {
@@ -64,8 +254,8 @@ on_both_stacks! {
         let db = place.database().await;
         let Claimed { ada, eve, profile, verification } = Claimed::make(&place, &app).await;
         let mut verification = verification;
-        for round in 0..4 {
-            if round != 3 {
+        for round in 0..5 {
+            if round != 4 {
                 claim(&eve.client, &verification).await.field();
                 eventually("the owner is told", async || {
                     (told(&ada.client).await.len() == round + 1).then_some(())
@@ -74,6 +264,7 @@ on_both_stacks! {
             match round {
                 0 => drop(ada.client.reverify(&place, &profile, GRACE).await.field()),
                 1 => assert_eq!(app.client().sign_in(&place, GRACE).await.account, ada.account),
+                2 => drop(ada.client.step_up(&place, &profile, GRACE).await.field()),
                 // The last time it is proved before it is claimed.
                 _ => assert_eq!(ada.client.linked(&place, GRACE).await, profile),
             }
@@ -164,6 +355,41 @@ on_both_stacks! {
         assert_eq!(linked_of(&db, &eve).await.len(), before);
     }
 
+    /// Who links a profile waits for who settles a claim to it before they hold anything themselves.
+    async fn who_links_a_claimed_profile_stands_in_nobodys_way(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        let Claimed { ada, eve, profile, verification } = Claimed::make(&place, &app).await;
+        claim(&eve.client, &verification).await.field();
+        told(&ada.client).await;
+        ada.client.unlink(&profile).await.field();
+        place.sandbox.add_profile("wa_mallory", "+4917139200052").await;
+        let mallory = app.client().sign_in(&place, "+4917139200052").await;
+        let mut row = profile_row(&db, &profile).await;
+        let settling = async {
+            if place.stack == Stack::Embedded {
+                return;
+            }
+            // As a job does that hands it over: first the claim, then the link.
+            let tx = db.begin().await.unwrap();
+            profile_claim::Entity::find().lock_exclusive().all(&tx).await.unwrap();
+            until_status(&db, &profile, LinkStatus::Unlinked).await;
+            eventually("somebody waits for a claim", async || {
+                let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+                    AND wait_event_type = 'Lock' AND query LIKE '%profile_claim%'";
+                let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+                db.query_one_raw(waiting).await.unwrap().map(|_| ())
+            }).await;
+            row.id = uuid::Uuid::from_u128(1);
+            row.account_id = eve.account_id();
+            row.into_active_model().reset_all().insert(&tx).await.expect("nobody holds the place of its key");
+            tx.rollback().await.unwrap();
+        };
+        let (linked, ()) = tokio::join!(mallory.client.linked(&place, GRACE), settling);
+        assert_eq!(profile_row(&db, &linked).await.status, LinkStatus::Active);
+        assert_eq!(profile_claim::Entity::find().count(&db).await.unwrap(), 0);
+    }
+
     /// The claim and the proof of its owner at the end of the 72 hours: whoever is first.
     async fn a_claim_that_is_due_and_a_proof_at_once_have_one_winner(place: Place) {
         let app = place.app().await;
@@ -231,6 +457,57 @@ async fn proved_in_vain(place: &Place, eve: &Client) -> Value {
     let answer = eve.link(place, GRACE).await;
     assert_eq!(answer.user_errors(), ["PROFILE_LINKED_ELSEWHERE"]);
     answer.field()["verification"]["id"].clone()
+}
+
+/// The newest alert of a kind that somebody has.
+async fn alert(client: &Client, kind: &str) -> Value {
+    let query = "{ viewer { security { alerts { nodes { kind profile { id } session { id } } } } } }";
+    let alerts = client.query(query).await.field()["security"]["alerts"]["nodes"].clone();
+    let found = alerts.as_array().unwrap().iter().find(|alert| alert["kind"] == kind).cloned();
+    found.unwrap_or_else(|| panic!("no {kind} in {alerts:#}"))
+}
+
+async fn checkup(client: &Client) -> Vec<String> {
+    let answer = client.query("{ viewer { security { checkup { kind } } } }").await;
+    let advice = answer.field()["security"]["checkup"].as_array().unwrap().clone();
+    advice.iter().map(|advice| advice["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn revoke(client: &Client, session: &str) {
+    let query =
+        "mutation($input: RevokeSessionInput!) { revokeSession(input: $input) { userErrors { code } } }";
+    assert_eq!(client.mutate(query, json!({ "sessionId": session })).await.user_errors(), [""; 0]);
+}
+
+async fn refreshed(client: &Client, token: &str) -> Answer {
+    let query = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) { session { id } } }";
+    client.mutate(query, json!({ "refreshToken": token })).await
+}
+
+async fn try_sign_in(place: &Place, client: &Client, handle: &str) -> Answer {
+    let before = place.sandbox.codes(handle).await.len();
+    let started = client.start_sign_in(handle).await.field().clone();
+    let code = place.sandbox.nth_code(handle, before + 1).await;
+    client.submit(&started["verification"]["id"], &started["clientSecret"], &code).await
+}
+
+/// Somebody who signs in, and the refresh token of their session.
+async fn signed_in_with_refresh(place: &Place, app: &TestApp, handle: &str) -> (Person, String) {
+    let done = try_sign_in(place, &app.client(), handle).await;
+    let outcome = done.field()["outcome"].clone();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let client = app.client().with_token(&text(&outcome["tokens"]["accessToken"]));
+    let (account, session) = (text(&outcome["account"]["id"]), text(&outcome["session"]["id"]));
+    (Person { account, session, client }, text(&outcome["tokens"]["refreshToken"]))
+}
+
+/// Waits until a job of this kind has said that it has to wait.
+async fn until_waits(db: &DatabaseConnection, kind: &str) {
+    eventually("it waits", async || {
+        let jobs = job::Entity::find().filter(job::Column::Kind.eq(kind)).all(db).await.unwrap();
+        jobs.iter().any(|job| job.last_error.is_some()).then_some(())
+    })
+    .await;
 }
 
 async fn claim(client: &Client, verification: &Value) -> Answer {

@@ -1,6 +1,6 @@
 //! How fast one caller may be, and how much of a server they may have.
 
-use accounts_center_entity::verification;
+use accounts_center_entity::{code_allowance, verification};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use crate::support::{Answer, Client, Socket, SocketMessage, eventually, on_both_
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
+const EVE: &str = "+4917139200050";
 const UNKNOWN: &str = "+4917139200099";
 const ME: &str = "{ viewer { id } }";
 
@@ -16,15 +17,6 @@ const ME: &str = "{ viewer { id } }";
 fn retry_after(answer: &Answer) -> u64 {
     assert_eq!(answer.error_code(), "RATE_LIMITED");
     answer.body["errors"][0]["extensions"]["retryAfter"].as_u64().expect("it says when to come back")
-}
-
-/// Starts a sign-in as a client of this address does through a proxy.
-async fn start_from(url: &str, address: &str) -> Value {
-    let query = "mutation($input: StartSignInInput!) { startSignIn(input: $input) { userErrors { code } } }";
-    let input = json!({ "platform": "whatsapp", "proof": { "oneTimeCode": { "handle": UNKNOWN } } });
-    let request = reqwest::Client::new().post(format!("{url}/graphql")).header("x-forwarded-for", address);
-    let request = request.json(&json!({ "query": query, "variables": { "input": input } }));
-    request.send().await.unwrap().json().await.unwrap()
 }
 
 async fn closes(socket: &mut Socket, code: u16) {
@@ -66,7 +58,8 @@ on_both_stacks! {
         let after = verification::Entity::find().count(&db).await.unwrap();
         assert_eq!(after - before, others, "nothing is begun for who is too fast");
         // Behind a proxy that is trusted each client is one of its own.
-        assert_eq!(start_from(&app.url, "192.0.2.1").await["data"]["startSignIn"]["userErrors"], json!([]));
+        let elsewhere = app.client().behind("192.0.2.1").start_sign_in(UNKNOWN).await;
+        assert_eq!(elsewhere.user_errors(), Vec::<&str>::new());
         assert_eq!(ada.client.query(ME).await.field()["id"], ada.account, "reading costs nobody anything");
     }
 
@@ -103,10 +96,12 @@ on_both_stacks! {
     async fn s10_a_handle_gets_so_many_codes_a_day_whoever_asks(place: Place) {
         let mut place = place;
         place.set("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", 3);
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
         let app = place.app().await;
+        let at = |n: usize| app.client().behind(&format!("192.0.2.{n}"));
         let ada = app.client().sign_in(&place, ADA).await;
         // Ten at the same moment, by strangers and by an account; then a known handle and an unknown one.
-        let strangers = (0..5).map(|_| app.client()).collect::<Vec<_>>();
+        let strangers = (0..5).map(at).collect::<Vec<_>>();
         let by_strangers = futures_util::future::join_all(strangers.iter().map(|client| client.start_sign_in(GRACE)));
         let by_account = futures_util::future::join_all((0..5).map(|_| ada.client.start_link(GRACE)));
         let (by_strangers, by_account) = tokio::join!(by_strangers, by_account);
@@ -115,18 +110,18 @@ on_both_stacks! {
         errors.sort();
         assert_eq!(errors.iter().filter(|error| error.is_empty()).count(), 3);
         assert!(errors[3..].iter().all(|error| error == "TOO_MANY_ATTEMPTS"), "{errors:?}");
-        for _ in 0..3 {
-            app.client().start_sign_in(UNKNOWN).await.field();
+        for n in 0..3 {
+            at(n).start_sign_in(UNKNOWN).await.field();
         }
         let (known, unknown) = (app.client().start_sign_in(GRACE).await, app.client().start_sign_in(UNKNOWN).await);
         assert_eq!(known.body, unknown.body, "it tells nothing of who is there");
         place.sandbox.nth_code(GRACE, 3).await;
         // A further code counts, too; and it is not over sooner than the window is.
         let ada = app.client().sign_in(&place, ADA).await;
-        let started = app.client().start_sign_in(ADA).await;
+        let started = at(1).start_sign_in(ADA).await;
         let (id, secret) = (&started.field()["verification"]["id"], &started.field()["clientSecret"]);
         app.advance(&place, 60).await;
-        assert_eq!(app.client().resend(id, secret).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        assert_eq!(at(1).resend(id, secret).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
         app.advance(&place, 24 * 3600 - 61).await;
         assert_eq!(app.client().start_sign_in(GRACE).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
         app.advance(&place, 1).await;
@@ -134,6 +129,51 @@ on_both_stacks! {
         place.sandbox.nth_code(GRACE, 4).await;
         assert_eq!(place.sandbox.codes(GRACE).await.len(), 4);
         drop(ada);
+    }
+
+    async fn s10_nobody_uses_up_a_handle_from_one_address(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", 4);
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+        let app = place.app().await;
+        place.sandbox.add_profile("wa_eve", EVE).await;
+        let eve = app.client().behind("198.51.100.9").sign_in(&place, EVE).await.client;
+        let ada = app.client().behind("192.0.2.1").sign_in(&place, ADA).await;
+        let profile = ada.client.profiles().await[0].clone();
+        let db = place.database().await;
+        let rows = async || code_allowance::Entity::find().count(&db).await.unwrap();
+        let before = rows().await;
+        // A site of IPv6 is one address. Of four codes it gets three, signed in or not, a further one for a verification too.
+        let site = ["2001:db8:7::1", "2001:db8:7:1::1", "2001:db8:7:ffff::1"];
+        let first = app.client().behind(site[0]).start_sign_in(GRACE).await;
+        assert_eq!(eve.behind(site[1]).start_link(GRACE).await.user_errors(), Vec::<&str>::new());
+        assert_eq!(app.client().behind(site[2]).start_sign_in(GRACE).await.user_errors(), Vec::<&str>::new());
+        app.advance(&place, 60).await;
+        let (id, secret) = (&first.field()["verification"]["id"], &first.field()["clientSecret"]);
+        for _ in 0..3 {
+            assert_eq!(eve.behind(site[0]).start_link(GRACE).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+            assert_eq!(app.client().behind(site[1]).start_sign_in(GRACE).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+            assert_eq!(app.client().behind(site[2]).resend(id, secret).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        }
+        assert_eq!(rows().await - before, 2, "one for the handle, and one for the address");
+        // What was refused was not counted: its owner has the fourth one.
+        let owner = app.client().behind("192.0.2.1").sign_in(&place, GRACE).await;
+        assert_eq!(app.client().behind("203.0.113.5").start_sign_in(GRACE).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        // An address has its three in each window of the handle, and not in one of its own.
+        app.advance(&place, 24 * 3600 - 60).await;
+        for n in 1..=4 {
+            let started = app.client().behind(site[0]).start_sign_in(GRACE).await;
+            assert_eq!(started.user_errors().is_empty(), n < 4, "{n}");
+        }
+        // And an account's own proofs of its profiles are not of those.
+        for _ in 0..4 {
+            app.client().behind(site[0]).start_sign_in(ADA).await;
+            app.client().behind("203.0.113.5").start_sign_in(ADA).await;
+        }
+        assert_eq!(app.client().start_sign_in(ADA).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        let stepped_up = app.renewed(&ada).step_up(&place, &profile, ADA).await;
+        assert_eq!(stepped_up.field()["outcome"]["__typename"], "SteppedUp");
+        drop(owner);
     }
 
     async fn s49_pending_verifications_have_a_quota(place: Place) {

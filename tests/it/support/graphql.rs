@@ -69,6 +69,8 @@ impl Answer {
 pub struct Client {
     pub url: String,
     pub token: Option<String>,
+    /// The address that a proxy says it is at.
+    forwarded_for: Option<String>,
     http: reqwest::Client,
 }
 
@@ -80,11 +82,16 @@ impl Client {
             .user_agent("test phone")
             .build()
             .unwrap();
-        Self { url: url.to_owned(), token: None, http }
+        Self { url: url.to_owned(), token: None, forwarded_for: None, http }
     }
 
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same at this address, behind a proxy.
+    pub fn behind(&self, address: &str) -> Self {
+        Self { forwarded_for: Some(address.to_owned()), ..self.clone() }
     }
 
     /// The same person at another server.
@@ -106,6 +113,9 @@ impl Client {
         let mut request = self.http.post(format!("{}/graphql", self.url)).json(&body);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        if let Some(address) = &self.forwarded_for {
+            request = request.header("x-forwarded-for", address);
         }
         let response = request.send().await?;
         Ok(Answer { status: response.status(), body: response.json().await? })
