@@ -1,8 +1,13 @@
 //! What the owner of an account is warned of, and advised.
 
+use accounts_center_entity::{job, verification};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter,
+};
 use serde_json::{Value, json};
 
-use crate::support::{Client, on_both_stacks};
+use crate::support::{Client, on_both_stacks, uuid_of};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -112,5 +117,71 @@ on_both_stacks! {
             ada.client.mutate(ACKNOWLEDGE, json!({ "alertId": alert["id"] })).await.field();
         }
         assert_eq!(advice(&ada.client).await, ["REVERIFY_PROFILE", "ADD_SECOND_PROFILE", "ADD_PASSKEY"]);
+    }
+
+    async fn s11_a_used_up_sign_in_warns_the_owner_and_tells_the_guesser_nothing(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let mut events = ada.client.socket().await;
+        events.subscribe("alerts", "subscription { securityAlertRaised { alert {
+            kind session { id } profile { handle } } } }", json!({})).await;
+        events.ask("{ viewer { id } }").await;
+        let db = place.database().await;
+        let mut answers = Vec::new();
+        // Nobody has the second one.
+        for handle in [ADA, "+4917139200099"] {
+            let started = app.client().start_sign_in(handle).await;
+            let (id, secret) = (&started.field()["verification"]["id"], &started.field()["clientSecret"]);
+            if handle == ADA {
+                let row = async || verification::Entity::find_by_id(uuid_of(id.as_str().unwrap())).one(&db).await.unwrap().unwrap();
+                crate::support::eventually("it is known who it is", async || row().await.external_id).await;
+            }
+            for _ in 0..5 {
+                let mut body = app.client().submit(id, secret, "nonsense").await.body;
+                let verification = &mut body["data"]["submitVerification"]["verification"];
+                if verification.is_object() {
+                    verification["id"] = Value::Null;
+                }
+                answers.push(body);
+            }
+            // It is once, however often somebody goes on.
+            assert_eq!(app.client().submit(id, secret, "nonsense").await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        }
+        assert_eq!(answers[..5], answers[5..]);
+        assert_eq!(answers[4]["data"]["submitVerification"]["userErrors"][0]["code"], "TOO_MANY_ATTEMPTS");
+        let told = events.event("alerts", "securityAlertRaised").await;
+        let expected = json!({ "kind": "TOO_MANY_ATTEMPTS", "session": null, "profile": { "handle": "+49 ··· ·· 42" } });
+        assert_eq!(told["alert"], expected);
+        crate::support::eventually("the jobs are done", async || {
+            let left = job::Entity::find().filter(job::Column::Kind.eq("warn_of_attempts"));
+            (left.count(&db).await.unwrap() == 0).then_some(())
+        }).await;
+        assert_eq!(alerts(&ada.client).await.len(), 1);
+        let known = verification::Entity::find().filter(verification::Column::ExternalId.is_not_null());
+        assert_eq!(known.count(&db).await.unwrap(), 0, "who it was is forgotten");
+    }
+
+    /// By the statements: what is done before the answer is the same for who is known and who is not.
+    async fn s11_a_used_up_sign_in_costs_the_same_for_everybody(place: Place) {
+        let app = crate::support::TestApp::start_quiet(&place, 1).await;
+        let db = place.database().await;
+        let mut costs = Vec::new();
+        for known in [None, Some("wa_ada".to_owned())] {
+            let started = app.client().start_sign_in(ADA).await;
+            let (id, secret) = (&started.field()["verification"]["id"], &started.field()["clientSecret"]);
+            let row = verification::Entity::find_by_id(uuid_of(id.as_str().unwrap())).one(&db).await.unwrap().unwrap();
+            let mut planted = row.into_active_model();
+            planted.external_id = Set(known);
+            planted.update(&db).await.unwrap();
+            for _ in 0..4 {
+                app.client().submit(id, secret, "nonsense").await.field();
+            }
+            let before = app.app().store.db().statements();
+            assert_eq!(app.client().submit(id, secret, "nonsense").await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+            costs.push(app.app().store.db().statements() - before);
+        }
+        assert_eq!(costs[0], costs[1]);
+        let left = job::Entity::find().filter(job::Column::Kind.eq("warn_of_attempts"));
+        assert_eq!(left.count(&db).await.unwrap(), 2);
     }
 }

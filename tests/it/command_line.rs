@@ -253,7 +253,7 @@ async fn without_configuration_everything_is_there() {
 }
 
 /// What the program prints when it succeeds.
-async fn printed(place: &Place, arguments: &[&str]) -> String {
+pub async fn printed(place: &Place, arguments: &[&str]) -> String {
     let output = ServerProcess::bare(place).args(arguments).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -277,7 +277,7 @@ fn dead_job(n: u128, kind: &str) -> job::ActiveModel {
 }
 
 /// The error of a program that does not succeed.
-async fn failed(place: &Place, arguments: &[&str], more: &[(&str, &str)]) -> String {
+pub async fn failed(place: &Place, arguments: &[&str], more: &[(&str, &str)]) -> String {
     let mut command = ServerProcess::bare(place);
     command.args(arguments).envs(more.iter().copied());
     let Output { status, stderr, .. } = tokio::time::timeout(Duration::from_secs(30), command.output())
@@ -289,7 +289,7 @@ async fn failed(place: &Place, arguments: &[&str], more: &[(&str, &str)]) -> Str
 }
 
 #[track_caller]
-fn assert_says(error: &str, words: &[&str]) {
+pub fn assert_says(error: &str, words: &[&str]) {
     for word in words {
         assert!(error.contains(word), "no {word:?} in: {error}");
     }
