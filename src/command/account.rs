@@ -33,7 +33,7 @@ pub async fn administer(config: Config, account: Uuid, deed: Deed, operator: &st
     }
     let Administered { app, data_lock: _data_lock } = app::open_to_administer(config).await?;
     let done = match deed {
-        Deed::Show => account::show(&app, account, operator).await.map(Done::Shown),
+        Deed::Show => account::show(&app, account, operator).await.map(|shown| Done::Shown(Box::new(shown))),
         Deed::Lock => account::lock(&app, account, operator).await.map(Done::Locked),
         Deed::Unlock => account::unlock(&app, account, operator).await.map(Done::Unlocked),
         Deed::Erase { .. } => account::erase_at_once(&app, account, operator).await.map(|()| Done::Erased),
@@ -50,7 +50,7 @@ pub async fn administer(config: Config, account: Uuid, deed: Deed, operator: &st
 }
 
 enum Done {
-    Shown(Overview),
+    Shown(Box<Overview>),
     Locked(bool),
     Unlocked(bool),
     Erased,

@@ -7,6 +7,7 @@ use super::print;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::platform::PlatformKey;
 use crate::switches::{self, SwitchKind};
 
 /// Lists what is off.
@@ -23,7 +24,7 @@ pub async fn list_switches(config: &Config) -> anyhow::Result<()> {
 
 /// Switches a platform off or on.
 pub async fn switch_platform(config: &Config, key: &str, is_on: bool, operator: &str) -> anyhow::Result<()> {
-    let known: Vec<_> = config.platforms.keys().map(|key| key.as_str()).collect();
+    let known: Vec<_> = config.platforms.keys().map(PlatformKey::as_str).collect();
     // What is not configured any more can still be switched on again.
     ensure!(
         is_on || known.contains(&key),

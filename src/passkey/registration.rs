@@ -55,7 +55,7 @@ pub async fn start(app: &App, viewer: Viewer, name: &str) -> UserResult<Begun> {
             if existing.len() >= MAX_PASSKEYS {
                 return Ok(Outcome::reject(too_many()));
             }
-            let existing = existing.into_iter().map(|passkey| passkey.credential_id.into()).collect();
+            let existing = existing.into_iter().map(|passkey| passkey.credential_id).collect();
             let (options, state) =
                 party.begin_registration(viewer.account, person, existing).map_err(Error::internal)?;
             forget(command, viewer).await?;
@@ -160,7 +160,7 @@ async fn take(
         id: Set(command.new_id()),
         account_id: Set(viewer.account),
         name: Set(name),
-        credential_id: Set(made.cred_id().to_vec()),
+        credential_id: Set(made.cred_id().clone()),
         credential: Set(serde_json::to_string(&made).map_err(Error::internal)?),
         created_at: Set(command.now()),
         last_used_at: Set(None),

@@ -43,6 +43,7 @@ impl SecurityCenter {
     #[graphql(complexity = "pagination::complexity(child_complexity, |name| {
         __ctx.param_value(__variables_definition, __field, name, None).ok().flatten()
     })")]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection")]
     async fn sessions(
         &self,
         ctx: &Context<'_>,
@@ -62,6 +63,7 @@ impl SecurityCenter {
     #[graphql(complexity = "pagination::complexity(child_complexity, |name| {
         __ctx.param_value(__variables_definition, __field, name, None).ok().flatten()
     })")]
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a Relay connection")]
     async fn alerts(
         &self,
         ctx: &Context<'_>,

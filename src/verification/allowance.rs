@@ -74,7 +74,7 @@ fn network(address: IpAddr) -> IpAddr {
             let [a, b, c, ..] = v6.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
         }
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -599,7 +599,8 @@ impl VerificationMutation {
         let task = tokio::spawn(async move {
             let client_secret = input.client_secret.as_ref().map(Secret::expose);
             let caller = Caller { viewer, client_secret };
-            let submitted = super::submit(&app, caller, &client, id, input.proof.submitted()).await;
+            let submit = super::submit(&app, caller, &client, id, input.proof.submitted());
+            let submitted = Box::pin(submit).await;
             (submitted, input)
         });
         let (submitted, input) = task.await.map_err(Error::internal)?;

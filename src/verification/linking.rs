@@ -88,7 +88,8 @@ async fn link(
     };
     proof::close(command, row, End::Proved(profile.id)).await?;
     let version = command.version(account);
-    Ok(Outcome::Commit(Attempt::Done(Proven::Linked { account, version, profile: profile.id })))
+    let proven = Proven::Linked { account, version, profile: profile.id };
+    Ok(Outcome::Commit(Attempt::Done(Box::new(proven))))
 }
 
 /// Ends a verification that was proved, and does nothing else.

@@ -252,5 +252,5 @@ async fn finish(
         Some(session) => Proven::SteppedUp { account, version, session },
         None => Proven::Reverified { account, version, profile: id },
     };
-    Ok(Outcome::Commit(Attempt::Done(proven)))
+    Ok(Outcome::Commit(Attempt::Done(Box::new(proven))))
 }

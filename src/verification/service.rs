@@ -59,7 +59,7 @@ pub enum Proven {
 
 /// A command's view of a submission.
 pub(super) enum Attempt {
-    Done(Proven),
+    Done(Box<Proven>),
     /// The platform has not yet said whose code it is.
     Early,
     /// The code is good, but this other account is still unlinking the profile. Nothing was changed: its stream is
@@ -149,7 +149,7 @@ async fn settle(
             Err(Error::Conflict) if overtaken < OVERTAKEN_TRIES => overtaken += 1,
             Err(error) => return Err(error),
             Ok(Err(errors)) => return Ok(Err(errors)),
-            Ok(Ok(Attempt::Done(proven))) => return Ok(Ok(proven)),
+            Ok(Ok(Attempt::Done(proven))) => return Ok(Ok(*proven)),
             Ok(Ok(Attempt::Claimed { account, profile })) if overtaken < OVERTAKEN_TRIES => {
                 overtaken += 1;
                 profile::end_claimed(app, account, profile).await?;

@@ -162,6 +162,7 @@ impl SigningIn<'_> {
                 .await?;
         }
         let version = command.version(account);
-        Ok(Outcome::Commit(Attempt::Done(Proven::SignedIn { account, version, created, opened })))
+        let proven = Proven::SignedIn { account, version, created, opened };
+        Ok(Outcome::Commit(Attempt::Done(Box::new(proven))))
     }
 }

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::links::connect;
-use crate::support::{
-    Answer, Client, Person, Place, SocketMessage, Stack, TestApp, eventually, on_both_stacks,
-};
+use crate::support::{Answer, Client, Person, SocketMessage, Stack, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -125,7 +123,7 @@ on_both_stacks! {
                     let last = json!({ "__typename": "AccountChange", "account": null });
                     assert_eq!(message["payload"]["data"]["accountEvents"], last, "{message:#}");
                 }
-                closed => break assert_eq!(closed, SocketMessage::Closed(4403)),
+                closed @ SocketMessage::Closed(_) => break assert_eq!(closed, SocketMessage::Closed(4403)),
             }
         }
         assert_eq!(away.next().await, SocketMessage::Closed(4403));
