@@ -223,7 +223,7 @@ on_both_stacks! {
         let ada = app.client().sign_in(&place, ADA).await;
         ada.client.linked(&place, GRACE).await;
         place.sandbox.add_profile("wa_eve", EVE).await;
-        let eve = app.client().sign_in(&place, EVE).await;
+        app.client().sign_in(&place, EVE).await.client;
         let claim = async |client: &Client, handle: &str| {
             let proved = client.link(&place, handle).await;
             assert_eq!(proved.user_errors(), ["PROFILE_LINKED_ELSEWHERE"]);
@@ -233,7 +233,7 @@ on_both_stacks! {
         // Asked for first, so that the 72 hours of the claim are not over by then.
         delete(&ada.client).await;
         app.advance(&place, WEEK - 3600).await;
-        let (ada, eve) = (app.client().sign_in(&place, ADA).await, Person { client: app.renewed(&eve), ..eve });
+        let (ada, eve) = (app.client().sign_in(&place, ADA).await, app.client().sign_in(&place, EVE).await);
         claim(&eve.client, GRACE).await;
         claim(&ada.client, EVE).await;
         eventually("both owners are told", async || {
