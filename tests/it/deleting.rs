@@ -223,7 +223,7 @@ on_both_stacks! {
         let ada = app.client().sign_in(&place, ADA).await;
         ada.client.linked(&place, GRACE).await;
         place.sandbox.add_profile("wa_eve", EVE).await;
-        app.client().sign_in(&place, EVE).await.client;
+        app.client().sign_in(&place, EVE).await;
         let claim = async |client: &Client, handle: &str| {
             let proved = client.link(&place, handle).await;
             assert_eq!(proved.user_errors(), ["PROFILE_LINKED_ELSEWHERE"]);
