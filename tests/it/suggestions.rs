@@ -18,6 +18,8 @@ on_both_stacks! {
             ("ACCOUNTS__PLATFORMS__SIGNAL__BASE_URL", ""),
             ("ACCOUNTS__PLATFORMS__SIGNAL__CREDENTIAL", "sandbox"),
             ("ACCOUNTS__PLATFORMS__SIGNAL__SIGN_IN", "false"),
+            ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+            ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
         ] {
             place.set(key, value);
         }
@@ -38,11 +40,11 @@ on_both_stacks! {
             ... on AccountChange { account { linkSuggestions { platform { key } } } } } }";
         tab.subscribe("account", follow, json!({ "after": begin })).await;
         let dismissed = ada.client.mutate(DISMISS, json!({ "platform": "signal" })).await;
-        assert_eq!(dismissed.field()["account"], json!({ "version": 2, "linkSuggestions": [] }));
+        assert_eq!(dismissed.field()["account"], json!({ "version": 3, "linkSuggestions": [] }));
         let heard = tab.event("account", "accountEvents").await;
         assert_eq!(heard, json!({ "__typename": "AccountChange", "account": { "linkSuggestions": [] } }));
         let again = ada.client.mutate(DISMISS, json!({ "platform": "signal" })).await;
-        assert_eq!(again.field()["account"]["version"], 2, "it is so already");
+        assert_eq!(again.field()["account"]["version"], 3, "it is so already");
         let unknown = ada.client.mutate(DISMISS, json!({ "platform": "myspace" })).await;
         assert_eq!(unknown.user_errors(), ["UNKNOWN_PLATFORM"]);
         assert_eq!(unknown.field()["userErrors"][0]["path"], json!(["platform"]));
@@ -53,7 +55,7 @@ on_both_stacks! {
         let eve = app.client().sign_in(&place, "+4917139200050").await.client;
         assert_eq!(keys(&eve).await, ["signal"]);
         let activity = ada.client.query("{ viewer { activity { nodes { kind } } } }").await;
-        assert_eq!(activity.field()["activity"]["nodes"], json!([{ "kind": "LINK" }]), "it is no event for an audit");
+        assert_eq!(activity.field()["activity"]["nodes"], json!([{ "kind": "SECURITY" }, { "kind": "LINK" }]), "it is no event for an audit");
         app.stop().await;
         let app = TestApp::start_quiet(&place, 2).await;
         let ada = app.renewed(&ada);

@@ -131,7 +131,7 @@ on_both_stacks! {
         let refused = async || {
             let key = key.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
             let answer = ada.try_oauth_link("instagram", REDIRECT, &key).await;
-            !answer.user_errors().is_empty()
+            answer.user_errors() == ["PLATFORM_UNAVAILABLE"]
         };
         assert!(!refused().await);
         printed(&place, &["switch", "off", "instagram", "--operator", "root"]).await;

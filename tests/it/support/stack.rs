@@ -40,6 +40,7 @@ impl Place {
             ("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ADDRESS", "100000".to_owned()),
             ("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ACCOUNT", "100000".to_owned()),
             ("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", "1000".to_owned()),
+            ("ACCOUNTS__VERIFICATION__PENDING_PER_ACCOUNT", "1000".to_owned()),
             ("ACCOUNTS__OAUTH__REDIRECT_URIS", super::oauth::REDIRECT.to_owned()),
         ];
         if stack == Stack::Production {
