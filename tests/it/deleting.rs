@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::links::connect;
-use crate::support::{Answer, Client, Person, SocketMessage, Stack, eventually, on_both_stacks};
+use crate::support::{Answer, Client, Person, SocketMessage, Stack, TestApp, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
@@ -97,7 +97,7 @@ on_both_stacks! {
 
         // It works as before until the last moment.
         app.advance(&place, WEEK - 61).await;
-        there.advance(&place, 0).await;
+        until_same_time(&app, there).await;
         let late = app.client().sign_in(&place, GRACE).await;
         assert_eq!(late.account, ada.account);
         let hub = "{ viewer { deletesAt version profiles { id } activity { nodes { description } } } }";
@@ -114,6 +114,7 @@ on_both_stacks! {
         away.ask(ME).await;
 
         app.advance(&place, 1).await;
+        until_same_time(&app, there).await;
         until_erased(&db, ada.account_id()).await;
         assert_erased(&db, &ada).await;
         // Its sockets are told, if there is still time, and closed.
@@ -260,6 +261,14 @@ on_both_stacks! {
         }).await;
         assert_eq!(linked(eve.account_id()).await, ["wa_eve", "wa_grace"]);
     }
+}
+
+/// Waits until two servers have the same time.
+async fn until_same_time(app: &TestApp, other: &TestApp) {
+    eventually("both follow the sandbox's clock", async || {
+        (app.app().clock.offset() == other.app().clock.offset()).then_some(())
+    })
+    .await;
 }
 
 /// Nothing personal of the account is left, and nothing that could do anything.
