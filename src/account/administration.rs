@@ -14,7 +14,6 @@ use crate::app::App;
 use crate::error::{Code, Error};
 use crate::session;
 use crate::store::{Command, Outcome};
-use crate::verification;
 
 /// What an operator may see of an account: nothing that its owner wrote.
 pub struct Overview {
@@ -51,8 +50,7 @@ pub async fn lock(app: &App, account: Uuid, operator: &str) -> Result<bool, Erro
         let row = account_lock::ActiveModel { account_id: Set(account), locked_at: Set(command.now()) };
         row.insert(command.tx()).await?;
         record(command, Administration::Locked, operator)?;
-        let ended = session::end_all(command, session::event::SessionEnd::AccountLocked).await?;
-        verification::close_of_sessions(command, &ended).await?;
+        session::end_all(command, session::event::SessionEnd::AccountLocked).await?;
         Ok(true)
     })
     .await

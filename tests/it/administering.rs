@@ -1,10 +1,12 @@
 //! What operators do with accounts, by the command line.
 
-use accounts_center_entity::{account, activity};
+use accounts_center::account;
+use accounts_center_entity::{account as account_row, activity};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
 use crate::command_line::{assert_says, failed, printed};
+use crate::support::authenticator::Authenticator;
 use crate::support::{
     Answer, Client, Place, ServerProcess, SocketMessage, Stack, eventually, on_both_stacks,
 };
@@ -120,6 +122,19 @@ on_both_stacks! {
         assert_eq!(rows, expected);
     }
 
+    async fn a_locked_account_is_not_signed_in_to_by_a_passkey(place: Place) {
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        let mut device = Authenticator::new(&app.url, 1);
+        ada.client.add_passkey(&mut device, "Phone").await;
+        assert!(account::lock(app.app(), ada.account_id(), "root").await.unwrap());
+        until_out(&ada.client).await;
+        assert_eq!(app.client().passkey_sign_in(&mut device).await.user_errors(), ["SIGN_IN_DISABLED"]);
+        assert!(account::unlock(app.app(), ada.account_id(), "root").await.unwrap());
+        let back = app.client().passkey_sign_in(&mut device).await;
+        assert_eq!(back.field()["outcome"]["account"]["id"], ada.account);
+    }
+
     async fn an_operator_erases_an_account_after_saying_twice_which(place: Place) {
         let mut served = Served::start(&place).await;
         let ada = served.client().sign_in(&place, ADA).await;
@@ -137,7 +152,7 @@ on_both_stacks! {
         assert_says(&erased, &["is erased", id]);
         until_out(&ada.client.at(&served.client().url)).await;
         let db = place.database().await;
-        let row = account::Entity::find_by_id(ada.account_id()).one(&db).await.unwrap().unwrap();
+        let row = account_row::Entity::find_by_id(ada.account_id()).one(&db).await.unwrap().unwrap();
         assert!(row.erased_at.is_some() && row.display_name.is_empty());
         let left = activity::Entity::find().filter(activity::Column::StreamId.eq(ada.account_id()));
         let left: Vec<Value> = left.all(&db).await.unwrap().into_iter().map(|row| row.payload).collect();

@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, Quer
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::authenticator::Authenticator;
 use crate::support::links::connect;
 use crate::support::{Answer, Client, Person, SocketMessage, Stack, TestApp, eventually, on_both_stacks};
 
@@ -72,6 +73,8 @@ on_both_stacks! {
         connect(&db, &own, &grace, &[Experience::Messaging]).await;
         ada.client.mutate(DISMISS, json!({ "platform": "instagram" })).await.field();
         ada.client.start_link(EVE).await.field();
+        let mut device = Authenticator::new(&app.url, 1);
+        ada.client.add_passkey(&mut device, "Phone").await;
         let mut events = ada.client.socket().await;
         events.subscribe("all", EVENTS, json!({})).await;
         events.ask(ME).await;
@@ -137,6 +140,8 @@ on_both_stacks! {
         for app in [&app, there] {
             assert!(app.app().graphs.get(ada.account_id(), 0).await.unwrap().is_none());
         }
+
+        assert_eq!(app.client().passkey_sign_in(&mut device).await.user_errors(), ["VERIFICATION_FAILED"]);
 
         // Its profiles are anybody's, at once.
         place.sandbox.add_profile("wa_eve", EVE).await;
@@ -295,8 +300,10 @@ async fn assert_erased(db: &DatabaseConnection, person: &Person) {
         verifications.count(db).await.unwrap(),
         records.count(db).await.unwrap(),
         alerts.count(db).await.unwrap(),
+        accounts_center_entity::passkey::Entity::find().count(db).await.unwrap(),
+        accounts_center_entity::passkey_registration::Entity::find().count(db).await.unwrap(),
     ];
-    assert_eq!(counts, [0; 8]);
+    assert_eq!(counts, [0; 10]);
     let events = event::Entity::find().filter(event::Column::StreamId.eq(id)).all(db).await.unwrap();
     let events: Vec<_> = events.into_iter().map(|row| (row.kind, row.payload)).collect();
     assert_eq!(events, [("account_erased".to_owned(), json!({}))]);
