@@ -456,61 +456,28 @@ async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
 fn job_runner(app: &Arc<App>) -> Runner {
     let drain = Duration::from_secs(app.config.http.drain_seconds);
     let mut runner = Runner::new(app.store.clone(), app.config.jobs.concurrency, drain);
-    let deliverer = app.clone();
-    runner.handle(move |job: DeliverCode| {
-        let app = deliverer.clone();
-        async move { verification::deliver(&app, job).await }
-    });
-    let eraser = app.clone();
-    runner.handle(move |job: EraseExpired| {
-        let app = eraser.clone();
-        async move { verification::erase(&app, job).await }
-    });
-    let ending = app.clone();
-    runner.handle(move |job: EndGrace| {
-        let app = ending.clone();
-        async move { profile::end_grace(&app, job).await }
-    });
-    let refreshing = app.clone();
-    runner.handle(move |job: RefreshProfile| {
-        let app = refreshing.clone();
-        async move { profile::refresh(&app, job).await }
-    });
-    let forgetting = app.clone();
-    runner.handle(move |job: EndOffer| {
-        let app = forgetting.clone();
-        async move { profile::end_offer(&app, job).await }
-    });
-    let telling = app.clone();
-    runner.handle(move |job: TellOwner| {
-        let app = telling.clone();
-        async move { profile::tell_owner(&app, job).await }
-    });
-    let settling = app.clone();
-    runner.handle(move |job: SettleClaim| {
-        let app = settling.clone();
-        async move { profile::settle_claim(&app, job).await }
-    });
-    let handing = app.clone();
-    runner.handle(move |job: HandOver| {
-        let app = handing.clone();
-        async move { profile::hand_over(&app, job).await }
-    });
-    let warning = app.clone();
-    runner.handle(move |job: WarnOwner| {
-        let app = warning.clone();
-        async move { verification::warn_owner(&app, job).await }
-    });
-    let deleting = app.clone();
-    runner.handle(move |job: EraseAccount| {
-        let app = deleting.clone();
-        async move { account::end_deletion(&app, job).await }
-    });
-    let burying = app.clone();
-    runner.handle(move |job: ForgetErased| {
-        let app = burying.clone();
-        async move { account::forget_erased(&app, job).await }
-    });
+    macro_rules! handle {
+        ($($job:ty => $run:path),+ $(,)?) => {$(
+            let own = app.clone();
+            runner.handle(move |job: $job| {
+                let app = own.clone();
+                async move { $run(&app, job).await }
+            });
+        )+};
+    }
+    handle! {
+        DeliverCode => verification::deliver,
+        EraseExpired => verification::erase,
+        WarnOwner => verification::warn_owner,
+        EndGrace => profile::end_grace,
+        RefreshProfile => profile::refresh,
+        EndOffer => profile::end_offer,
+        TellOwner => profile::tell_owner,
+        SettleClaim => profile::settle_claim,
+        HandOver => profile::hand_over,
+        EraseAccount => account::end_deletion,
+        ForgetErased => account::forget_erased,
+    }
     runner
 }
 

@@ -1,7 +1,7 @@
 //! Reading what is recorded of an account.
 
 use accounts_center_entity::activity;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::graphql::ActivityKind;
@@ -12,7 +12,7 @@ use crate::link_graph::event::{ConnectionChanged, LinkStatusChanged};
 use crate::passkey::event::PasskeyChanged;
 use crate::profile::event::{ClaimStarted, ProfileChanged, ProfileClaimed};
 use crate::session::event::SessionChanged;
-use crate::store::{Database, StreamEvent, bounded};
+use crate::store::{Database, StreamEvent};
 
 /// The kinds of events that are shown, by the kind of activity that they are. What another release has recorded
 /// beside them is left to that one.
@@ -46,20 +46,10 @@ pub async fn page(
     if events.is_empty() {
         return Ok(Slice::empty());
     }
-    let mut query = activity::Entity::find()
+    let query = activity::Entity::find()
         .filter(activity::Column::StreamId.eq(account))
         // Not what came after the rest of the answer was read.
         .filter(activity::Column::Number.lte(version))
         .filter(activity::Column::Kind.is_in(events));
-    if let Some(after) = page.after {
-        query = query.filter(activity::Column::Number.lt(after));
-    }
-    if let Some(before) = page.before {
-        query = query.filter(activity::Column::Number.gt(before));
-    }
-    query = match page.backwards {
-        true => query.order_by_asc(activity::Column::Number),
-        false => query.order_by_desc(activity::Column::Number),
-    };
-    Ok(page.cut(bounded(async { Ok(query.limit(page.limit()).all(db.read()).await?) }).await?))
+    page.read(db, query, activity::Column::Number).await
 }

@@ -46,7 +46,9 @@ use crate::session::graphql::SessionMutation;
 use crate::session::{Cookies, Viewer};
 use crate::verification::Client;
 use crate::verification::claiming::ClaimMutation;
-use crate::verification::graphql::{OneSubmission, VerificationMutation, VerificationQuery};
+use crate::verification::finishing::{FinishMutation, OneSubmission};
+use crate::verification::graphql::VerificationQuery;
+use crate::verification::starting::StartMutation;
 use crate::verification::subscription::VerificationSubscription;
 
 use answers::{Answers, Question, Remembered};
@@ -73,7 +75,8 @@ pub struct Mutation(
     SecurityMutation,
     SessionMutation,
     SuggestionMutation,
-    VerificationMutation,
+    FinishMutation,
+    StartMutation,
 );
 
 /// Everything that can be followed.

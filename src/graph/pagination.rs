@@ -9,11 +9,13 @@ use async_graphql::connection::PageInfo;
 use async_graphql::{Object, OutputType, TypeName};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select, Value};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::error::{Code, Error};
 use crate::keys::Keys;
+use crate::store::{Database, bounded};
 
 /// Items of a page, where nothing is said; and the most that can be asked for.
 const DEFAULT_SIZE: i32 = 20;
@@ -128,12 +130,35 @@ impl CursorScope<'_> {
 
 impl<P> Page<P> {
     /// How many rows to read: one more than are shown, to know whether there are more.
-    pub fn limit(&self) -> u64 {
+    fn limit(&self) -> u64 {
         self.size as u64 + 1
     }
 
+    /// This page of what `query` finds, the highest `column` first; at most one statement.
+    pub async fn read<E>(
+        &self,
+        db: &Database,
+        query: Select<E>,
+        column: E::Column,
+    ) -> Result<Slice<E::Model>, Error>
+    where
+        E: EntityTrait<Model: Send + Sync>,
+        P: Copy + Into<Value>,
+    {
+        let mut query = query;
+        if let Some(after) = self.after {
+            query = query.filter(column.lt(after));
+        }
+        if let Some(before) = self.before {
+            query = query.filter(column.gt(before));
+        }
+        let order = if self.backwards { Order::Asc } else { Order::Desc };
+        let rows = query.order_by(column, order).limit(self.limit()).all(db.read());
+        Ok(self.cut(bounded(async { Ok(rows.await?) }).await?))
+    }
+
     /// The page, of rows that were read in its direction.
-    pub fn cut<T>(&self, mut rows: Vec<T>) -> Slice<T> {
+    fn cut<T>(&self, mut rows: Vec<T>) -> Slice<T> {
         let more = rows.len() > self.size;
         rows.truncate(self.size);
         if self.backwards {

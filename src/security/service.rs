@@ -4,8 +4,7 @@ use accounts_center_entity::security_alert::{Column, Entity, Model};
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -18,19 +17,8 @@ use crate::store::{Command, Outcome, Store, bounded};
 
 /// A page of the alerts of `account`, newest first.
 pub async fn page(app: &App, account: Uuid, page: &Page<Uuid>) -> Result<Slice<Model>, Error> {
-    let mut query = Entity::find().filter(Column::AccountId.eq(account));
-    if let Some(after) = page.after {
-        query = query.filter(Column::Id.lt(after));
-    }
-    if let Some(before) = page.before {
-        query = query.filter(Column::Id.gt(before));
-    }
     // Ids are in the order of time.
-    query = match page.backwards {
-        true => query.order_by_asc(Column::Id),
-        false => query.order_by_desc(Column::Id),
-    };
-    Ok(page.cut(bounded(async { Ok(query.limit(page.limit()).all(app.store.db().read()).await?) }).await?))
+    page.read(app.store.db(), Entity::find().filter(Column::AccountId.eq(account)), Column::Id).await
 }
 
 /// Whether the person has not acknowledged every alert about sessions.

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    Select,
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::config;
 use crate::error::{Code, Error};
 use crate::graph::pagination::{Page, Slice};
-use crate::store::{Command, Store, bounded};
+use crate::store::{Command, Store};
 
 /// Who is asking: the account and session that an access token speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,19 +139,8 @@ pub async fn step_up(command: &Command, session: session::Model) -> Result<sessi
 
 /// A page of the sessions of `account` that have not ended, the one that was opened last first.
 pub async fn page(app: &App, account: Uuid, page: &Page<Uuid>) -> Result<Slice<session::Model>, Error> {
-    let mut query = open_ones(app, account);
-    if let Some(after) = page.after {
-        query = query.filter(session::Column::Id.lt(after));
-    }
-    if let Some(before) = page.before {
-        query = query.filter(session::Column::Id.gt(before));
-    }
     // Ids are in the order of time.
-    query = match page.backwards {
-        true => query.order_by_asc(session::Column::Id),
-        false => query.order_by_desc(session::Column::Id),
-    };
-    Ok(page.cut(bounded(async { Ok(query.limit(page.limit()).all(app.store.db().read()).await?) }).await?))
+    page.read(app.store.db(), open_ones(app, account), session::Column::Id).await
 }
 
 fn open_ones(app: &App, account: Uuid) -> Select<session::Entity> {

@@ -6,9 +6,9 @@
 //! is typed one address gets three quarters, so that nobody keeps a handle's owner out from one place; and it takes nothing
 //! from the codes that an account's own proofs have for its stored profiles.
 
-use accounts_center_entity::code_allowance::{Column, Entity};
 use std::net::{IpAddr, Ipv6Addr};
 
+use accounts_center_entity::code_allowance::{Column, Entity};
 use accounts_center_entity::{linked_profile, verification};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};

@@ -10,6 +10,7 @@ pub mod claiming;
 mod closing;
 mod delivery;
 mod expiry;
+pub mod finishing;
 mod following;
 pub mod graphql;
 mod handle;
@@ -23,6 +24,7 @@ mod redirect;
 mod service;
 mod signing_in;
 mod start;
+pub mod starting;
 pub mod subscription;
 mod warning;
 

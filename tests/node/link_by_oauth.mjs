@@ -1,22 +1,10 @@
 // A person in a browser links profiles by the approval pages of the sandbox, and says what they see, a line each.
 
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { URL: server, CHROMIUM: executablePath = '/usr/bin/chromium' } = process.env;
+const { URL: server } = process.env;
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage();
   const failures = [];

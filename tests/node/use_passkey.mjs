@@ -1,23 +1,11 @@
 // A person in a browser registers a passkey on a device of Chromium's own, signs in and steps up by it, and says what they see,
 // a line each.
 
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
-const { URL: server, TOKEN: token, CHROMIUM: executablePath = '/usr/bin/chromium' } = process.env;
+const { URL: server, TOKEN: token } = process.env;
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage();
   const device = await page.context().newCDPSession(page);
