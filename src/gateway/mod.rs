@@ -2,6 +2,7 @@
 //!
 //! It knows subgraphs, never accounts.
 
+pub mod caller;
 pub mod execute;
 pub mod http;
 pub mod introspection;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ids::Ids;
+use caller::Caller;
 use execute::errors::{GraphqlError, at_most};
 use metrics::Metrics;
 use overrides::Overrides;
@@ -57,11 +59,13 @@ pub struct Request {
 }
 
 /// How an operation came, beside what it says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Asked {
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// By GET: nothing is changed.
     pub by_get: bool,
+    /// Who asks, where a subgraph runs in this process.
+    pub caller: Option<Arc<dyn Caller>>,
 }
 
 /// What a client gets. Cheap to clone.
@@ -248,11 +252,13 @@ impl Gateway {
         let variables = plan.own_names(variables);
         let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
         let work = Work { serving, plan, variables, shows_plan: wants_plan && self.0.settings.query_plans };
-        match self.0.flights.as_ref().filter(|_| work.plan.kind == Kind::Query) {
-            None => work.execute(&asked.headers).await,
+        // Who asks may be known by more than headers.
+        let may_share = work.plan.kind == Kind::Query && asked.caller.is_none();
+        match self.0.flights.as_ref().filter(|_| may_share) {
+            None => work.execute(&asked).await,
             Some(flights) => {
                 let asking = Asking::new(question, &work.variables, &asked.headers);
-                flights.join(asking, || async move { work.execute(&asked.headers).await }.boxed()).await
+                flights.join(asking, || async move { work.execute(&asked).await }.boxed()).await
             }
         }
     }
@@ -294,11 +300,15 @@ struct Work {
 }
 
 impl Work {
-    async fn execute(self, headers: &HeaderMap) -> Answer {
+    async fn execute(self, asked: &Asked) -> Answer {
         let Self { serving, plan, variables, shows_plan } = self;
-        let subgraphs = Subgraphs::new(&serving.calls, headers, plan.kind);
+        let subgraphs = Subgraphs::new(&serving.calls, asked, plan.kind);
         let executed = execute::execute(&serving.supergraph, &plan, &variables, &subgraphs).await;
-        executed.into_answer(shows_plan.then_some(&*plan))
+        let mut extensions = asked.caller.as_ref().map(|caller| caller.extensions()).unwrap_or_default();
+        if let Some(tree) = shows_plan.then(|| serde_json::to_value(&plan.tree).ok()).flatten() {
+            extensions.insert("queryPlan".to_owned(), tree);
+        }
+        executed.into_answer(&extensions)
     }
 }
 
@@ -314,7 +324,7 @@ impl Asking {
 }
 
 impl execute::Executed {
-    fn into_answer(self, plan: Option<&Plan>) -> Answer {
+    fn into_answer(self, extensions: &Map<String, Value>) -> Answer {
         let Self { data, errors } = self;
         let mut body = data;
         if !errors.is_empty() {
@@ -322,10 +332,9 @@ impl execute::Executed {
             // Writing to memory does not fail.
             let _ = serde_json::to_writer(&mut body, &errors);
         }
-        if let Some(plan) = plan {
-            body.extend_from_slice(b",\"extensions\":{\"queryPlan\":");
-            let _ = serde_json::to_writer(&mut body, &plan.tree);
-            body.push(b'}');
+        if !extensions.is_empty() {
+            body.extend_from_slice(b",\"extensions\":");
+            let _ = serde_json::to_writer(&mut body, extensions);
         }
         body.push(b'}');
         Answer { body: body.into(), outcome: Outcome::Executed }

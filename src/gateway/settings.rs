@@ -13,6 +13,8 @@ use crate::config::list;
 pub struct Gateway {
     pub supergraph: String,
     pub poll_seconds: u64,
+    pub local_subgraph: String,
+    pub direct: bool,
     pub introspection: bool,
     pub query_plans: bool,
     pub show_subgraph_names: bool,

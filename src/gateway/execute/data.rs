@@ -120,6 +120,14 @@ impl Data {
         Span { buffer: OWN, start, length: piece.len() as u32 }
     }
 
+    /// Writes a scalar, or lists of them, that came as a value. Gives where it stands.
+    pub fn write(&mut self, value: &impl serde::Serialize) -> Span {
+        let start = self.own.len();
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut self.own, value);
+        Span { buffer: OWN, start: start as u32, length: (self.own.len() - start) as u32 }
+    }
+
     pub fn bytes(&self, span: Span) -> &[u8] {
         let whole = if span.buffer == OWN { &self.own } else { self.buffers[span.buffer as usize].as_ref() };
         let start = span.start as usize;
@@ -171,7 +179,7 @@ impl Data {
 
     /// The bytes of all answers together.
     pub fn volume(&self) -> usize {
-        self.buffers.iter().map(Bytes::len).sum()
+        self.buffers.iter().map(Bytes::len).sum::<usize>() + self.own.len()
     }
 
     /// How many slots there are, to mark objects by their number.

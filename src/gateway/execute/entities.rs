@@ -95,32 +95,56 @@ impl<'de> Visitor<'de> for ReadList<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let Self { reader, shape, sent, place } = self;
         for number in 0.. {
-            let mut targets = sent.targets(place, number);
-            let Some(first) = targets.next() else {
-                // Nobody here is waiting for it; past the last one there is nothing to read.
-                if items.next_element::<IgnoredAny>()?.is_none() {
-                    break;
-                }
-                continue;
+            let targets = sent.targets(place, number);
+            let was_there = give(reader, shape, targets, |reader, into| {
+                items.next_element_seed(ReadObject { reader, shape, into })
+            })?;
+            // Past the last one there is nothing to read; and nobody may be waiting for what there is.
+            let is_over = match was_there {
+                Given::Read => false,
+                Given::Missing => true,
+                Given::Unwanted => items.next_element::<IgnoredAny>()?.is_none(),
             };
-            let into = (!shape.is_contended).then_some(first);
-            let read = ReadObject { reader: &mut *reader, shape, into };
-            let Some(entity) = items.next_element_seed(read)? else { break };
-            let Value::Object(entity) = entity else { continue };
-            match into {
-                Some(first) => targets.for_each(|target| share(reader.data, shape, first, target)),
-                None => [first].into_iter().chain(targets).for_each(|target| {
-                    let [old, new] = [target, entity].map(|object| reader.data.get(object, Slot::TYPENAME));
-                    reader.data.merge_objects(reader.layout, shape.position, target, entity);
-                    let kept = reader.narrower(old, new);
-                    if kept != Value::Absent {
-                        reader.data.set(target, Slot::TYPENAME, kept);
-                    }
-                }),
+            if is_over {
+                break;
             }
         }
         Ok(())
     }
+}
+
+/// What has become of an entity.
+pub enum Given {
+    Read,
+    /// There is none of that number.
+    Missing,
+    /// Nobody is waiting for it.
+    Unwanted,
+}
+
+/// Reads an entity, and gives it to the objects that wait for it. `read` reads it into one that is there, or that it makes.
+pub fn give<'a, E>(
+    reader: &mut Reader<'a>,
+    shape: &Shape,
+    mut targets: impl Iterator<Item = Object>,
+    read: impl FnOnce(&mut Reader<'a>, Option<Object>) -> Result<Option<Value>, E>,
+) -> Result<Given, E> {
+    let Some(first) = targets.next() else { return Ok(Given::Unwanted) };
+    let into = (!shape.is_contended).then_some(first);
+    let Some(entity) = read(reader, into)? else { return Ok(Given::Missing) };
+    let Value::Object(entity) = entity else { return Ok(Given::Read) };
+    match into {
+        Some(first) => targets.for_each(|target| share(reader.data, shape, first, target)),
+        None => [first].into_iter().chain(targets).for_each(|target| {
+            let [old, new] = [target, entity].map(|object| reader.data.get(object, Slot::TYPENAME));
+            reader.data.merge_objects(reader.layout, shape.position, target, entity);
+            let kept = reader.narrower(old, new);
+            if kept != Value::Absent {
+                reader.data.set(target, Slot::TYPENAME, kept);
+            }
+        }),
+    }
+    Ok(Given::Read)
 }
 
 /// Gives an object what another one has got, without a copy of what is below.

@@ -12,10 +12,12 @@ pub mod project;
 pub mod read;
 pub mod represent;
 pub mod told;
+mod values;
 mod walk;
 
 use std::sync::atomic::Ordering;
 
+use async_graphql::Response;
 use axum::body::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::de::DeserializeSeed;
@@ -29,13 +31,13 @@ use failures::Errors;
 use project::Projector;
 use read::{Had, ReadAnswer, ReadRoot, Reader};
 use represent::{Representations, Writer};
-use told::ReadErrors;
+use told::{ReadErrors, Told};
 use walk::objects_at;
 
 use super::plan::Plan;
 use super::plan::layout::Layout;
 use super::plan::steps::{Entities, Step, StepId, Target};
-use super::subgraph::{Failure, Fetched, Subgraphs};
+use super::subgraph::{Brought, Failure, Fetched, Subgraphs};
 use super::supergraph::Supergraph;
 
 /// Bytes that an answer is made room for beside what is known of it.
@@ -103,9 +105,9 @@ impl<'a> Execution<'a> {
         loop {
             while let Some(id) = ready.pop() {
                 match self.begin(id) {
-                    Some((body, sent)) => {
+                    Some((variables, sent)) => {
                         let step = &self.plan.steps[id];
-                        let fetch = self.subgraphs.fetch(step, body);
+                        let fetch = self.subgraphs.fetch(step, &variables);
                         running.push(async move { (id, sent, fetch.await) });
                     }
                     None => self.done(id, &mut ready),
@@ -126,7 +128,8 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// The body of a step's request, and the representations in it; `None` if there is nothing to ask for.
+    /// The variables of a step's request without the braces around them, and the representations in them; `None` if there
+    /// is nothing to ask for.
     fn begin(&self, id: StepId) -> Option<(Vec<u8>, Vec<Representations>)> {
         let step = &self.plan.steps[id];
         let is = |name: &String| self.variables.get(name) == Some(&Json::Bool(true));
@@ -135,28 +138,26 @@ impl<'a> Execution<'a> {
         if !hold(&step.conditions) || !is_shown {
             return None;
         }
-        let mut body = step.head.to_vec();
-        let start = body.len();
+        let mut body = Vec::new();
         let mut sent = Vec::new();
         if let Target::Entities(lists) = &step.target {
-            sent.extend(lists.iter().map(|list| self.represent(list, start, &mut body)));
+            sent.extend(lists.iter().map(|list| self.represent(list, &mut body)));
             if sent.iter().all(Representations::is_empty) {
                 return None;
             }
         }
         for name in &step.variables {
             let Some(value) = self.variables.get(name) else { continue };
-            separate(&mut body, start);
+            separate(&mut body);
             // Names of variables have no characters to escape, and writing to memory does not fail.
             body.extend_from_slice(format!("\"{name}\":").as_bytes());
             let _ = serde_json::to_writer(&mut body, value);
         }
-        body.extend_from_slice(b"}}");
         Some((body, sent))
     }
 
-    fn represent(&self, list: &Entities, start: usize, body: &mut Vec<u8>) -> Representations {
-        separate(body, start);
+    fn represent(&self, list: &Entities, body: &mut Vec<u8>) -> Representations {
+        separate(body);
         body.extend_from_slice(list.variable.as_bytes());
         body.push(b'[');
         let mut representations = Representations::default();
@@ -174,7 +175,8 @@ impl<'a> Execution<'a> {
     fn take(&mut self, id: StepId, sent: &[Representations], fetched: &Fetched) {
         let step = &self.plan.steps[id];
         let taken = match &fetched.outcome {
-            Ok(unread) => self.read(step, sent, unread.bytes.clone()),
+            Ok(Brought::Text(unread)) => self.read(step, sent, unread.bytes.clone()),
+            Ok(Brought::Values(response)) => self.read_values(step, sent, response),
             Err(failure) => Err(*failure),
         };
         self.subgraphs.judge(step, fetched, taken);
@@ -225,6 +227,31 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
+    fn read_values(
+        &mut self,
+        step: &Step,
+        sent: &[Representations],
+        response: &Response,
+    ) -> Result<(), Failure> {
+        let objects = match &step.target {
+            Target::Root { at, .. } => objects_at(&self.data, self.root, at),
+            Target::Entities(_) => Vec::new(),
+        };
+        let (layout, schema) = (&self.plan.layout, &self.supergraph.schema);
+        // There is no text that it reads.
+        let mut reader = Reader { data: &mut self.data, layout, schema, buffer: 0 };
+        let read = match &step.target {
+            Target::Root { shape, .. } => values::read_root(&mut reader, shape, &objects, response),
+            Target::Entities(lists) => values::read_entities(&mut reader, lists, sent, response),
+        };
+        if read.is_err() || self.data.is_full() {
+            return Err(Failure::TooLarge);
+        }
+        let told = Told::of_local(&response.errors, self.subgraphs.limits().errors);
+        self.take_errors(step, sent, told);
+        Ok(())
+    }
+
     fn finish(mut self) -> Executed {
         self.errors.close();
         let last = self.plan.last_answer.load(Ordering::Relaxed);
@@ -247,9 +274,9 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// Puts a comma before what comes next, unless it is the first behind `start`.
-fn separate(body: &mut Vec<u8>, start: usize) {
-    if body.len() > start {
+/// Puts a comma before what comes next, unless it is the first.
+fn separate(body: &mut Vec<u8>) {
+    if !body.is_empty() {
         body.push(b',');
     }
 }

@@ -48,7 +48,7 @@ impl Reader<'_> {
         }
     }
 
-    fn retype(&mut self, shape: &Shape, object: Object) {
+    pub fn retype(&mut self, shape: &Shape, object: Object) {
         for retyped in &shape.retyped {
             let present = self.data.get(object, Slot::TYPENAME);
             let applies = match (&retyped.types, present) {

@@ -50,6 +50,21 @@ impl SubgraphError {
         Self { message, path, extensions: part(extensions.as_ref()).unwrap_or_default() }
     }
 
+    /// Of the subgraph of this process.
+    fn of_local(error: &async_graphql::ServerError) -> Self {
+        let path = error.path.iter().map(|segment| match segment {
+            async_graphql::PathSegment::Field(key) => PathSegment::Key(key.as_str().into()),
+            async_graphql::PathSegment::Index(number) => PathSegment::Index(*number),
+        });
+        let extensions = error.extensions.as_ref().and_then(|values| serde_json::to_value(values).ok());
+        let extensions = match extensions {
+            Some(Value::Object(extensions)) => extensions,
+            _ => Map::new(),
+        };
+        let path = Some(path.collect::<Vec<_>>()).filter(|path| !path.is_empty());
+        Self { message: Some(error.message.clone()), path, extensions }
+    }
+
     /// For the client, without a path.
     pub fn into_error(self, subgraph: Option<&str>) -> GraphqlError {
         let Self { message, mut extensions, .. } = self;
@@ -71,6 +86,14 @@ pub struct Told {
     pub errors: Vec<SubgraphError>,
     /// How many there are beside these.
     pub more: usize,
+}
+
+impl Told {
+    /// Those of the subgraph of this process, so many of them.
+    pub fn of_local(errors: &[async_graphql::ServerError], most: usize) -> Self {
+        let told: Vec<_> = errors.iter().take(most).map(SubgraphError::of_local).collect();
+        Self { more: errors.len() - told.len(), errors: told }
+    }
 }
 
 /// Reads `errors`, so many of them. Absent for null.

@@ -4,6 +4,7 @@
 //! loop without recursion.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hive_router_query_planner::ast::operation::SubgraphFetchOperation;
 use hive_router_query_planner::ast::selection_item::SelectionItem;
@@ -27,6 +28,8 @@ pub type StepId = usize;
 pub struct Step {
     pub subgraph: String,
     pub is_mutation: bool,
+    /// What it asks for, as text.
+    pub operation: Arc<str>,
     /// The request's body up to its variables: `{"query":"…","variables":{`.
     pub head: Box<[u8]>,
     /// The variables of the client that it uses.
@@ -240,6 +243,7 @@ impl Stepping<'_> {
         self.steps.push(Step {
             subgraph: subgraph.to_owned(),
             is_mutation,
+            operation: operation.document_str.as_str().into(),
             head: format!("{{\"query\":{query},\"variables\":{{").into_bytes().into(),
             variables: variables.iter().flatten().cloned().collect(),
             conditions: conditions.to_vec(),

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod failure;
 pub mod headers;
+mod local;
 pub mod share;
 pub mod trace;
 
@@ -11,11 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use async_graphql::Response;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Uri};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 
+use super::Asked;
+use super::caller::Caller;
 use super::execute::Limits;
 use super::metrics::Metrics;
 use super::plan::Kind;
@@ -36,6 +40,8 @@ pub struct Calls {
     metrics: Arc<Metrics>,
     show_names: bool,
     limits: Limits,
+    /// The one that a [`Caller`] answers for.
+    local: String,
 }
 
 struct Subgraph {
@@ -62,8 +68,15 @@ impl Unread {
 
 /// What has come of a call, and how long it took.
 pub struct Fetched {
-    pub outcome: Result<Unread, Failure>,
+    pub outcome: Result<Brought, Failure>,
     took: Duration,
+}
+
+/// What a subgraph has brought.
+pub enum Brought {
+    Text(Unread),
+    /// From the subgraph of this process.
+    Values(Box<Response>),
 }
 
 /// All that an answer of a subgraph can depend on.
@@ -92,7 +105,8 @@ impl Calls {
         });
         let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
         let limits = Limits { errors: settings.max_errors, answer_bytes: settings.answer_bytes };
-        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names, limits })
+        let local = settings.local_subgraph.clone();
+        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names, limits, local })
     }
 }
 
@@ -101,6 +115,7 @@ pub struct Subgraphs<'a> {
     calls: &'a Calls,
     /// The client's.
     headers: &'a HeaderMap,
+    caller: Option<&'a Arc<dyn Caller>>,
     trace: Trace,
     /// Calls that began before a mutation do not know of it, so nothing that completes one joins them.
     shares: bool,
@@ -108,13 +123,43 @@ pub struct Subgraphs<'a> {
 
 impl<'a> Subgraphs<'a> {
     /// For an operation of this kind.
-    pub fn new(calls: &'a Calls, headers: &'a HeaderMap, kind: Kind) -> Self {
+    pub fn new(calls: &'a Calls, asked: &'a Asked, kind: Kind) -> Self {
+        let headers = &asked.headers;
         let trace = Trace::of(headers, u128::from_be_bytes(calls.ids.bytes()));
-        Self { calls, headers, trace, shares: kind == Kind::Query }
+        Self { calls, headers, caller: asked.caller.as_ref(), trace, shares: kind == Kind::Query }
     }
 
-    /// Calls the subgraph of a step. What comes is to be read, and [judged](Self::judge).
-    pub fn fetch(&self, step: &Step, body: Vec<u8>) -> impl Future<Output = Fetched> + Send + use<> {
+    /// Calls the subgraph of a step with variables, given without the braces around them. What comes is to be read, and
+    /// [judged](Self::judge).
+    pub fn fetch(&self, step: &Step, variables: &[u8]) -> impl Future<Output = Fetched> + Send + use<> {
+        match self.caller.filter(|_| self.is_local(&step.subgraph)) {
+            Some(caller) => Either::Left(Self::ask(caller.clone(), step, variables)),
+            None => Either::Right(self.send(step, variables)),
+        }
+    }
+
+    fn is_local(&self, subgraph: &str) -> bool {
+        self.caller.is_some() && subgraph == self.calls.local
+    }
+
+    /// Asks the subgraph of this process.
+    fn ask(
+        caller: Arc<dyn Caller>,
+        step: &Step,
+        variables: &[u8],
+    ) -> impl Future<Output = Fetched> + Send + use<> {
+        let began = Instant::now();
+        // What was written a moment ago can be read.
+        let variables = serde_json::from_slice(&[b"{", variables, b"}"].concat()).unwrap_or_default();
+        let call = local::Call::new(step.operation.clone(), variables, &step.target);
+        async move {
+            let response = Box::new(call.execute(caller).await);
+            Fetched { outcome: Ok(Brought::Values(response)), took: began.elapsed() }
+        }
+    }
+
+    /// Sends a request to the subgraph of a step.
+    fn send(&self, step: &Step, variables: &[u8]) -> impl Future<Output = Fetched> + Send + use<> {
         let Some(subgraph) = self.calls.subgraphs.get(&step.subgraph).cloned() else {
             let unknown = Fetched { outcome: Err(Failure::Unknown), took: Duration::ZERO };
             return Either::Left(std::future::ready(unknown));
@@ -122,7 +167,8 @@ impl<'a> Subgraphs<'a> {
         let headers = subgraph.rules.apply(self.headers);
         let mut sent = headers.clone();
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
-        let (shares, is_mutation, body) = (self.shares, step.is_mutation, Bytes::from(body));
+        let body = Bytes::from([&*step.head, variables, b"}}"].concat());
+        let (shares, is_mutation) = (self.shares, step.is_mutation);
         Either::Right(async move {
             let began = Instant::now();
             let outcome = match subgraph.flights.clone().filter(|_| shares) {
@@ -135,14 +181,14 @@ impl<'a> Subgraphs<'a> {
                 }
                 None => subgraph.client.call(body, &sent, !is_mutation).await.map(Unread::new),
             };
-            Fetched { outcome, took: began.elapsed() }
+            Fetched { outcome: outcome.map(Brought::Text), took: began.elapsed() }
         })
     }
 
     /// Takes note of what has become of a call, once what came is read: so garbage is no answer.
     pub fn judge(&self, step: &Step, fetched: &Fetched, read: Result<(), Failure>) {
         let Some(subgraph) = self.calls.subgraphs.get(&step.subgraph) else { return };
-        if let Ok(unread) = &fetched.outcome
+        if let Ok(Brought::Text(unread)) = &fetched.outcome
             && !unread.is_judged.swap(true, Ordering::Relaxed)
         {
             subgraph.client.note(read);
@@ -155,7 +201,8 @@ impl<'a> Subgraphs<'a> {
     }
 
     pub fn shown_name<'n>(&self, name: &'n str) -> Option<&'n str> {
-        self.calls.show_names.then_some(name)
+        // That of this process is the gateway itself to whoever asks.
+        (self.calls.show_names && !self.is_local(name)).then_some(name)
     }
 }
 
@@ -186,6 +233,7 @@ mod tests {
         let step = Step {
             subgraph: "boxes".to_owned(),
             is_mutation: false,
+            operation: "".into(),
             head: Box::default(),
             variables: Vec::new(),
             conditions: Vec::new(),
@@ -197,15 +245,15 @@ mod tests {
             // Nobody listens there.
             let urls = [("boxes".to_owned(), Uri::from_static("http://127.0.0.1:1/"))].into();
             let calls = Calls::new(&urls, &settings, (Ids::random(), Arc::default())).unwrap();
-            let headers = HeaderMap::new();
-            let subgraphs = Subgraphs::new(&calls, &headers, Kind::Query);
+            let asked = Asked::default();
+            let subgraphs = Subgraphs::new(&calls, &asked, Kind::Query);
             let shared = Unread::new(Bytes::new());
             for _ in 0..10 {
                 let unread = if is_shared { shared.clone() } else { Unread::new(Bytes::new()) };
-                let fetched = Fetched { outcome: Ok(unread), took: Duration::ZERO };
+                let fetched = Fetched { outcome: Ok(Brought::Text(unread)), took: Duration::ZERO };
                 subgraphs.judge(&step, &fetched, Err(Failure::Malformed));
             }
-            let next = subgraphs.fetch(&step, b"{}".to_vec()).await.outcome;
+            let next = subgraphs.fetch(&step, b"").await.outcome;
             assert_eq!(next.map(|_| ()), Err(failure), "shared: {is_shared}");
         }
     }

@@ -1,0 +1,21 @@
+//! Who asks, as far as the engine has to know: what answers for the subgraph of this process.
+
+use std::sync::Arc;
+
+use async_graphql::{Request, Response};
+use axum::http::HeaderMap;
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+
+/// One request of a client, where a subgraph runs in this process. All that this subgraph is asked for it shares what is
+/// loaded, and is told who asks without a header.
+pub trait Caller: Send + Sync {
+    /// Executes an operation in that subgraph. Its errors have their codes.
+    fn execute(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response>;
+
+    /// What an answer tells beside its data, once it is complete: its `extensions`.
+    fn extensions(&self) -> Map<String, Value>;
+
+    /// What goes beside an answer, once it is complete.
+    fn headers(&self) -> HeaderMap;
+}
