@@ -18,6 +18,8 @@ use crate::bus::connect::RedisServers;
 use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::gateway::Gateway;
+use crate::gateway::supergraph::source::Source;
 use crate::graph::Operations;
 use crate::housekeeping;
 use crate::http::{self, Service};
@@ -113,8 +115,11 @@ pub async fn start(mut config: Config, clock: Clock, ids: Ids) -> anyhow::Result
     if app.config.is_development() && app.config.demo.enabled {
         crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
     }
-    let operations = Operations::new(app.clone())?;
     let for_routers = Operations::for_routers(app.clone())?;
+    let mut operations = Operations::new(app.clone())?;
+    if let Some(gateway) = open_gateway(&app, &stop, &tasks).await? {
+        operations = operations.within(gateway, for_routers.clone());
+    }
     // Until it has looked, each request asks for its own session.
     app.ended.look().await.unwrap_or_else(|error| error.log());
     tasks.spawn(http::serve(
@@ -172,6 +177,25 @@ pub async fn start_worker(config: Config, clock: Clock, ids: Ids) -> anyhow::Res
     spawn_work(&app, &stop, &tasks);
     tasks.close();
     Ok(Worker { app, address, stop, tasks, stopped, probes })
+}
+
+/// The engine over our graph and others, where there are any.
+async fn open_gateway(
+    app: &App,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> anyhow::Result<Option<Gateway>> {
+    let settings = &app.config.gateway;
+    if settings.supergraph.is_empty() {
+        return Ok(None);
+    }
+    settings.check()?;
+    let mut source = Source::new(&settings.supergraph)?;
+    let text = source.changed().await?.unwrap_or_default();
+    let gateway = Gateway::new(&text, settings.clone(), app.ids.clone())
+        .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
+    tasks.spawn(until(stop.clone(), gateway.clone().follow(source)));
+    Ok(Some(gateway))
 }
 
 async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyhow::Result<Opened> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_graphql::{Request, Response};
-use axum::http::HeaderMap;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
@@ -15,7 +14,4 @@ pub trait Caller: Send + Sync {
 
     /// What an answer tells beside its data, once it is complete: its `extensions`.
     fn extensions(&self) -> Map<String, Value>;
-
-    /// What goes beside an answer, once it is complete.
-    fn headers(&self) -> HeaderMap;
 }

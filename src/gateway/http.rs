@@ -170,7 +170,10 @@ async fn by_get(
     };
     let request = Request { query, operation_name, variables, extensions };
     note(&request);
-    respond(media_type, wire.gateway.answer(request, Asked { headers: headers.into(), by_get: true, caller: None }).await)
+    respond(
+        media_type,
+        wire.gateway.answer(request, Asked { headers: headers.into(), by_get: true, caller: None }).await,
+    )
 }
 
 async fn by_post(State(wire): State<Wire>, headers: HeaderMap, body: Body) -> Response {
@@ -195,7 +198,12 @@ async fn by_post(State(wire): State<Wire>, headers: HeaderMap, body: Body) -> Re
     match serde_json::from_slice(&body) {
         Ok(request) => {
             note(&request);
-            respond(media_type, wire.gateway.answer(request, Asked { headers: headers.into(), by_get: false, caller: None }).await)
+            respond(
+                media_type,
+                wire.gateway
+                    .answer(request, Asked { headers: headers.into(), by_get: false, caller: None })
+                    .await,
+            )
         }
         Err(_) => bad_input(
             media_type,

@@ -119,7 +119,7 @@ struct Asking {
 
 impl Serving {
     fn new(text: &str, settings: &settings::Gateway, with: (Ids, Arc<Metrics>)) -> anyhow::Result<Self> {
-        let supergraph = Arc::new(Supergraph::parse(text)?);
+        let supergraph = Arc::new(Supergraph::parse_with(text, &settings.local_subgraph)?);
         let calls = Calls::new(&supergraph.subgraphs, settings, with)?;
         Ok(Self { supergraph, calls })
     }

@@ -52,10 +52,9 @@ pub struct Consistency {
 }
 
 impl Consistency {
-    /// Lets `request` see the account at version `at_least` or later.
-    pub fn of(request: Request, at_least: i64) -> (Request, Arc<Self>) {
-        let consistency = Arc::new(Self { at_least, ..Self::default() });
-        (request.data(consistency.clone()), consistency)
+    /// Lets the operation that it is given to see the account at version `at_least` or later.
+    pub fn new(at_least: i64) -> Self {
+        Self { at_least, ..Self::default() }
     }
 
     /// The one version that was shown; `None` if there was none, or one here and one there.

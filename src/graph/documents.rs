@@ -36,6 +36,23 @@ struct Known {
     number: Option<u64>,
     /// No operation of it has variables: that it was valid once says that it always is.
     is_constant: bool,
+    coverage: Coverage,
+}
+
+/// Whether our graph alone answers a document: the number of a supergraph, with the answer as its last bit.
+#[derive(Default)]
+struct Coverage(AtomicU64);
+
+impl Coverage {
+    fn of(&self, supergraph: u64, find: impl FnOnce() -> bool) -> bool {
+        let known = self.0.load(Ordering::Relaxed);
+        if known & !1 == supergraph & !1 && known != 0 {
+            return known & 1 == 1;
+        }
+        let found = find();
+        self.0.store(supergraph & !1 | u64::from(found), Ordering::Relaxed);
+        found
+    }
 }
 
 #[derive(Clone)]
@@ -56,6 +73,7 @@ pub struct Prepared {
     pub number: Option<u64>,
     /// Whether it need not be validated again, whatever its variables are.
     pub is_validated: bool,
+    known: Option<Arc<Known>>,
 }
 
 /// A document that is not known yet. It is kept only once it has proved to be valid: else anybody could fill the
@@ -82,8 +100,8 @@ impl Documents {
         if let Some(known) = self.known.get(request.query.as_str()) {
             check(&known.document, &mut request)?;
             let (document, number) = (known.document.clone(), known.number);
-            let is_validated = known.is_constant;
-            return Ok(Prepared { request, document, unknown: None, number, is_validated });
+            let (is_validated, known) = (known.is_constant, Some(known));
+            return Ok(Prepared { request, document, unknown: None, number, is_validated, known });
         }
         let document = Arc::new(ExecutableDocument::clone(request.parsed_query().map_err(refuse)?));
         if let Some(name) = self.secrets.literal_in(&document) {
@@ -103,7 +121,7 @@ impl Documents {
         check(&document, &mut request)?;
         let unknown = (request.query.len() <= MAX_KEPT)
             .then(|| Unknown { text: request.query.as_str().into(), document: document.clone() });
-        Ok(Prepared { request, document, unknown, number: None, is_validated: false })
+        Ok(Prepared { request, document, unknown, number: None, is_validated: false, known: None })
     }
 
     /// Why an operation must not come by GET, if it must not: it changes something, or its secret would stand in
@@ -124,7 +142,8 @@ impl Documents {
         let number = self.marks.cover(&document).then(|| self.kept.fetch_add(1, Ordering::Relaxed));
         let is_constant =
             document.operations.iter().all(|(_, operation)| operation.node.variable_definitions.is_empty());
-        self.known.insert(unknown.text, Arc::new(Known { document, number, is_constant }));
+        let coverage = Coverage::default();
+        self.known.insert(unknown.text, Arc::new(Known { document, number, is_constant, coverage }));
     }
 }
 
@@ -133,6 +152,14 @@ impl Prepared {
     pub fn subscription(&self) -> Option<&OperationDefinition> {
         operation(&self.document, self.request.operation_name.as_deref())
             .filter(|operation| operation.ty == OperationType::Subscription)
+    }
+
+    /// Whether our graph alone answers it, in `supergraph`, as `find` finds out once.
+    pub fn is_covered(&self, supergraph: u64, find: impl FnOnce(&ExecutableDocument) -> bool) -> bool {
+        match &self.known {
+            Some(known) => known.coverage.of(supergraph, || find(&self.document)),
+            None => find(&self.document),
+        }
     }
 
     /// Whether the operation is a mutation, or one of its document is where it is not clear which one is meant.

@@ -76,7 +76,7 @@ async fn with<T>(
     ctx: &Context<'_>,
     load: impl AsyncFnOnce(&Loaders) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match ctx.data_opt::<Loaders>() {
+    match ctx.data_opt::<Arc<Loaders>>() {
         Some(loaders) => load(loaders).await,
         None => load(&Loaders::new(app(ctx).store.db().clone())).await,
     }

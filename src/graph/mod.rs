@@ -18,6 +18,7 @@ mod size;
 mod subgraph;
 pub mod subscription;
 pub mod user_error;
+mod whole;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use crate::account::suggestion::SuggestionMutation;
 use crate::app::App;
 use crate::config;
 use crate::error::Error;
+use crate::gateway::Gateway;
 use crate::link_graph::graphql::LinkGraphSubscription;
 use crate::passkey::graphql::PasskeyMutation;
 use crate::platform::graphql::PlatformQuery;
@@ -58,6 +60,7 @@ use loaders::Loaders;
 use node::NodeQuery;
 use outcome::Outcome;
 use subgraph::SubgraphQuery;
+use whole::Whole;
 
 pub use answers::Tag;
 
@@ -156,13 +159,26 @@ impl Schemas {
 pub struct Execution {
     /// A query or a mutation has one answer, a subscription any number.
     pub is_subscription: bool,
-    pub answers: BoxStream<'static, (Response, Outcome)>,
+    pub answers: BoxStream<'static, (Told, Outcome)>,
+}
+
+/// One answer of an operation.
+pub enum Told {
+    Response(Box<Response>),
+    /// As the engine has written it.
+    Written(Bytes),
+}
+
+impl From<Response> for Told {
+    fn from(response: Response) -> Self {
+        Self::Response(Box::new(response))
+    }
 }
 
 impl Execution {
     /// One that was not executed.
     pub fn refused(refusal: Response) -> Self {
-        let answers = stream::once(async { (refusal, Outcome::Refused) }).boxed();
+        let answers = stream::once(async { (refusal.into(), Outcome::Refused) }).boxed();
         Self { is_subscription: false, answers }
     }
 }
@@ -178,6 +194,26 @@ pub struct Asked {
     /// By GET: what changes something, or bears a secret, is not executed.
     pub by_get: bool,
     pub cookies: Cookies,
+    /// As they came, for those subgraphs that get some of them.
+    pub headers: Arc<HeaderMap>,
+}
+
+/// What all parts of one request share.
+#[derive(Clone)]
+struct Shared {
+    consistency: Arc<Consistency>,
+    loaders: Arc<Loaders>,
+    submission: Arc<OneSubmission>,
+}
+
+impl Shared {
+    fn new(operations: &Operations, at_least: i64) -> Self {
+        Self {
+            consistency: Arc::new(Consistency::new(at_least)),
+            loaders: Arc::new(Loaders::new(operations.app.store.db().clone())),
+            submission: Arc::default(),
+        }
+    }
 }
 
 /// What goes to the client for one operation.
@@ -203,19 +239,31 @@ pub struct Operations {
     documents: Arc<Documents>,
     answers: Option<Arc<Answers>>,
     app: Arc<App>,
+    /// Absent where there is no graph but ours.
+    whole: Option<Arc<Whole>>,
 }
 
 impl Operations {
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
         let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
         let answers = Answers::new(app.config.graph.answer_bytes).map(Arc::new);
-        Ok(Self { schemas: Schemas::public(&app), documents, answers, app })
+        Ok(Self { schemas: Schemas::public(&app), documents, answers, app, whole: None })
     }
 
     /// The same for federation routers, who may ask for entities and for the subgraph's schema as well.
     pub fn for_routers(app: Arc<App>) -> anyhow::Result<Self> {
         let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &subgraph_sdl())?);
-        Ok(Self { schemas: Schemas::subgraph(&app), documents, answers: None, app })
+        Ok(Self { schemas: Schemas::subgraph(&app), documents, answers: None, app, whole: None })
+    }
+
+    /// The same as a part of what `gateway` serves, which asks `ours`, the graph for routers.
+    pub fn within(self, gateway: Gateway, ours: Self) -> Self {
+        Self { whole: Some(Arc::new(Whole::new(gateway, ours))), ..self }
+    }
+
+    /// The whole graph, for an operation that needs more of it than ours.
+    fn whole_for(&self, prepared: &Prepared) -> Option<&Whole> {
+        self.whole.as_deref().filter(|whole| !whole.is_ours(prepared))
     }
 
     /// Answers a query or a mutation. `write` makes of a response what goes to the client; it may be remembered and
@@ -235,8 +283,15 @@ impl Operations {
         if let Some(error) = by_get.then(|| self.documents.needs_post(&prepared)).flatten() {
             return refuse(&outcome::refuse(&error), Outcome::NotByGet);
         }
+        if let Some(whole) = self.whole_for(&prepared) {
+            if let Some(error) = whole.excess(&prepared) {
+                return refuse(&outcome::refuse(&error), Outcome::Refused);
+            }
+            return self.answer_whole(whole, prepared, asked).await;
+        }
+        let shared = Shared::new(self, asked.at_least);
         let Some((answers, mut question)) = self.question(&prepared, asked.viewer) else {
-            let (response, outcome, _) = self.run(prepared, asked).await;
+            let (response, outcome) = self.run_telling(prepared, asked, shared).await;
             let answered = Answered::fresh(write(&response, outcome), outcome);
             return Answered { headers: response.http_headers, ..answered };
         };
@@ -247,9 +302,9 @@ impl Operations {
                 return Answered { tag: Some(tag), ..Answered::fresh(body, Outcome::Executed) };
             }
         }
-        let (response, outcome, version) = self.run(prepared, asked).await;
+        let (response, outcome) = self.run_telling(prepared, asked, shared.clone()).await;
         let body = write(&response, outcome);
-        let tag = match (outcome, version) {
+        let tag = match (outcome, shared.consistency.one_version()) {
             (Outcome::Executed, Some(version)) if response.errors.is_empty() => {
                 Some(answers.keep(Question { version, ..question }, body.clone()))
             }
@@ -292,7 +347,8 @@ impl Operations {
         if let Some(subscription) = prepared.subscription() {
             return match root_field::flatten(&prepared.document, subscription) {
                 Ok(flat) => {
-                    let answers = subscription::open(self.clone(), prepared, flat, asked).boxed();
+                    let answers = subscription::open(self.clone(), prepared, flat, asked);
+                    let answers = answers.map(|(response, outcome)| (response.into(), outcome)).boxed();
                     Execution { is_subscription: true, answers }
                 }
                 Err(error) => Execution::refused(outcome::refuse(&error)),
@@ -300,26 +356,52 @@ impl Operations {
         }
         let operations = self.clone();
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
-            let (response, outcome, _) = operations.run(prepared, asked).await;
-            (response, outcome)
+            if let Some(whole) = operations.whole_for(&prepared) {
+                if let Some(error) = whole.excess(&prepared) {
+                    return (outcome::refuse(&error).into(), Outcome::Refused);
+                }
+                let Answered { body, outcome, .. } = operations.answer_whole(whole, prepared, asked).await;
+                return (Told::Written(body), outcome);
+            }
+            let shared = Shared::new(&operations, asked.at_least);
+            let (response, outcome) = operations.run_telling(prepared, asked, shared).await;
+            (response.into(), outcome)
         }));
-        let answers = stream::once(async move { task.await.unwrap_or_else(|error| panicked(&error)) });
+        let answers = stream::once(async move {
+            task.await.unwrap_or_else(|error| {
+                let (response, outcome) = panicked(&error);
+                (response.into(), outcome)
+            })
+        });
         Execution { is_subscription: false, answers: answers.boxed() }
     }
 
-    /// The response, and the one version of the viewer's account that it shows.
-    async fn run(&self, mut prepared: Prepared, asked: Asked) -> (Response, Outcome, Option<i64>) {
+    async fn answer_whole(&self, whole: &Whole, mut prepared: Prepared, asked: Asked) -> Answered {
+        let unknown = prepared.unknown.take();
+        let answered = whole.answer(&prepared, asked).await;
+        if let (Outcome::Executed, Some(unknown)) = (answered.outcome, unknown) {
+            self.documents.keep(unknown);
+        }
+        answered
+    }
+
+    /// The response, which tells the version of the viewer's account that it shows.
+    async fn run_telling(&self, prepared: Prepared, asked: Asked, shared: Shared) -> (Response, Outcome) {
+        let consistency = shared.consistency.clone();
+        let (mut response, outcome) = self.run(prepared, asked, shared).await;
+        consistency.tell(&mut response);
+        (response, outcome)
+    }
+
+    async fn run(&self, mut prepared: Prepared, asked: Asked, shared: Shared) -> (Response, Outcome) {
         let unknown = prepared.unknown.take();
         let schema = if prepared.is_validated { &self.schemas.trusting } else { &self.schemas.validating };
         let request = if unknown.is_some() { prepared.request } else { prepared.into_request() };
-        let (request, consistency) = Consistency::of(asked_by(asked.viewer, request), asked.at_least);
-        let loaders = Loaders::new(self.app.store.db().clone());
-        let request = request.data(asked.client).data(asked.cookies);
-        let request = request.data(OneSubmission::default()).data(loaders);
-        let mut response = schema.execute(request).await;
-        consistency.tell(&mut response);
-        let (response, outcome) = self.settle(response, unknown);
-        (response, outcome, consistency.one_version())
+        let request = asked_by(asked.viewer, request).data(asked.client).data(asked.cookies);
+        let Shared { consistency, loaders, submission } = shared;
+        let request = request.data(consistency).data(loaders).data(submission);
+        let response = schema.execute(request).await;
+        self.settle(response, unknown)
     }
 
     fn settle(&self, mut response: Response, unknown: Option<Unknown>) -> (Response, Outcome) {

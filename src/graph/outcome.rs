@@ -13,6 +13,8 @@ pub enum Outcome {
     Refused,
     /// It was not executed: it came by GET and needs POST.
     NotByGet,
+    /// It was not executed: there is more to plan than can be planned now.
+    Overloaded,
 }
 
 /// Gives every error of `response` its code. What is no error of ours and came out of a resolver is logged

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use async_graphql::Name;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
+use crate::config::Graph;
+
 /// Selections of one document, those of a fragment counted wherever it is spread.
 const MOST: usize = 10_000;
 
@@ -16,6 +18,63 @@ pub fn is_too_large(document: &ExecutableDocument) -> bool {
     let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
     let all: Vec<&SelectionSet> = operations.chain(fragments).collect();
     all.into_iter().map(|selections| sizes.of(selections)).fold(0, usize::saturating_add) > MOST
+}
+
+/// Which of our limits a document is over, in words. Where our graph executes one itself, the library sees to them.
+pub fn excess(document: &ExecutableDocument, limits: &Graph) -> Option<String> {
+    let mut extent = Extent { document, path: Vec::new(), aliases: 0, directives: 0, depth: 0 };
+    let mut sizes = Sizes { document, known: HashMap::new() };
+    for (_, operation) in document.operations.iter() {
+        let set = &operation.node.selection_set.node;
+        extent.add(set, 1);
+        if sizes.of(set) > limits.max_complexity {
+            return Some(format!("The operation selects over {} fields.", limits.max_complexity));
+        }
+    }
+    if extent.depth > limits.max_depth {
+        return Some(format!("The operation is nested over {} deep.", limits.max_depth));
+    }
+    if extent.aliases > limits.max_aliases {
+        return Some(format!("The operation has over {} aliases.", limits.max_aliases));
+    }
+    (extent.directives > limits.max_directives)
+        .then(|| format!("A field has over {} directives.", limits.max_directives))
+}
+
+/// How far a document goes that is [not too large](is_too_large) to be gone through.
+struct Extent<'a> {
+    document: &'a ExecutableDocument,
+    /// Fragments that are being gone through: circles end.
+    path: Vec<&'a Name>,
+    aliases: usize,
+    /// The most of one selection.
+    directives: usize,
+    depth: usize,
+}
+
+impl<'a> Extent<'a> {
+    fn add(&mut self, set: &'a SelectionSet, depth: usize) {
+        for selection in &set.items {
+            self.directives = self.directives.max(selection.node.directives().len());
+            match &selection.node {
+                Selection::Field(field) => {
+                    self.depth = self.depth.max(depth);
+                    self.aliases += usize::from(field.node.alias.is_some());
+                    self.add(&field.node.selection_set.node, depth + 1);
+                }
+                Selection::InlineFragment(fragment) => self.add(&fragment.node.selection_set.node, depth),
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    let Some(fragment) = self.document.fragments.get(name) else { continue };
+                    if !self.path.contains(&name) {
+                        self.path.push(name);
+                        self.add(&fragment.node.selection_set.node, depth);
+                        self.path.pop();
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Measures each fragment once.

@@ -229,11 +229,11 @@ impl Followed {
             Turn::Show(_) => &schemas.trusting,
         };
         let mut request = Request::new("").variables(self.variables.clone()).data(turn);
-        request = request.data(Loaders::new(self.operations.app.store.db().clone()));
+        request = request.data(Arc::new(Loaders::new(self.operations.app.store.db().clone())));
         request.operation_name.clone_from(&self.operation_name);
         request.set_parsed_query(document.clone());
         // What an event itself asks for is often more.
-        let (request, _) = Consistency::of(request, self.at_least);
+        let request = request.data(Arc::new(Consistency::new(self.at_least)));
         schema.execute_stream(asked_by(self.viewer, request)).next().await
     }
 }

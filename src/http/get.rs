@@ -52,7 +52,7 @@ pub(super) async fn get(
             websocket::open(wire, client, &headers, upgrade)
         }
         Err(rejection) if wants_socket(&headers) => rejection.into_response(),
-        Err(_) => query(&wire, peer, &uri, &headers).await,
+        Err(_) => query(&wire, peer, &uri, &headers.into()).await,
     }
 }
 
@@ -60,7 +60,7 @@ fn wants_socket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &HeaderMap) -> Response {
+async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &Arc<HeaderMap>) -> Response {
     let Some(media_type) = negotiate(headers) else {
         return refusal(StatusCode::NOT_ACCEPTABLE, &bad_input("Accept has no media type of GraphQL."));
     };
@@ -83,7 +83,7 @@ async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &
             let tag = tag.unwrap_or_else(|| Tag::of(&body));
             return tagged(answer(body, outcome, media_type), &tag, headers);
         }
-        Outcome::Refused | Outcome::NotByGet => answer(body, outcome, media_type),
+        Outcome::Refused | Outcome::NotByGet | Outcome::Overloaded => answer(body, outcome, media_type),
     };
     if outcome == Outcome::NotByGet {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));

@@ -49,7 +49,7 @@ pub(super) async fn post(
     request: Request,
 ) -> Response {
     let (parts, content) = request.into_parts();
-    let headers = &parts.headers;
+    let headers = &Arc::new(parts.headers);
     let Some(media_type) = negotiate(headers) else {
         let error = bad_input(format!("Accept has neither {GRAPHQL_JSON} nor {JSON}."));
         return refusal(StatusCode::NOT_ACCEPTABLE, &error);
@@ -79,7 +79,7 @@ pub(super) async fn post(
 /// What the headers say of a request, or why it is refused.
 pub(super) async fn asked(
     wire: &Wire,
-    (headers, peer): (&HeaderMap, ConnectInfo<SocketAddr>),
+    (headers, peer): (&Arc<HeaderMap>, ConnectInfo<SocketAddr>),
     media_type: &'static str,
 ) -> Result<Asked, Box<Response>> {
     let viewer =
@@ -89,7 +89,8 @@ pub(super) async fn asked(
         Box::new(refusal_as(media_type, StatusCode::BAD_REQUEST, &error))
     })?;
     let cookies = Cookies::of_request(headers);
-    Ok(Asked { viewer, client: client(wire, headers, peer), at_least, by_get: false, cookies })
+    let client = client(wire, headers, peer);
+    Ok(Asked { viewer, client, at_least, by_get: false, cookies, headers: headers.clone() })
 }
 
 /// The graph that a request is for: that of routers, if it shows the token of one (S28). Whose rights it has is another
@@ -183,6 +184,7 @@ pub(super) fn answer(body: Bytes, outcome: Outcome, media_type: &'static str) ->
     let status = match outcome {
         Outcome::Refused if media_type == GRAPHQL_JSON => StatusCode::BAD_REQUEST,
         Outcome::NotByGet => StatusCode::METHOD_NOT_ALLOWED,
+        Outcome::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
     (status, [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-store")], body).into_response()

@@ -8,12 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::Response as GraphResponse;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::StreamMap;
 
@@ -21,7 +21,7 @@ use super::Wire;
 use super::graphql::{Answer, bearer};
 use crate::error::{Code, Error};
 use crate::graph::outcome::{self, Outcome};
-use crate::graph::{Asked, Execution};
+use crate::graph::{Asked, Execution, Told};
 use crate::limits::SocketSlot;
 use crate::session::{Cookies, Viewer, Watch};
 use crate::verification::Client;
@@ -121,19 +121,40 @@ enum ToClient<'a> {
     },
     Next {
         id: &'a str,
-        payload: Answer<'a>,
+        payload: Payload<'a>,
     },
     Error {
         id: &'a str,
-        payload: &'a [async_graphql::ServerError],
+        payload: Errors<'a>,
     },
     Complete {
         id: &'a str,
     },
 }
 
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Payload<'a> {
+    Response(Answer<'a>),
+    Written(&'a RawValue),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Errors<'a> {
+    Response(&'a [async_graphql::ServerError]),
+    Written(&'a RawValue),
+}
+
+/// The answer to what was not executed, as it was written.
+#[derive(Deserialize)]
+struct Refusal<'a> {
+    #[serde(borrow)]
+    errors: &'a RawValue,
+}
+
 /// An operation's answers; `None` once at its end.
-type Operation = Pin<Box<dyn Stream<Item = Option<(GraphResponse, Outcome)>> + Send>>;
+type Operation = Pin<Box<dyn Stream<Item = Option<(Told, Outcome)>> + Send>>;
 
 /// Opens a socket, if the browser's page may.
 pub(super) fn open(
@@ -191,6 +212,11 @@ async fn farewell(mut socket: WebSocket, close: Option<Close>) {
 fn too_many() -> Error {
     let message = format!("A socket has at most {MAX_OPERATIONS} operations; complete one first.");
     Error::client(Code::BadUserInput, message)
+}
+
+/// An answer that was written already.
+fn raw(body: &[u8]) -> Result<&RawValue, End> {
+    serde_json::from_slice(body).map_err(|_| End::Gone)
 }
 
 struct Connection {
@@ -335,7 +361,8 @@ impl Connection {
                 if self.operations.len() >= MAX_OPERATIONS {
                     // Said at once and not kept: who sends on and on has to take the answers, too.
                     let refusal = outcome::refuse(&too_many());
-                    return self.say(socket, &ToClient::Error { id: &id, payload: &refusal.errors }).await;
+                    let payload = Errors::Response(&refusal.errors);
+                    return self.say(socket, &ToClient::Error { id: &id, payload }).await;
                 }
                 let execution = self.execute(viewer, *payload);
                 if !execution.is_subscription {
@@ -375,7 +402,8 @@ impl Connection {
 
     fn execute(&self, viewer: Option<Viewer>, operation: async_graphql::Request) -> Execution {
         let cookies = Cookies::default();
-        let asked = Asked { viewer, client: self.client.clone(), at_least: 0, by_get: false, cookies };
+        let (client, headers) = (self.client.clone(), Arc::default());
+        let asked = Asked { viewer, client, at_least: 0, by_get: false, cookies, headers };
         self.wire.operations.execute_stream(operation, asked)
     }
 
@@ -383,7 +411,7 @@ impl Connection {
         &mut self,
         socket: &mut WebSocket,
         id: &Arc<str>,
-        answer: Option<(GraphResponse, Outcome)>,
+        answer: Option<(Told, Outcome)>,
     ) -> Result<(), End> {
         let Some((answer, outcome)) = answer else {
             self.operations.remove(id);
@@ -392,14 +420,24 @@ impl Connection {
         };
         match outcome {
             Outcome::Executed => {
-                let payload = Answer::new(&answer, Outcome::Executed);
+                let payload = match &answer {
+                    Told::Response(response) => Payload::Response(Answer::new(response, outcome)),
+                    Told::Written(body) => Payload::Written(raw(body)?),
+                };
                 self.say(socket, &ToClient::Next { id, payload }).await
             }
             // Says that it has ended, too.
-            Outcome::Refused | Outcome::NotByGet => {
+            Outcome::Refused | Outcome::NotByGet | Outcome::Overloaded => {
                 self.operations.remove(id);
                 self.single.remove(id);
-                self.say(socket, &ToClient::Error { id, payload: &answer.errors }).await
+                let payload = match &answer {
+                    Told::Response(response) => Errors::Response(&response.errors),
+                    Told::Written(body) => {
+                        let refusal: Refusal<'_> = serde_json::from_slice(body).map_err(|_| End::Gone)?;
+                        Errors::Written(refusal.errors)
+                    }
+                };
+                self.say(socket, &ToClient::Error { id, payload }).await
             }
         }
     }

@@ -178,7 +178,7 @@ impl FinishMutation {
         input: SubmitVerificationInput,
     ) -> Result<SubmitVerificationPayload, Error> {
         limited(ctx, Limit::Submit)?;
-        if ctx.data_opt::<OneSubmission>().is_some_and(OneSubmission::is_used) {
+        if ctx.data_opt::<Arc<OneSubmission>>().is_some_and(|submission| submission.is_used()) {
             let message = "An operation may submit one verification; send one operation for each.";
             return Err(Error::client(Code::BadUserInput, message));
         }

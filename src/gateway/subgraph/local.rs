@@ -47,7 +47,8 @@ impl Call {
         }
         let Whole { lists, errors } = whole;
         let keys = self.lists.into_iter().map(|(key, _)| key);
-        let mut response = Response::new(Value::Object(keys.zip(lists.into_iter().map(Value::List)).collect()));
+        let mut response =
+            Response::new(Value::Object(keys.zip(lists.into_iter().map(Value::List)).collect()));
         response.errors = errors;
         response
     }

@@ -1,5 +1,6 @@
 //! A supergraph: the schema that clients see, and which subgraph has what of it.
 
+pub mod alone;
 mod guards;
 pub mod source;
 
@@ -8,11 +9,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::http::Uri;
-use graphql_tools::parser::schema::{Definition, Document, TypeDefinition};
+use graphql_tools::parser::schema::{Definition, Document, EnumValue, TypeDefinition, Value};
 use graphql_tools::validation::rules::default_rules_validation_plan;
 use graphql_tools::validation::validate::ValidationPlan;
 use hive_router_query_planner::planner::{Planner, QueryPlannerOptions};
 use hive_router_query_planner::utils::parsing::safe_parse_schema;
+
+use alone::Alone;
 
 use super::introspection::Introspection;
 use super::schema::ApiSchema;
@@ -30,6 +33,8 @@ pub struct Supergraph {
     pub inputs: InputTypes,
     /// Where each subgraph is, by its name.
     pub subgraphs: BTreeMap<String, Uri>,
+    /// What one of them answers alone.
+    pub alone: Alone,
 }
 
 /// Why a text is no supergraph that could be served.
@@ -60,8 +65,13 @@ pub enum SupergraphError {
 impl Supergraph {
     /// Reads a supergraph as any composition tool writes it.
     pub fn parse(text: &str) -> Result<Self, SupergraphError> {
+        Self::parse_with(text, "")
+    }
+
+    /// The same, with what the subgraph `alone` answers without any other.
+    pub fn parse_with(text: &str, alone: &str) -> Result<Self, SupergraphError> {
         // The planner unwraps what it takes for granted.
-        let parsed = catch_unwind(AssertUnwindSafe(|| Self::parse_trusting(text)));
+        let parsed = catch_unwind(AssertUnwindSafe(|| Self::parse_trusting(text, alone)));
         parsed.unwrap_or_else(|panic| {
             let words = panic.downcast_ref::<String>().map(String::as_str);
             let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -69,7 +79,7 @@ impl Supergraph {
         })
     }
 
-    fn parse_trusting(text: &str) -> Result<Self, SupergraphError> {
+    fn parse_trusting(text: &str, alone: &str) -> Result<Self, SupergraphError> {
         let document =
             safe_parse_schema(text).map_err(|error| SupergraphError::Unparsable(error.to_string()))?;
         let subgraphs = subgraphs(&document)?;
@@ -79,8 +89,11 @@ impl Supergraph {
         let api = planner.consumer_schema.document.clone();
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
+        let graphs = graphs(&document).ok_or(SupergraphError::NotComposed)?;
+        let graph = graphs.iter().find(|graph| argument(graph, "name").as_deref() == Some(alone));
         Ok(Self {
             id: hasher.finish(),
+            alone: graph.map(|graph| Alone::new(&document, &api, &graph.name)).unwrap_or_default(),
             schema: ApiSchema::new(&api, &planner.supergraph),
             inputs: InputTypes::new(&api),
             introspection: Introspection::new(api),
@@ -93,25 +106,9 @@ impl Supergraph {
 
 /// The subgraphs, of `enum join__Graph { A @join__graph(name: "a", url: "…") }`.
 fn subgraphs(document: &Document<'static, String>) -> Result<BTreeMap<String, Uri>, SupergraphError> {
-    use graphql_tools::parser::schema::Value;
-    let graphs = document.definitions.iter().find_map(|definition| match definition {
-        Definition::TypeDefinition(TypeDefinition::Enum(graphs)) if graphs.name == "join__Graph" => {
-            Some(graphs)
-        }
-        _ => None,
-    });
-    let graphs = graphs.ok_or(SupergraphError::NotComposed)?;
     let mut subgraphs = BTreeMap::new();
-    for graph in &graphs.values {
-        let directive = graph.directives.iter().find(|directive| directive.name == "join__graph");
-        let argument = |wanted: &str| {
-            let arguments = directive.map(|directive| directive.arguments.as_slice()).unwrap_or_default();
-            arguments.iter().find_map(|(name, value)| match value {
-                Value::String(text) if name == wanted => Some(text.clone()),
-                _ => None,
-            })
-        };
-        let (Some(name), Some(url)) = (argument("name"), argument("url")) else {
+    for graph in graphs(document).ok_or(SupergraphError::NotComposed)? {
+        let (Some(name), Some(url)) = (argument(graph, "name"), argument(graph, "url")) else {
             return Err(SupergraphError::NotComposed);
         };
         let parsed = match parse_url(&url) {
@@ -125,6 +122,25 @@ fn subgraphs(document: &Document<'static, String>) -> Result<BTreeMap<String, Ur
         }
     }
     Ok(subgraphs)
+}
+
+/// The values of the enum of subgraphs.
+fn graphs<'a>(document: &'a Document<'static, String>) -> Option<&'a [EnumValue<'static, String>]> {
+    document.definitions.iter().find_map(|definition| match definition {
+        Definition::TypeDefinition(TypeDefinition::Enum(graphs)) if graphs.name == "join__Graph" => {
+            Some(graphs.values.as_slice())
+        }
+        _ => None,
+    })
+}
+
+/// An argument of the `@join__graph` of a subgraph.
+fn argument(graph: &EnumValue<'static, String>, wanted: &str) -> Option<String> {
+    let directive = graph.directives.iter().find(|directive| directive.name == "join__graph")?;
+    directive.arguments.iter().find_map(|(name, value)| match value {
+        Value::String(text) if name == wanted => Some(text.clone()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
