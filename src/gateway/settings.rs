@@ -6,6 +6,8 @@ use axum::http::Uri;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+use super::subgraph::upstream::Protocol;
+
 use crate::config::list;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -48,6 +50,8 @@ pub struct Subgraph {
     pub retries: u32,
     pub share: bool,
     pub http2: bool,
+    pub subscriptions: Protocol,
+    pub subscriptions_url: String,
     pub compress: bool,
     pub circuit_calls: usize,
     pub circuit_percent: u8,
@@ -71,6 +75,8 @@ pub struct Differences {
     pub retries: Option<u32>,
     pub share: Option<bool>,
     pub http2: Option<bool>,
+    pub subscriptions: Option<Protocol>,
+    pub subscriptions_url: Option<String>,
     pub compress: Option<bool>,
     pub circuit_calls: Option<usize>,
     pub circuit_percent: Option<u8>,
@@ -95,6 +101,8 @@ impl Subgraph {
             retries: other.retries.unwrap_or(self.retries),
             share: other.share.unwrap_or(self.share),
             http2: other.http2.unwrap_or(self.http2),
+            subscriptions: other.subscriptions.unwrap_or(self.subscriptions),
+            subscriptions_url: other.subscriptions_url.clone().unwrap_or_else(|| self.subscriptions_url.clone()),
             compress: other.compress.unwrap_or(self.compress),
             circuit_calls: other.circuit_calls.unwrap_or(self.circuit_calls),
             circuit_percent: other.circuit_percent.unwrap_or(self.circuit_percent),
@@ -161,6 +169,11 @@ impl Gateway {
                 "{path}.connect_milliseconds is 0: every call would fail"
             );
             ensure!(settings.answer_bytes > 0, "{path}.answer_bytes is 0: every call would fail");
+            let place = settings.subscriptions_url.trim();
+            ensure!(
+                place.is_empty() || parse_url(&place.replacen("ws", "http", 1)).is_some(),
+                "{path}.subscriptions_url is {place:?}, which is no ws://, wss://, http:// or https:// URL"
+            );
             ensure!(settings.circuit_percent <= 100, "{path}.circuit_percent is over 100");
             super::subgraph::headers::Rules::new(&settings)
                 .map_err(|error| anyhow::anyhow!("{path}.{error}"))?;

@@ -28,6 +28,8 @@ pub type StepId = usize;
 pub struct Step {
     pub subgraph: String,
     pub is_mutation: bool,
+    /// Whether it is followed, and what comes is an event for all other steps.
+    pub is_subscription: bool,
     /// What it asks for, as text.
     pub operation: Arc<str>,
     /// The request's body up to its variables: `{"query":"…","variables":{`.
@@ -133,8 +135,9 @@ impl Stepping<'_> {
                 other => self.add(other, before, conditions),
             },
             PlanNode::BatchFetch(batch) => self.batch(batch, (before, conditions)),
-            // Subscriptions are planned apart, and nothing is ever deferred.
-            PlanNode::Subscription(_) | PlanNode::Defer(_) => before.to_vec(),
+            PlanNode::Subscription(subscription) => self.fetch(&subscription.primary, None, (before, conditions)),
+            // Nothing is ever deferred.
+            PlanNode::Defer(_) => before.to_vec(),
         }
     }
 
@@ -162,8 +165,8 @@ impl Stepping<'_> {
                 }])
             }
         };
-        let is_mutation = fetch.operation_kind == Some(OperationKind::Mutation);
-        let call = (&fetch.operation, &fetch.variable_usages, is_mutation);
+        let kind = fetch.operation_kind.clone().unwrap_or(OperationKind::Query);
+        let call = (&fetch.operation, &fetch.variable_usages, kind);
         self.push(&fetch.service_name, call, target, (before, conditions))
     }
 
@@ -187,7 +190,7 @@ impl Stepping<'_> {
             }
         });
         let target = Target::Entities(lists.collect());
-        let call = (&batch.operation, &batch.variable_usages, false);
+        let call = (&batch.operation, &batch.variable_usages, OperationKind::Query);
         self.push(&batch.service_name, call, target, (before, conditions))
     }
 
@@ -234,7 +237,7 @@ impl Stepping<'_> {
     fn push(
         &mut self,
         subgraph: &str,
-        (operation, variables, is_mutation): (&SubgraphFetchOperation, &Option<BTreeSet<String>>, bool),
+        (operation, variables, kind): (&SubgraphFetchOperation, &Option<BTreeSet<String>>, OperationKind),
         target: Target,
         (before, conditions): (&[StepId], &[(String, bool)]),
     ) -> Vec<StepId> {
@@ -242,7 +245,8 @@ impl Stepping<'_> {
         let query = serde_json::to_string(&operation.document_str).unwrap_or_default();
         self.steps.push(Step {
             subgraph: subgraph.to_owned(),
-            is_mutation,
+            is_mutation: kind == OperationKind::Mutation,
+            is_subscription: kind == OperationKind::Subscription,
             operation: operation.document_str.as_str().into(),
             head: format!("{{\"query\":{query},\"variables\":{{").into_bytes().into(),
             variables: variables.iter().flatten().cloned().collect(),

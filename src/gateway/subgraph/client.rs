@@ -2,13 +2,15 @@
 
 use std::future::{pending, ready};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -33,13 +35,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Calls one subgraph.
+/// Calls one subgraph. Cheap to clone.
+#[derive(Clone)]
 pub struct SubgraphClient {
     uri: Uri,
     http: Http,
-    settings: Subgraph,
+    settings: Arc<Subgraph>,
     /// Absent if the circuit is never opened.
-    circuit: Option<AsyncRecloser>,
+    circuit: Option<Arc<AsyncRecloser>>,
 }
 
 impl SubgraphClient {
@@ -68,9 +71,17 @@ impl SubgraphClient {
                 .half_open_len((settings.circuit_calls / 10).max(1))
                 .open_wait(Duration::from_secs(settings.circuit_seconds))
                 .build();
-            AsyncRecloser::from(recloser)
+            Arc::new(AsyncRecloser::from(recloser))
         });
-        Self { uri, http, settings, circuit }
+        Self { uri, http, settings: Arc::new(settings), circuit }
+    }
+
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    pub fn settings(&self) -> &Subgraph {
+        &self.settings
     }
 
     /// Sends an operation, which is tried again if it `may_repeat` and a failure passes. Whoever reads what comes says by
@@ -88,9 +99,9 @@ impl SubgraphClient {
         outcome
     }
 
-    fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         // Asks for leave, and no more: what is dropped before it has an outcome is not counted.
-        let ask = |circuit: &AsyncRecloser| circuit.call(pending::<Result<(), Failure>>()).now_or_never();
+        let ask = |circuit: &Arc<AsyncRecloser>| circuit.call(pending::<Result<(), Failure>>()).now_or_never();
         self.circuit.as_ref().and_then(ask).is_some()
     }
 
@@ -134,6 +145,21 @@ impl SubgraphClient {
         }
         let response = self.http.request(request).await.map_err(|_| Failure::Unreachable)?;
         self.collect(response.status().as_u16(), response.into_body()).await
+    }
+
+    /// Sends a request whose answer comes bit by bit.
+    pub async fn open(
+        &self,
+        method: Method,
+        body: Bytes,
+        headers: &HeaderMap,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().clone_from(headers);
+        request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        self.http.request(request).await.map_err(|_| Failure::Unreachable)
     }
 
     /// The whole body, if it may be GraphQL. A subgraph may say what is wrong with an operation beside a status.
@@ -181,7 +207,6 @@ async fn gather<B: axum::body::HttpBody<Data = Bytes>>(body: B) -> Result<Bytes,
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use axum::body::Body;

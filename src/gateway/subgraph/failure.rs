@@ -11,6 +11,8 @@ pub enum Failure {
     Status(u16),
     /// No GraphQL.
     Malformed,
+    /// A subscription that ended before it was complete.
+    Interrupted,
     TooLarge,
     /// Too many calls have failed of late; for a moment it is not called.
     CircuitOpen,
@@ -26,6 +28,7 @@ impl Failure {
             Self::TimedOut => "timeout",
             Self::Status(_) => "status",
             Self::Malformed => "malformed",
+            Self::Interrupted => "interrupted",
             Self::TooLarge => "too_large",
             Self::CircuitOpen => "circuit_open",
             Self::Unknown => "unknown",
@@ -41,7 +44,7 @@ impl Failure {
     pub fn is_fault(self) -> bool {
         match self {
             Self::Status(status) => status >= 500,
-            Self::Unreachable | Self::TimedOut | Self::Malformed => true,
+            Self::Unreachable | Self::TimedOut | Self::Malformed | Self::Interrupted => true,
             // How much there is to answer is the client's choice.
             Self::TooLarge | Self::CircuitOpen | Self::Unknown => false,
         }
@@ -54,6 +57,9 @@ impl Failure {
             Self::TimedOut => ("SUBGRAPH_TIMEOUT", "did not answer in time".to_owned()),
             Self::Status(status) => ("SUBGRAPH_HTTP_ERROR", format!("answered with status {status}")),
             Self::Malformed => ("SUBGRAPH_MALFORMED_RESPONSE", "did not answer with GraphQL".to_owned()),
+            Self::Interrupted => {
+                ("SUBGRAPH_SUBSCRIPTION_INTERRUPTED", "ended the subscription early; subscribe again".to_owned())
+            }
             Self::TooLarge => ("SUBGRAPH_RESPONSE_TOO_LARGE", "answered with too much".to_owned()),
             Self::CircuitOpen => {
                 ("SUBGRAPH_CIRCUIT_OPEN", "has failed too often and is left alone for a moment".to_owned())

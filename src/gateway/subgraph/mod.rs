@@ -6,6 +6,7 @@ pub mod headers;
 mod local;
 pub mod share;
 pub mod trace;
+pub mod upstream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -233,6 +234,7 @@ mod tests {
         let step = Step {
             subgraph: "boxes".to_owned(),
             is_mutation: false,
+            is_subscription: false,
             operation: "".into(),
             head: Box::default(),
             variables: Vec::new(),

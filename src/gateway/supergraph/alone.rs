@@ -313,7 +313,7 @@ mod tests {
             ("{ filtered }", false),
             ("{ guarded }", false),
             ("{ __schema { types { name } } }", false),
-            ("{ own { id } } mutation { own { id } }", false),
+            ("query A { own { id } } mutation B { own { id } }", false),
             ("{ ...nobody }", false),
         ] {
             let document = parse_query(operation).unwrap();
