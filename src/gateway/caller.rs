@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Request, Response};
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
 
 /// One request of a client, where a subgraph runs in this process. All that this subgraph is asked for it shares what is
@@ -11,6 +12,12 @@ use serde_json::{Map, Value};
 pub trait Caller: Send + Sync {
     /// Executes an operation in that subgraph. Its errors have their codes.
     fn execute(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response>;
+
+    /// Follows a subscription of that subgraph.
+    fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Response>;
+
+    /// The same one who asks, with nothing loaded yet: for the next event of a subscription.
+    fn anew(&self) -> Arc<dyn Caller>;
 
     /// What an answer tells beside its data, once it is complete: its `extensions`.
     fn extensions(&self) -> Map<String, Value>;

@@ -13,6 +13,7 @@ pub mod plant;
 pub mod schema;
 pub mod settings;
 pub mod subgraph;
+mod subscribe;
 pub mod supergraph;
 #[cfg(test)]
 mod testing;
@@ -214,9 +215,30 @@ impl Gateway {
     }
 
     async fn answer_uncounted(&self, request: Request, asked: Asked) -> Answer {
+        let ready = match self.ready(request, &asked).await {
+            Ok(ready) => ready,
+            Err(refused) => return refused,
+        };
+        if ready.plan.kind == Kind::Subscription {
+            let message = "A subscription is followed over a WebSocket, not answered once.";
+            return refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]);
+        }
+        // Who asks may be known by more than headers.
+        let may_share = ready.plan.kind == Kind::Query && asked.caller.is_none();
+        match self.0.flights.as_ref().filter(|_| may_share) {
+            None => ready.execute(&asked).await,
+            Some(flights) => {
+                let asking = Asking::new(ready.question.clone(), &ready.variables, &asked.headers);
+                flights.join(asking, || async move { ready.execute(&asked).await }.boxed()).await
+            }
+        }
+    }
+
+    /// An operation with its plan and its variables; or the answer to one that is not executed.
+    async fn ready(&self, request: Request, asked: &Asked) -> Result<Ready, Answer> {
         let Some(query) = request.query else {
             let message = "There is no `query`: send the operation's text in it.";
-            return refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]);
+            return Err(refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]));
         };
         let serving = self.serving();
         let supergraph = &serving.supergraph;
@@ -226,41 +248,24 @@ impl Gateway {
         let (operation, name) = (query.into(), request.operation_name);
         let choice = Choice::default();
         let mut question = Question { supergraph: supergraph.id, operation, name, overrides, choice };
-        let mut plan = match self.plan(supergraph, &question).await {
-            Ok(plan) => plan,
-            Err(refused) => return refused,
-        };
+        let mut plan = self.plan(supergraph, &question).await?;
         if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
-            return refused(outcome, &[error]);
+            return Err(refused(outcome, &[error]));
         }
-        let variables = match supergraph.inputs.coerce(&plan.variables, request.variables.unwrap_or_default())
-        {
-            Ok(variables) => variables,
-            Err(errors) => return self.refuse(Outcome::Refused, &errors),
-        };
+        let variables = supergraph.inputs.coerce(&plan.variables, request.variables.unwrap_or_default());
+        let variables = variables.map_err(|errors| self.refuse(Outcome::Refused, &errors))?;
         if !plan.undecided.is_empty() {
             let is_true = |name: &Arc<str>| variables.get(&**name) == Some(&Value::Bool(true));
             question.choice = plan.undecided.iter().map(|name| (name.clone(), is_true(name))).collect();
-            plan = match self.plan(supergraph, &question).await {
-                Ok(plan) => plan,
-                Err(refused) => return refused,
-            };
+            plan = self.plan(supergraph, &question).await?;
             if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
-                return refused(outcome, &[error]);
+                return Err(refused(outcome, &[error]));
             }
         }
         let variables = plan.own_names(variables);
         let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
-        let work = Work { serving, plan, variables, shows_plan: wants_plan && self.0.settings.query_plans };
-        // Who asks may be known by more than headers.
-        let may_share = work.plan.kind == Kind::Query && asked.caller.is_none();
-        match self.0.flights.as_ref().filter(|_| may_share) {
-            None => work.execute(&asked).await,
-            Some(flights) => {
-                let asking = Asking::new(question, &work.variables, &asked.headers);
-                flights.join(asking, || async move { work.execute(&asked).await }.boxed()).await
-            }
-        }
+        let shows_plan = wants_plan && self.0.settings.query_plans;
+        Ok(Ready { serving, question, plan, variables, shows_plan })
     }
 
     async fn plan(&self, supergraph: &Arc<Supergraph>, question: &Question) -> Result<Arc<Plan>, Answer> {
@@ -278,7 +283,6 @@ impl Gateway {
     fn misplaced(&self, plan: &Plan, by_get: bool) -> Option<(Outcome, GraphqlError)> {
         let bad = |message| GraphqlError::new("BAD_USER_INPUT", message);
         match plan.kind {
-            Kind::Subscription => Some((Outcome::Refused, bad("This gateway does not serve subscriptions."))),
             Kind::Mutation if by_get => {
                 Some((Outcome::NotByGet, bad("A mutation is sent by POST; GET is for queries.")))
             }
@@ -286,22 +290,23 @@ impl Gateway {
                 let message = "Introspection is switched off here.";
                 Some((Outcome::Refused, GraphqlError::new("INTROSPECTION_DISABLED", message)))
             }
-            Kind::Query | Kind::Mutation => None,
+            Kind::Query | Kind::Mutation | Kind::Subscription => None,
         }
     }
 }
 
 /// An operation that is ready to be executed.
-struct Work {
+struct Ready {
     serving: Arc<Serving>,
+    question: Question,
     plan: Arc<Plan>,
     variables: Map<String, Value>,
     shows_plan: bool,
 }
 
-impl Work {
+impl Ready {
     async fn execute(self, asked: &Asked) -> Answer {
-        let Self { serving, plan, variables, shows_plan } = self;
+        let Self { serving, plan, variables, shows_plan, .. } = self;
         let subgraphs = Subgraphs::new(&serving.calls, asked, plan.kind);
         let executed = execute::execute(&serving.supergraph, &plan, &variables, &subgraphs).await;
         let mut extensions = asked.caller.as_ref().map(|caller| caller.extensions()).unwrap_or_default();

@@ -102,7 +102,10 @@ impl Subgraph {
             share: other.share.unwrap_or(self.share),
             http2: other.http2.unwrap_or(self.http2),
             subscriptions: other.subscriptions.unwrap_or(self.subscriptions),
-            subscriptions_url: other.subscriptions_url.clone().unwrap_or_else(|| self.subscriptions_url.clone()),
+            subscriptions_url: other
+                .subscriptions_url
+                .clone()
+                .unwrap_or_else(|| self.subscriptions_url.clone()),
             compress: other.compress.unwrap_or(self.compress),
             circuit_calls: other.circuit_calls.unwrap_or(self.circuit_calls),
             circuit_percent: other.circuit_percent.unwrap_or(self.circuit_percent),

@@ -169,6 +169,15 @@ pub enum Told {
     Written(Bytes),
 }
 
+impl Told {
+    fn into_response(self) -> Option<Response> {
+        match self {
+            Self::Response(response) => Some(*response),
+            Self::Written(_) => None,
+        }
+    }
+}
+
 impl From<Response> for Told {
     fn from(response: Response) -> Self {
         Self::Response(Box::new(response))
@@ -345,6 +354,13 @@ impl Operations {
             Err(refusal) => return Execution::refused(*refusal),
         };
         if let Some(subscription) = prepared.subscription() {
+            if let Some(whole) = self.whole.as_ref().filter(|whole| !whole.is_ours(&prepared)) {
+                if let Some(error) = whole.excess(&prepared) {
+                    return Execution::refused(outcome::refuse(&error));
+                }
+                let answers = whole.clone().subscribe(&prepared, asked).boxed();
+                return Execution { is_subscription: true, answers };
+            }
             return match root_field::flatten(&prepared.document, subscription) {
                 Ok(flat) => {
                     let answers = subscription::open(self.clone(), prepared, flat, asked);

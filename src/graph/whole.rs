@@ -7,11 +7,13 @@ use async_graphql::{Request, Response};
 use axum::http::HeaderMap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde_json::{Map, Value as Json};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::documents::Prepared;
 use super::outcome::Outcome;
-use super::{Answered, Asked, Operations, Shared, size};
+use super::{Answered, Asked, Operations, Shared, Told, size};
 use crate::config;
 use crate::error::{Code, Error};
 use crate::gateway::caller::Caller;
@@ -54,22 +56,48 @@ impl Whole {
     pub async fn answer(&self, prepared: &Prepared, asked: Asked) -> Answered {
         let by_get = asked.by_get;
         let headers = asked.headers.clone();
-        let asking = Arc::new(Asking {
-            shared: Shared::new(&self.ours, asked.at_least),
-            ours: self.ours.clone(),
-            asked,
-            headers: Mutex::default(),
-        });
+        let asking = Arc::new(Asking::new(self.ours.clone(), asked));
         let asked = gateway::Asked { headers, by_get, caller: Some(asking.clone()) };
         let answer = self.gateway.answer(request(&prepared.request), asked).await;
         let headers = std::mem::take(&mut *asking.headers.lock().unwrap_or_else(PoisonError::into_inner));
-        let outcome = match answer.outcome {
-            gateway::Outcome::Executed => Outcome::Executed,
-            gateway::Outcome::Refused => Outcome::Refused,
-            gateway::Outcome::NotByGet => Outcome::NotByGet,
-            gateway::Outcome::Overloaded => Outcome::Overloaded,
+        Answered { body: answer.body, outcome: answer.outcome.into(), tag: None, headers }
+    }
+
+    /// Follows a subscription.
+    pub fn subscribe(
+        self: Arc<Self>,
+        prepared: &Prepared,
+        asked: Asked,
+    ) -> impl Stream<Item = (Told, Outcome)> + Send + use<> {
+        let request = request(&prepared.request);
+        let opening = async move {
+            let headers = asked.headers.clone();
+            let asking: Arc<dyn Caller> = Arc::new(Asking::new(self.ours.clone(), asked));
+            let asked = gateway::Asked { headers, by_get: false, caller: Some(asking) };
+            self.gateway.subscribe(request, asked).await
         };
-        Answered { body: answer.body, outcome, tag: None, headers }
+        // In a task of its own, as that of our own graph.
+        let opening = AbortOnDropHandle::new(tokio::spawn(opening));
+        let answers = stream::once(opening).flat_map(|opened| match opened {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(refused)) => stream::iter([refused]).boxed(),
+            Err(error) => {
+                tracing::error!(%error, "a subscription was not opened");
+                stream::empty().boxed()
+            }
+        });
+        answers.map(|answer| (Told::Written(answer.body), answer.outcome.into()))
+    }
+}
+
+impl From<gateway::Outcome> for Outcome {
+    fn from(outcome: gateway::Outcome) -> Self {
+        match outcome {
+            gateway::Outcome::Executed => Self::Executed,
+            gateway::Outcome::Refused => Self::Refused,
+            gateway::Outcome::NotByGet => Self::NotByGet,
+            gateway::Outcome::Overloaded => Self::Overloaded,
+        }
     }
 }
 
@@ -96,6 +124,12 @@ struct Asking {
     headers: Mutex<HeaderMap>,
 }
 
+impl Asking {
+    fn new(ours: Operations, asked: Asked) -> Self {
+        Self { shared: Shared::new(&ours, asked.at_least), ours, asked, headers: Mutex::default() }
+    }
+}
+
 impl Caller for Asking {
     fn execute(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
         async move {
@@ -111,6 +145,15 @@ impl Caller for Asking {
             response
         }
         .boxed()
+    }
+
+    fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Response> {
+        let execution = self.ours.execute_stream(request, self.asked.clone());
+        execution.answers.filter_map(async |(told, _)| told.into_response()).boxed()
+    }
+
+    fn anew(&self) -> Arc<dyn Caller> {
+        Arc::new(Self::new(self.ours.clone(), self.asked.clone()))
     }
 
     fn extensions(&self) -> Map<String, Json> {

@@ -43,6 +43,7 @@ mod oauth;
 mod oauth_attacks;
 mod oauth_browser;
 mod oauth_faults;
+mod one_graph;
 mod operating;
 mod passkey_attacks;
 mod passkey_browser;

@@ -81,13 +81,41 @@ pub async fn execute(
     variables: &Map<String, Json>,
     subgraphs: &Subgraphs<'_>,
 ) -> Executed {
-    let mut data = Data::within(subgraphs.limits().slots());
-    let root = data.object(plan.layout.width(Layout::ROOT));
-    let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
-    let errors = Errors::new(subgraphs.limits().errors);
-    let mut execution = Execution { supergraph, plan, variables, subgraphs, data, root, errors, missing };
-    execution.run().await;
+    let mut execution = Execution::new(supergraph, (plan, variables), subgraphs);
+    let ready = (0..execution.missing.len()).filter(|step| execution.missing[*step] == 0).collect();
+    execution.run(ready).await;
     execution.finish()
+}
+
+/// Executes the rest of a subscription's plan behind an event.
+pub async fn complete(
+    supergraph: &Supergraph,
+    planned: (&Plan, &Map<String, Json>),
+    subgraphs: &Subgraphs<'_>,
+    event: Brought,
+) -> Executed {
+    let mut execution = Execution::new(supergraph, planned, subgraphs);
+    let mut ready = Vec::new();
+    if let Some(source) = planned.0.steps.iter().position(|step| step.is_subscription) {
+        execution.take(source, &[], &Fetched::at_once(event));
+        execution.done(source, &mut ready);
+    }
+    execution.run(ready).await;
+    execution.finish()
+}
+
+impl<'a> Execution<'a> {
+    fn new(
+        supergraph: &'a Supergraph,
+        (plan, variables): (&'a Plan, &'a Map<String, Json>),
+        subgraphs: &'a Subgraphs<'a>,
+    ) -> Self {
+        let mut data = Data::within(subgraphs.limits().slots());
+        let root = data.object(plan.layout.width(Layout::ROOT));
+        let missing = plan.steps.iter().map(|step| step.waits_for.len()).collect();
+        let errors = Errors::new(subgraphs.limits().errors);
+        Self { supergraph, plan, variables, subgraphs, data, root, errors, missing }
+    }
 }
 
 /// The parts of an answer.
@@ -98,10 +126,8 @@ pub struct Executed {
 }
 
 impl<'a> Execution<'a> {
-    async fn run(&mut self) {
+    async fn run(&mut self, mut ready: Vec<StepId>) {
         let mut running = FuturesUnordered::new();
-        let mut ready: Vec<StepId> =
-            (0..self.missing.len()).filter(|step| self.missing[*step] == 0).collect();
         loop {
             while let Some(id) = ready.pop() {
                 match self.begin(id) {

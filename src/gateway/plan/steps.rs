@@ -135,7 +135,9 @@ impl Stepping<'_> {
                 other => self.add(other, before, conditions),
             },
             PlanNode::BatchFetch(batch) => self.batch(batch, (before, conditions)),
-            PlanNode::Subscription(subscription) => self.fetch(&subscription.primary, None, (before, conditions)),
+            PlanNode::Subscription(subscription) => {
+                self.fetch(&subscription.primary, None, (before, conditions))
+            }
             // Nothing is ever deferred.
             PlanNode::Defer(_) => before.to_vec(),
         }

@@ -101,7 +101,8 @@ impl SubgraphClient {
 
     pub fn is_open(&self) -> bool {
         // Asks for leave, and no more: what is dropped before it has an outcome is not counted.
-        let ask = |circuit: &Arc<AsyncRecloser>| circuit.call(pending::<Result<(), Failure>>()).now_or_never();
+        let ask =
+            |circuit: &Arc<AsyncRecloser>| circuit.call(pending::<Result<(), Failure>>()).now_or_never();
         self.circuit.as_ref().and_then(ask).is_some()
     }
 

@@ -57,9 +57,10 @@ impl Failure {
             Self::TimedOut => ("SUBGRAPH_TIMEOUT", "did not answer in time".to_owned()),
             Self::Status(status) => ("SUBGRAPH_HTTP_ERROR", format!("answered with status {status}")),
             Self::Malformed => ("SUBGRAPH_MALFORMED_RESPONSE", "did not answer with GraphQL".to_owned()),
-            Self::Interrupted => {
-                ("SUBGRAPH_SUBSCRIPTION_INTERRUPTED", "ended the subscription early; subscribe again".to_owned())
-            }
+            Self::Interrupted => (
+                "SUBGRAPH_SUBSCRIPTION_INTERRUPTED",
+                "ended the subscription early; subscribe again".to_owned(),
+            ),
             Self::TooLarge => ("SUBGRAPH_RESPONSE_TOO_LARGE", "answered with too much".to_owned()),
             Self::CircuitOpen => {
                 ("SUBGRAPH_CIRCUIT_OPEN", "has failed too often and is left alone for a moment".to_owned())

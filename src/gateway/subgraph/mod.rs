@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use async_graphql::Response;
+use async_graphql::{Request, Response};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Uri};
 use futures_util::FutureExt;
 use futures_util::future::Either;
+use futures_util::stream::{BoxStream, StreamExt};
 
 use super::Asked;
 use super::caller::Caller;
@@ -62,7 +63,7 @@ pub struct Unread {
 }
 
 impl Unread {
-    fn new(bytes: Bytes) -> Self {
+    pub fn new(bytes: Bytes) -> Self {
         Self { bytes, is_judged: Arc::default() }
     }
 }
@@ -78,6 +79,16 @@ pub enum Brought {
     Text(Unread),
     /// From the subgraph of this process.
     Values(Box<Response>),
+}
+
+/// What comes of a subscription: an event, or why there are no more.
+pub type Event = Result<Brought, Failure>;
+
+impl Fetched {
+    /// What nobody waited for.
+    pub fn at_once(brought: Brought) -> Self {
+        Self { outcome: Ok(brought), took: Duration::ZERO }
+    }
 }
 
 /// All that an answer of a subgraph can depend on.
@@ -184,6 +195,22 @@ impl<'a> Subgraphs<'a> {
             };
             Fetched { outcome: outcome.map(Brought::Text), took: began.elapsed() }
         })
+    }
+
+    /// Begins a subscription, with variables without the braces around them.
+    pub async fn follow(&self, step: &Step, variables: &[u8]) -> Result<BoxStream<'static, Event>, Failure> {
+        if let Some(caller) = self.caller.filter(|_| self.is_local(&step.subgraph)) {
+            let variables = serde_json::from_slice(&[b"{", variables, b"}"].concat()).unwrap_or_default();
+            let request = Request::new(&*step.operation).variables(variables);
+            let events = caller.clone().subscribe(request);
+            return Ok(events.map(|response| Ok(Brought::Values(Box::new(response)))).boxed());
+        }
+        let subgraph = self.calls.subgraphs.get(&step.subgraph).ok_or(Failure::Unknown)?;
+        let mut headers = subgraph.rules.apply(self.headers);
+        self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut headers);
+        let body = Bytes::from([&*step.head, variables, b"}}"].concat());
+        let events = subgraph.client.subscribe(body, headers).await?;
+        Ok(events.map(|event| event.map(|bytes| Brought::Text(Unread::new(bytes)))).boxed())
     }
 
     /// Takes note of what has become of a call, once what came is read: so garbage is no answer.

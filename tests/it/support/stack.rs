@@ -43,6 +43,11 @@ impl Place {
             ("ACCOUNTS__VERIFICATION__PENDING_PER_ACCOUNT", "1000".to_owned()),
             ("ACCOUNTS__OAUTH__REDIRECT_URIS", super::oauth::REDIRECT.to_owned()),
         ];
+        if let Ok(supergraph) = std::env::var("ACCOUNTS_TEST_SUPERGRAPH") {
+            // Every operation goes through the engine.
+            settings.push(("ACCOUNTS__GATEWAY__SUPERGRAPH", supergraph));
+            settings.push(("ACCOUNTS__GATEWAY__DIRECT", "false".to_owned()));
+        }
         if stack == Stack::Production {
             let name = fresh_name();
             let admin =

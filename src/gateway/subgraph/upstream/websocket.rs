@@ -131,7 +131,8 @@ async fn connect(
         .max_write_buffer_size(1024 * 1024)
         .max_message_size(Some(most))
         .max_frame_size(Some(most));
-    let (socket, _) = connect_async_with_config(request, Some(config), true).await.map_err(|error| failed(&error))?;
+    let (socket, _) =
+        connect_async_with_config(request, Some(config), true).await.map_err(|error| failed(&error))?;
     Ok(socket)
 }
 
@@ -170,7 +171,9 @@ impl Connection {
         };
         match serde_json::from_str(&text).map_err(|_| Failure::Malformed)? {
             FromSubgraph::ConnectionAck {} => Ok(Heard::Acknowledged),
-            FromSubgraph::Next { payload } => Ok(Heard::Event(Bytes::copy_from_slice(payload.get().as_bytes()))),
+            FromSubgraph::Next { payload } => {
+                Ok(Heard::Event(Bytes::copy_from_slice(payload.get().as_bytes())))
+            }
             FromSubgraph::Error { payload } => {
                 Ok(Heard::Refused(format!("{{\"data\":null,\"errors\":{}}}", payload.get()).into()))
             }

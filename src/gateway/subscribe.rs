@@ -1,0 +1,141 @@
+//! Subscriptions: the root lives in one subgraph, and each of its events is completed over the others by the plan.
+//!
+//! What is open holds no plan: each event is planned anew, which is a look into the cache as long as the supergraph stays
+//! the same. One that a new supergraph answers otherwise ends with SUPERGRAPH_CHANGED, and its client subscribes again.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use serde_json::{Map, Value};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::execute::errors::GraphqlError;
+use super::execute::{self, Executed};
+use super::plan::steps::Step;
+use super::plan::{Kind, Plan};
+use super::subgraph::{Event, Failure, Subgraphs};
+use super::{Answer, Asked, Gateway, Outcome, Ready, Request, refused};
+
+/// What a client is told of a subscription.
+pub type Answers = BoxStream<'static, Answer>;
+
+/// A subscription that is open.
+struct Following {
+    gateway: Gateway,
+    request: Request,
+    asked: Asked,
+    source: Source,
+    events: BoxStream<'static, Event>,
+}
+
+/// What is followed, and where.
+#[derive(PartialEq)]
+struct Source {
+    subgraph: String,
+    operation: Arc<str>,
+}
+
+impl Source {
+    fn of(step: &Step) -> Self {
+        Self { subgraph: step.subgraph.clone(), operation: step.operation.clone() }
+    }
+}
+
+impl Gateway {
+    /// Follows a subscription.
+    ///
+    /// # Errors
+    /// The answer to one that is not followed.
+    pub async fn subscribe(&self, request: Request, asked: Asked) -> Result<Answers, Answer> {
+        let opened = self.open(request, asked).await;
+        self.0
+            .metrics
+            .answered(opened.as_ref().map_or_else(|answer| answer.outcome, |_| Outcome::Executed).name());
+        opened
+    }
+
+    async fn open(&self, request: Request, asked: Asked) -> Result<Answers, Answer> {
+        let Ready { serving, plan, variables, .. } = self.ready(request.clone(), &asked).await?;
+        let Some(step) = plan.source() else {
+            let message = "The operation is no subscription.";
+            return Err(refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]));
+        };
+        let written = written(&variables, &step.variables);
+        let subgraphs = Subgraphs::new(&serving.calls, &asked, Kind::Subscription);
+        let events = match subgraphs.follow(step, &written).await {
+            Ok(events) => events,
+            // It was executed as far as that goes: a client that can wait may try again.
+            Err(failure) => return Ok(stream::iter([failed(&subgraphs, step, failure)]).boxed()),
+        };
+        let source = Source::of(step);
+        let following = Following { gateway: self.clone(), request, asked, source, events };
+        Ok(stream::unfold(Some(Box::new(following)), |following| async move {
+            let mut following = following?;
+            let event = following.events.next().await?;
+            let is_last = event.is_err();
+            // In a task of its own: whoever does not ask for the answer must not let it stand still with what it holds.
+            let (answer, is_over, following) = AbortOnDropHandle::new(tokio::spawn(async move {
+                let (answer, is_over) = following.complete(event).await;
+                (answer, is_over, following)
+            }))
+            .await
+            .ok()?;
+            Some((answer, (!is_over && !is_last).then_some(following)))
+        })
+        .boxed())
+    }
+}
+
+impl Following {
+    /// The answer to an event, and whether it is the last one.
+    /// `&mut self` because streams are not `Sync`.
+    async fn complete(&mut self, event: Event) -> (Answer, bool) {
+        let asked =
+            Asked { caller: self.asked.caller.as_ref().map(|caller| caller.anew()), ..self.asked.clone() };
+        let Ok(Ready { serving, plan, variables, .. }) =
+            self.gateway.ready(self.request.clone(), &asked).await
+        else {
+            return (changed(), true);
+        };
+        let Some(step) = plan.source().filter(|step| Source::of(step) == self.source) else {
+            return (changed(), true);
+        };
+        let subgraphs = Subgraphs::new(&serving.calls, &asked, Kind::Subscription);
+        let brought = match event {
+            Ok(brought) => brought,
+            Err(failure) => return (failed(&subgraphs, step, failure), true),
+        };
+        let executed = execute::complete(&serving.supergraph, (&plan, &variables), &subgraphs, brought).await;
+        let extensions = asked.caller.map(|caller| caller.extensions()).unwrap_or_default();
+        (executed.into_answer(&extensions), false)
+    }
+}
+
+impl Plan {
+    /// What is followed, if it is a subscription.
+    pub fn source(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| step.is_subscription)
+    }
+}
+
+/// Variables as a request has them, without the braces around them.
+fn written(variables: &Map<String, Value>, names: &[String]) -> Vec<u8> {
+    let used: Map<String, Value> =
+        names.iter().filter_map(|name| Some((name.clone(), variables.get(name)?.clone()))).collect();
+    let text = serde_json::to_string(&used).unwrap_or_default();
+    text.trim_start_matches('{').strip_suffix('}').unwrap_or_default().as_bytes().to_vec()
+}
+
+fn failed(subgraphs: &Subgraphs<'_>, step: &Step, failure: Failure) -> Answer {
+    last(failure.error(subgraphs.shown_name(&step.subgraph)))
+}
+
+fn changed() -> Answer {
+    let message = "What this subscription asks for has changed; subscribe again.";
+    last(GraphqlError::new("SUPERGRAPH_CHANGED", message))
+}
+
+/// The last answer of a subscription, of which nothing more comes.
+fn last(error: GraphqlError) -> Answer {
+    Executed { data: b"{\"data\":null".to_vec(), errors: vec![error] }.into_answer(&Map::new())
+}

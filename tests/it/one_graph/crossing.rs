@@ -1,0 +1,133 @@
+//! Operations that need both.
+
+use serde_json::{Value, json};
+
+use super::{Subgraph, one_graph};
+use crate::support::{Person, Place, TestApp, on_both_stacks};
+
+const ADA: &str = "+4917139200042";
+
+/// A server, a subgraph, and Ada.
+async fn with_ada(place: &mut Place) -> (TestApp, Subgraph, Person) {
+    let (app, subgraph) = one_graph(place).await;
+    let ada = app.client().sign_in(place, ADA).await;
+    (app, subgraph, ada)
+}
+
+/// The representations of the only call.
+fn representations(subgraph: &Subgraph) -> Value {
+    let calls = subgraph.calls();
+    let [call] = calls.as_slice() else { panic!("{calls:#?}") };
+    call.body["variables"]["representations"].clone()
+}
+
+on_both_stacks! {
+    async fn a_subgraph_completes_what_the_accounts_graph_begins(place: Place) {
+        let mut place = place;
+        let (_app, subgraph, ada) = with_ada(&mut place).await;
+        let answer = ada.client.query("{ viewer { profiles { handle followers status } id } greeting }").await;
+        let profile = json!({ "handle": "+49 ··· ·· 42", "followers": 6, "status": "ACTIVE" });
+        let wanted = json!({ "viewer": { "profiles": [profile], "id": ada.account }, "greeting": "hello" });
+        assert_eq!(answer.body["data"], wanted, "{answer:#?}");
+        assert_eq!(answer.body["data"].to_string(), wanted.to_string(), "in the order of the operation");
+        assert!(answer.body["extensions"]["accountsCenter"]["version"].as_i64().unwrap() > 0);
+        assert_eq!(subgraph.calls().len(), 2);
+        // And what it alone answers does not go there at all.
+        ada.client.query("{ viewer { profiles { handle } } }").await;
+        assert!(subgraph.calls().is_empty());
+    }
+
+    async fn the_accounts_graph_completes_what_a_subgraph_begins(place: Place) {
+        let mut place = place;
+        let (app, subgraph, ada) = with_ada(&mut place).await;
+        subgraph.set_latest(&["wa_ada", "wa_nobody", "wa_ada"]);
+        let own = ada.client.query("{ latest { externalId unlinksAt ... on LinkedProfile { id } } }").await;
+        // Of a profile that is not hers she learns what the subgraph itself says, and no more (S23).
+        let ids: Vec<&Value> = own.body["data"]["latest"].as_array().map(|all| all.iter().collect()).unwrap_or_default();
+        assert!(ids.is_empty(), "`id` must not be null, so the list is: {own:#?}");
+        let error = &own.body["errors"][0];
+        assert_eq!(error["path"], json!(["latest", 1, "id"]), "{own:#?}");
+        subgraph.set_latest(&["wa_ada", "wa_ada"]);
+        let own = ada.client.query("{ latest { externalId followers status } }").await;
+        let profile = json!({ "externalId": "wa_ada", "followers": 6, "status": "ACTIVE" });
+        assert_eq!(own.body["data"]["latest"], json!([profile, profile]), "{own:#?}");
+        let anonymous = app.client().query("{ latest { externalId } }").await;
+        assert_eq!(anonymous.body["data"]["latest"][0]["externalId"], "wa_ada");
+        let anonymous = app.client().query("{ latest { unlinksAt } }").await;
+        assert_eq!(anonymous.body["data"]["latest"], json!([{ "unlinksAt": null }, { "unlinksAt": null }]));
+    }
+
+    /// One lookup each, in one statement together: what becomes of one is nothing to the others.
+    async fn entities_are_looked_up_together_and_fail_alone(place: Place) {
+        let mut place = place;
+        let (_app, subgraph, ada) = with_ada(&mut place).await;
+        let ids: Vec<String> = (0..50).map(|n| format!("wa_{n}")).chain(["wa_ada".to_owned()]).collect();
+        subgraph.set_latest(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        let answer = ada.client.query("{ latest { externalId unlinksAt statusReason avatarUrl } }").await;
+        assert!(answer.body.get("errors").is_none(), "{answer:#?}");
+        let latest = answer.body["data"]["latest"].as_array().unwrap();
+        assert_eq!(latest.len(), 51);
+        assert!(latest.iter().zip(&ids).all(|(profile, id)| profile["externalId"] == id.as_str()));
+    }
+
+    async fn mutations_go_through_in_order_and_tell_their_version(place: Place) {
+        let mut place = place;
+        let (_app, subgraph, ada) = with_ada(&mut place).await;
+        let rename = |alias: &str, name: &str| {
+            format!(
+                "{alias}: updateAccount(input: {{ displayName: \"{name}\" }}) {{
+                    account {{ displayName version profiles {{ followers }} }} userErrors {{ code }} }}"
+            )
+        };
+        let operation = format!("mutation {{ {} {} }}", rename("a", "One"), rename("b", "Two"));
+        let answer = ada.client.query(&operation).await;
+        assert_eq!(answer.body["data"]["a"]["account"]["displayName"], "One", "{answer:#?}");
+        assert_eq!(answer.body["data"]["b"]["account"]["displayName"], "Two");
+        assert_eq!(answer.body["data"]["b"]["account"]["profiles"][0]["followers"], 6);
+        let version = answer.body["data"]["b"]["account"]["version"].as_i64().unwrap();
+        assert_eq!(answer.body["data"]["a"]["account"]["version"], version - 1);
+        assert_eq!(answer.body["extensions"]["accountsCenter"]["version"], version);
+        assert!(!subgraph.calls().is_empty());
+    }
+
+    async fn s43_a_subgraph_never_sees_a_clients_credentials(place: Place) {
+        let mut place = place;
+        let (_app, subgraph, ada) = with_ada(&mut place).await;
+        let token = ada.client.token.clone().unwrap();
+        ada.client.query("{ viewer { profiles { followers } } greeting }").await;
+        let calls = subgraph.calls();
+        assert_eq!(calls.len(), 2);
+        for call in calls {
+            let seen = format!("{:?} {}", call.headers, call.body);
+            assert!(!seen.contains(&token), "{seen}");
+            assert!(!call.headers.contains_key("cookie"));
+        }
+    }
+
+    async fn a_representation_is_sent_once(place: Place) {
+        let mut place = place;
+        let (_app, subgraph, ada) = with_ada(&mut place).await;
+        let operation = "{ viewer { a: profiles { followers } b: profiles { followers account { profiles { followers } } } } }";
+        let answer = ada.client.query(operation).await;
+        assert_eq!(answer.body["data"]["viewer"]["b"][0]["account"]["profiles"][0]["followers"], 6, "{answer:#?}");
+        let sent = representations(&subgraph);
+        assert_eq!(sent.as_array().unwrap().len(), 1, "{sent}");
+    }
+
+    async fn introspection_shows_one_graph(place: Place) {
+        let mut place = place;
+        let (_app, _subgraph, ada) = with_ada(&mut place).await;
+        let answer = ada.client.query("{ __type(name: \"LinkedProfile\") { fields { name } } }").await;
+        let fields: Vec<&str> = answer.body["data"]["__type"]["fields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|field| field["name"].as_str().unwrap())
+            .collect();
+        assert!(fields.contains(&"followers") && fields.contains(&"handle"), "{fields:?}");
+        let answer = ada.client.query("{ viewer { nothing } }").await;
+        assert_eq!(answer.error_code(), "GRAPHQL_VALIDATION_FAILED");
+        let hidden = ada.client.query("{ _service { sdl } }").await;
+        assert_eq!(hidden.error_code(), "GRAPHQL_VALIDATION_FAILED");
+    }
+}

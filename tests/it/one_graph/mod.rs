@@ -1,0 +1,25 @@
+//! The accounts graph and a platform team's subgraph as one graph.
+
+mod crossing;
+mod following;
+mod subgraph;
+
+use crate::support::{Place, TestApp};
+use subgraph::Subgraph;
+
+/// A server over the accounts graph and a subgraph.
+async fn one_graph(place: &mut Place) -> (TestApp, Subgraph) {
+    let subgraph = join(place).await;
+    (place.app().await, subgraph)
+}
+
+/// Starts a subgraph, and has all servers of a place serve it.
+async fn join(place: &mut Place) -> Subgraph {
+    let subgraph = Subgraph::start().await;
+    let sdl = place.folder.path().join("extra.graphql");
+    std::fs::write(&sdl, subgraph::SDL).unwrap();
+    place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display());
+    place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", format!("{}/graphql", subgraph.url));
+    place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SUBSCRIPTIONS_URL", format!("{}/ws", subgraph.url));
+    subgraph
+}
