@@ -18,7 +18,9 @@ async fn with_ada(place: &mut Place) -> (TestApp, Subgraph, Person) {
 fn representations(subgraph: &Subgraph) -> Value {
     let calls = subgraph.calls();
     let [call] = calls.as_slice() else { panic!("{calls:#?}") };
-    call.body["variables"]["representations"].clone()
+    let variables = call.body["variables"].as_object().unwrap();
+    let sent: Vec<Value> = variables.values().flat_map(|list| list.as_array().unwrap().clone()).collect();
+    json!(sent)
 }
 
 on_both_stacks! {
@@ -63,7 +65,7 @@ on_both_stacks! {
         let (_app, subgraph, ada) = with_ada(&mut place).await;
         let ids: Vec<String> = (0..50).map(|n| format!("wa_{n}")).chain(["wa_ada".to_owned()]).collect();
         subgraph.set_latest(&ids.iter().map(String::as_str).collect::<Vec<_>>());
-        let answer = ada.client.query("{ latest { externalId unlinksAt statusReason avatarUrl } }").await;
+        let answer = ada.client.query("{ latest { externalId unlinksAt avatarUrl } }").await;
         assert!(answer.body.get("errors").is_none(), "{answer:#?}");
         let latest = answer.body["data"]["latest"].as_array().unwrap();
         assert_eq!(latest.len(), 51);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{join, one_graph};
-use crate::support::{Client, Place, Socket, SocketMessage, TestApp, on_both_stacks};
+use crate::support::{Client, Socket, SocketMessage, TestApp, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 /// A root of the subgraph, completed by the accounts graph.
@@ -120,11 +120,13 @@ on_both_stacks! {
         subgraph.until_followed_by(1).await;
         subgraph.tell("wa_ada");
         assert_eq!(answer(&mut socket).await.unwrap()["data"]["followed"]["status"], "ACTIVE");
+        subgraph.set_away(true);
         subgraph.cut();
         subgraph.until_followed_by(0).await;
         // What is told while nobody is there comes once it is followed again.
         subgraph.tell("wa_ada");
         subgraph.tell("wa_ada");
+        subgraph.set_away(false);
         for _ in 0..2 {
             assert_eq!(answer(&mut socket).await.unwrap()["data"]["followed"]["followers"], 6);
         }

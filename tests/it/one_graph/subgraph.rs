@@ -1,17 +1,20 @@
 //! A platform team's subgraph: it knows how many followers a profile has, tells of new ones, and writes down all it is told.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use async_graphql::{Context, EmptyMutation, EmptySubscription, Object, Schema, SimpleObject};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
@@ -45,6 +48,7 @@ struct Shared {
     following: watch::Sender<usize>,
     /// What came so far, for who comes back.
     past: Mutex<Vec<Value>>,
+    is_away: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +69,7 @@ impl Subgraph {
             told: broadcast::channel(1000).0,
             following: watch::channel(0).0,
             past: Mutex::default(),
+            is_away: AtomicBool::new(false),
         });
         let router = Router::new()
             .route("/graphql", post(answer))
@@ -115,6 +120,11 @@ impl Subgraph {
         let _ = self.state.told.send((0, Told::Complete));
     }
 
+    /// Whether nobody can begin to follow.
+    pub fn set_away(&self, is_away: bool) {
+        self.state.is_away.store(is_away, Ordering::SeqCst);
+    }
+
     pub fn cut(&self) {
         let _ = self.state.told.send((0, Told::Cut));
     }
@@ -133,20 +143,52 @@ fn known(external_id: &str) -> Value {
 async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
     state.calls.lock().unwrap().push(Call { body: body.clone(), headers });
-    let query = body["query"].as_str().unwrap();
-    let mut data = json!({});
-    if query.contains("_entities") {
-        let representations = body["variables"]["representations"].as_array().unwrap();
-        let entities = representations.iter().map(|one| known(one["externalId"].as_str().unwrap()));
-        data["_entities"] = entities.collect();
+    let request: async_graphql::Request = serde_json::from_value(body).unwrap();
+    let schema = Schema::build(Query, EmptyMutation, EmptySubscription).enable_federation();
+    axum::Json(schema.finish().execute(request.data(state)).await).into_response()
+}
+
+/// A profile as this subgraph knows it.
+#[derive(SimpleObject)]
+struct LinkedProfile {
+    platform_key: PlatformKey,
+    external_id: String,
+    followers: usize,
+}
+
+/// Of the accounts graph.
+#[derive(Serialize, Deserialize)]
+struct PlatformKey(String);
+async_graphql::scalar!(PlatformKey);
+
+impl LinkedProfile {
+    fn new(external_id: &str) -> Self {
+        let (platform_key, external_id) = (PlatformKey("whatsapp".to_owned()), external_id.to_owned());
+        Self { platform_key, followers: external_id.len(), external_id }
     }
-    if query.contains("latest") {
-        data["latest"] = state.latest.lock().unwrap().iter().map(|id| known(id)).collect();
+}
+
+struct Query;
+
+#[Object]
+impl Query {
+    async fn greeting(&self) -> &str {
+        "hello"
     }
-    if query.contains("greeting") {
-        data["greeting"] = json!("hello");
+
+    async fn latest(&self, ctx: &Context<'_>) -> Vec<LinkedProfile> {
+        let latest = ctx.data_unchecked::<Arc<Shared>>().latest.lock().unwrap();
+        latest.iter().map(|id| LinkedProfile::new(id)).collect()
     }
-    axum::Json(json!({ "data": data })).into_response()
+
+    #[graphql(entity)]
+    async fn profile(
+        &self,
+        #[graphql(key)] platform_key: PlatformKey,
+        #[graphql(key)] external_id: String,
+    ) -> Option<LinkedProfile> {
+        (platform_key.0 == "whatsapp").then(|| LinkedProfile::new(&external_id))
+    }
 }
 
 /// Counts one that follows, until it is dropped.
@@ -170,7 +212,9 @@ async fn websocket(State(state): State<Arc<Shared>>, request: Request) -> Respon
     let upgrade = WebSocketUpgrade::from_request(request, &()).await.unwrap();
     let offered = headers[header::SEC_WEBSOCKET_PROTOCOL].clone();
     assert_eq!(offered, "graphql-transport-ws");
-    upgrade.protocols(["graphql-transport-ws"]).on_upgrade(async move |socket| speak(state, headers, socket).await)
+    upgrade
+        .protocols(["graphql-transport-ws"])
+        .on_upgrade(async move |socket| speak(state, headers, socket).await)
 }
 
 async fn speak(state: Arc<Shared>, mut headers: HeaderMap, mut socket: WebSocket) {
@@ -207,6 +251,9 @@ async fn speak(state: Arc<Shared>, mut headers: HeaderMap, mut socket: WebSocket
 }
 
 async fn sse(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    if state.is_away.load(Ordering::SeqCst) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let body: Value = serde_json::from_slice(&body).unwrap();
     let last = headers.get("last-event-id").map(|id| id.to_str().unwrap().parse::<usize>().unwrap());
     state.calls.lock().unwrap().push(Call { body, headers });
@@ -223,7 +270,9 @@ async fn sse(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) 
     let events = events.map(move |(number, told)| {
         let _held = &followed;
         Ok::<_, std::convert::Infallible>(match told {
-            Told::Answer(answer) => Event::default().id(number.to_string()).event("next").data(answer.to_string()),
+            Told::Answer(answer) => {
+                Event::default().id(number.to_string()).event("next").data(answer.to_string())
+            }
             Told::Raw(text) => Event::default().event("next").data(text),
             Told::Complete | Told::Cut => Event::default().event("complete").data(""),
         })

@@ -26,21 +26,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The only operation of its connection.
 const ID: &str = "1";
 
+/// A message. Not an enum: to find out which variant it is, serde would copy it, and a part as it stands is none then.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum FromSubgraph<'a> {
-    ConnectionAck {},
-    Next {
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    },
-    Error {
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    },
-    Complete {},
-    Ping {},
-    Pong {},
+struct FromSubgraph<'a> {
+    r#type: Type,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Type {
+    ConnectionAck,
+    Next,
+    Error,
+    Complete,
+    Ping,
+    Pong,
 }
 
 #[derive(Serialize)]
@@ -169,20 +171,24 @@ impl Connection {
             Some(Err(error)) => return Err(failed(&error)),
             Some(Ok(Message::Close(_))) | None => return Err(Failure::Interrupted),
         };
-        match serde_json::from_str(&text).map_err(|_| Failure::Malformed)? {
-            FromSubgraph::ConnectionAck {} => Ok(Heard::Acknowledged),
-            FromSubgraph::Next { payload } => {
-                Ok(Heard::Event(Bytes::copy_from_slice(payload.get().as_bytes())))
+        let FromSubgraph { r#type, payload } = serde_json::from_str(&text).map_err(|_| Failure::Malformed)?;
+        let payload = payload.map(RawValue::get);
+        match r#type {
+            Type::ConnectionAck => Ok(Heard::Acknowledged),
+            Type::Next => {
+                let payload = payload.ok_or(Failure::Malformed)?;
+                Ok(Heard::Event(Bytes::copy_from_slice(payload.as_bytes())))
             }
-            FromSubgraph::Error { payload } => {
-                Ok(Heard::Refused(format!("{{\"data\":null,\"errors\":{}}}", payload.get()).into()))
+            Type::Error => {
+                let payload = payload.ok_or(Failure::Malformed)?;
+                Ok(Heard::Refused(format!("{{\"data\":null,\"errors\":{payload}}}").into()))
             }
-            FromSubgraph::Complete {} => Ok(Heard::Complete),
-            FromSubgraph::Ping {} => {
+            Type::Complete => Ok(Heard::Complete),
+            Type::Ping => {
                 self.send(&ToSubgraph::Pong).await?;
                 Ok(Heard::Nothing)
             }
-            FromSubgraph::Pong {} => Ok(Heard::Nothing),
+            Type::Pong => Ok(Heard::Nothing),
         }
     }
 }
