@@ -72,7 +72,7 @@ impl InputTypes {
     /// The variables that an operation has, complete.
     ///
     /// # Errors
-    /// BAD_USER_INPUT for each variable that is missing or does not fit. A value is never quoted: it may be a secret.
+    /// GRAPHQL_VALIDATION_FAILED for each variable that is missing or does not fit. A value is never quoted: it may be a secret.
     pub fn coerce(
         &self,
         definitions: &[VariableDefinition],
@@ -85,7 +85,7 @@ impl InputTypes {
                 (None, Some(default)) => literal(default),
                 (None, None) if variable_type.is_non_null() => {
                     let message = format!("The variable ${name}: {variable_type} is not given.");
-                    errors.push(GraphqlError::new("BAD_USER_INPUT", message));
+                    errors.push(GraphqlError::new("GRAPHQL_VALIDATION_FAILED", message));
                     continue;
                 }
                 (None, None) => continue,
@@ -94,7 +94,7 @@ impl InputTypes {
                 Ok(value) => drop(variables.insert(name.clone(), value)),
                 Err(Misfit { at, what }) => {
                     let message = format!("The variable ${name}{at} {what}; ${name} is {variable_type}.");
-                    errors.push(GraphqlError::new("BAD_USER_INPUT", message));
+                    errors.push(GraphqlError::new("GRAPHQL_VALIDATION_FAILED", message));
                 }
             }
         }

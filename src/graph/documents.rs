@@ -163,7 +163,7 @@ impl Prepared {
     }
 
     /// Whether the operation is a mutation, or one of its document is where it is not clear which one is meant.
-    fn may_change(&self) -> bool {
+    pub fn may_change(&self) -> bool {
         match operation(&self.document, self.request.operation_name.as_deref()) {
             Some(operation) => operation.ty == OperationType::Mutation,
             None => self.document.operations.iter().any(|(_, one)| one.node.ty == OperationType::Mutation),

@@ -296,7 +296,11 @@ impl Operations {
             if let Some(error) = whole.excess(&prepared) {
                 return refuse(&outcome::refuse(&error), Outcome::Refused);
             }
-            return self.answer_whole(whole, prepared, asked).await;
+            let answered = self.answer_whole(whole, prepared, asked).await;
+            return match answered {
+                Ok(answered) => answered,
+                Err(refusal) => refuse(&refusal, Outcome::Refused),
+            };
         }
         let shared = Shared::new(self, asked.at_least);
         let Some((answers, mut question)) = self.question(&prepared, asked.viewer) else {
@@ -376,8 +380,10 @@ impl Operations {
                 if let Some(error) = whole.excess(&prepared) {
                     return (outcome::refuse(&error).into(), Outcome::Refused);
                 }
-                let Answered { body, outcome, .. } = operations.answer_whole(whole, prepared, asked).await;
-                return (Told::Written(body), outcome);
+                return match operations.answer_whole(whole, prepared, asked).await {
+                    Ok(Answered { body, outcome, .. }) => (Told::Written(body), outcome),
+                    Err(refusal) => (refusal.into(), Outcome::Refused),
+                };
             }
             let shared = Shared::new(&operations, asked.at_least);
             let (response, outcome) = operations.run_telling(prepared, asked, shared).await;
@@ -392,13 +398,18 @@ impl Operations {
         Execution { is_subscription: false, answers: answers.boxed() }
     }
 
-    async fn answer_whole(&self, whole: &Whole, mut prepared: Prepared, asked: Asked) -> Answered {
+    async fn answer_whole(
+        &self,
+        whole: &Whole,
+        mut prepared: Prepared,
+        asked: Asked,
+    ) -> Result<Answered, Response> {
         let unknown = prepared.unknown.take();
-        let answered = whole.answer(&prepared, asked).await;
+        let answered = whole.answer(&prepared, asked).await?;
         if let (Outcome::Executed, Some(unknown)) = (answered.outcome, unknown) {
             self.documents.keep(unknown);
         }
-        answered
+        Ok(answered)
     }
 
     /// The response, which tells the version of the viewer's account that it shows.

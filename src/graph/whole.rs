@@ -52,15 +52,22 @@ impl Whole {
         Some(Error::client(Code::QueryTooComplex, what))
     }
 
-    /// Answers a query or a mutation.
-    pub async fn answer(&self, prepared: &Prepared, asked: Asked) -> Answered {
+    /// Answers a query or a mutation; what our graph refuses to begin with is no query to answer in parts.
+    ///
+    /// # Errors
+    /// What it says of that: an operation that is over a limit only ours knows.
+    pub async fn answer(&self, prepared: &Prepared, asked: Asked) -> Result<Answered, Response> {
         let by_get = asked.by_get;
         let headers = asked.headers.clone();
         let asking = Arc::new(Asking::new(self.ours.clone(), asked));
         let asked = gateway::Asked { headers, by_get, caller: Some(asking.clone()) };
         let answer = self.gateway.answer(request(&prepared.request), asked).await;
         let headers = std::mem::take(&mut *asking.headers.lock().unwrap_or_else(PoisonError::into_inner));
-        Answered { body: answer.body, outcome: answer.outcome.into(), tag: None, headers }
+        let refusal = asking.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match refusal.filter(|_| !prepared.may_change()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(Answered { body: answer.body, outcome: answer.outcome.into(), tag: None, headers }),
+        }
     }
 
     /// Follows a subscription.
@@ -122,11 +129,14 @@ struct Asking {
     shared: Shared,
     /// What goes beside the answer: cookies.
     headers: Mutex<HeaderMap>,
+    /// Why our graph has not even begun with its part.
+    refusal: Mutex<Option<Response>>,
 }
 
 impl Asking {
     fn new(ours: Operations, asked: Asked) -> Self {
-        Self { shared: Shared::new(&ours, asked.at_least), ours, asked, headers: Mutex::default() }
+        let shared = Shared::new(&ours, asked.at_least);
+        Self { shared, ours, asked, headers: Mutex::default(), refusal: Mutex::default() }
     }
 }
 
@@ -137,7 +147,12 @@ impl Caller for Asking {
                 Ok(prepared) => prepared,
                 Err(refusal) => return *refusal,
             };
-            let (mut response, _) = self.ours.run(prepared, self.asked.clone(), self.shared.clone()).await;
+            let (mut response, outcome) =
+                self.ours.run(prepared, self.asked.clone(), self.shared.clone()).await;
+            if outcome != Outcome::Executed {
+                let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+                refusal.get_or_insert_with(|| Response::from_errors(response.errors.clone()));
+            }
             let headers = std::mem::take(&mut response.http_headers);
             if !headers.is_empty() {
                 self.headers.lock().unwrap_or_else(PoisonError::into_inner).extend(headers);

@@ -36,6 +36,10 @@ impl Errors {
         self.list.insert(0, error);
     }
 
+    pub fn has_any(&self) -> bool {
+        !self.list.is_empty() || self.left_out > 0
+    }
+
     /// Whether no more errors are told.
     pub fn is_full(&self) -> bool {
         self.list.len() >= self.most

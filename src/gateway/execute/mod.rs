@@ -238,7 +238,7 @@ impl<'a> Execution<'a> {
             }
             Target::Entities(lists) => {
                 let data = ReadEntities { reader, lists, sent };
-                ReadAnswer { data, errors }.deserialize(&mut json)
+                ReadAnswer { data, errors }.deserialize(&mut json).map(Had::with_object)
             }
         };
         if self.data.is_full() {
@@ -250,6 +250,9 @@ impl<'a> Execution<'a> {
             return Err(Failure::Malformed);
         }
         self.take_errors(step, sent, errors.unwrap_or_default());
+        if data != Some(true) {
+            self.cover(step);
+        }
         Ok(())
     }
 
@@ -268,13 +271,19 @@ impl<'a> Execution<'a> {
         let mut reader = Reader { data: &mut self.data, layout, schema, buffer: 0 };
         let read = match &step.target {
             Target::Root { shape, .. } => values::read_root(&mut reader, shape, &objects, response),
-            Target::Entities(lists) => values::read_entities(&mut reader, lists, sent, response),
+            Target::Entities(lists) => {
+                values::read_entities(&mut reader, lists, sent, response).map(|()| true)
+            }
         };
-        if read.is_err() || self.data.is_full() {
+        let has_object = read.map_err(|_| Failure::TooLarge)?;
+        if self.data.is_full() {
             return Err(Failure::TooLarge);
         }
         let told = Told::of_local(&response.errors, self.subgraphs.limits().errors);
         self.take_errors(step, sent, told);
+        if !has_object {
+            self.cover(step);
+        }
         Ok(())
     }
 

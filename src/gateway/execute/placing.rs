@@ -90,6 +90,16 @@ impl Execution<'_> {
         }
     }
 
+    /// A subgraph that has nothing to give for the root has said why, with one field's error for all of them.
+    pub(super) fn cover(&mut self, step: &Step) {
+        if let (Target::Root { at, shape }, true) = (&step.target, self.errors.has_any()) {
+            for field in &shape.fields {
+                let key = self.plan.layout.key(shape.position, field.slot).into();
+                self.errors.cover_below(at.keys.iter().cloned().chain([key]).collect());
+            }
+        }
+    }
+
     /// Nothing has come of what is at `fields` below a path.
     fn fail_at(&mut self, error: &GraphqlError, at: &Path, fields: Vec<Vec<Box<str>>>) {
         let view = (&self.data, &self.plan.layout);

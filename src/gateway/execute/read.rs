@@ -90,21 +90,21 @@ pub struct ReadRoot<'r, 'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for ReadRoot<'_, '_> {
-    type Value = ();
+    /// Whether there was an object.
+    type Value = bool;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         let Self { reader, shape, objects } = self;
         if let [object] = objects.as_slice() {
-            ReadObject { reader, shape, into: Some(*object) }.deserialize(deserializer)?;
-            return Ok(());
+            let read = ReadObject { reader, shape, into: Some(*object) }.deserialize(deserializer)?;
+            return Ok(matches!(read, Value::Object(_)));
         }
         let read = ReadObject { reader: &mut *reader, shape, into: None }.deserialize(deserializer)?;
-        if let Value::Object(from) = read {
-            for into in objects {
-                reader.data.merge_objects(reader.layout, shape.position, into, from);
-            }
+        let Value::Object(from) = read else { return Ok(false) };
+        for into in objects {
+            reader.data.merge_objects(reader.layout, shape.position, into, from);
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -244,6 +244,13 @@ pub struct Had<T> {
     pub data: Option<T>,
     /// Absent without `errors`.
     pub errors: Option<Told>,
+}
+
+impl Had<()> {
+    /// The same, of what is missing by itself only.
+    pub fn with_object(self) -> Had<bool> {
+        Had { data: self.data.map(|()| true), errors: self.errors }
+    }
 }
 
 impl<'de, D: DeserializeSeed<'de>> DeserializeSeed<'de> for ReadAnswer<D> {

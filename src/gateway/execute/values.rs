@@ -15,24 +15,24 @@ use crate::gateway::plan::steps::{Entities, Place};
 #[derive(Debug)]
 pub struct Full;
 
-/// Reads fields of the root type into the objects that are to have them.
+/// Reads fields of the root type into the objects that are to have them. Gives whether there was an object.
 pub fn read_root(
     reader: &mut Reader<'_>,
     shape: &Shape,
     objects: &[Object],
     answer: &Response,
-) -> Result<(), Full> {
+) -> Result<bool, Full> {
     if let [object] = objects {
-        composite(reader, shape, Value::Object(*object), &answer.data)?;
-        return Ok(());
+        let read = composite(reader, shape, Value::Object(*object), &answer.data)?;
+        return Ok(matches!(read, Value::Object(_)));
     }
-    let read = composite(reader, shape, Value::Absent, &answer.data)?;
-    if let Value::Object(from) = read {
-        for &into in objects {
-            reader.data.merge_objects(reader.layout, shape.position, into, from);
-        }
+    let Value::Object(from) = composite(reader, shape, Value::Absent, &answer.data)? else {
+        return Ok(false);
+    };
+    for &into in objects {
+        reader.data.merge_objects(reader.layout, shape.position, into, from);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Reads lists of entities into the objects that they complete.

@@ -151,13 +151,13 @@ impl SubgraphClient {
     /// Sends a request whose answer comes bit by bit.
     pub async fn open(
         &self,
-        method: Method,
+        (method, uri): (Method, Uri),
         body: Bytes,
         headers: &HeaderMap,
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = uri;
         request.headers_mut().clone_from(headers);
         request.headers_mut().insert(header::CONTENT_TYPE, JSON);
         self.http.request(request).await.map_err(|_| Failure::Unreachable)

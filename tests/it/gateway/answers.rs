@@ -114,7 +114,7 @@ async fn variables_are_made_to_fit_or_refused() {
         (json!({ "filter": [] }), "$filter is a list, and no Filter"),
     ] {
         let answer = send(variables.clone()).await;
-        assert_eq!(code(&answer), "BAD_USER_INPUT", "{variables}");
+        assert_eq!(code(&answer), "GRAPHQL_VALIDATION_FAILED", "{variables}");
         assert!(answer.get("data").is_none());
         let message = answer["errors"][0]["message"].as_str().unwrap();
         assert!(message.contains(says), "{message} does not say: {says}");

@@ -100,7 +100,7 @@ async fn conditions_of_spreads_hold_for_all_below() {
     front.answered_with(query, &json!({ "a": false }), &[("reviews", 1), ("users", 1)]).await;
     for bad in [json!({}), json!({ "a": null }), json!({ "a": "yes" })] {
         let answer = front.gateway.send(&json!({ "query": query, "variables": bad }), &[]).await;
-        assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{bad}");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED", "{bad}");
         assert_eq!(answer["data"], Value::Null);
     }
 }

@@ -56,7 +56,7 @@ async fn a_refusal_tells_so_many_errors_and_counts_the_rest() {
             b: products(first: $b) { upc } c: products(first: $c) { upc } d: products(first: $d) { upc } }",
     });
     let answer = gateway.send(&request, &[]).await;
-    assert_eq!(codes(&answer), ["BAD_USER_INPUT", "BAD_USER_INPUT", "ERRORS_LEFT_OUT"]);
+    assert_eq!(codes(&answer), ["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_VALIDATION_FAILED", "ERRORS_LEFT_OUT"]);
     assert_eq!(answer["errors"][2]["extensions"]["leftOut"], 2);
 }
 

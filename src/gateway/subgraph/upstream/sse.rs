@@ -94,7 +94,7 @@ impl Following {
 async fn request(client: &SubgraphClient, body: &Bytes, headers: &HeaderMap) -> Result<Events, Failure> {
     let mut headers = headers.clone();
     headers.insert(header::ACCEPT, ACCEPTS);
-    let response = client.open(Method::POST, body.clone(), &headers).await?;
+    let response = client.open((Method::POST, client.subscriptions_uri()), body.clone(), &headers).await?;
     if !response.status().is_success() {
         return Err(Failure::Status(response.status().as_u16()));
     }
