@@ -1,7 +1,9 @@
 //! A supergraph: the schema that clients see, and which subgraph has what of it.
 
+mod copies;
 mod guards;
 pub mod source;
+pub mod subgraphs;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
