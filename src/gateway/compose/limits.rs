@@ -8,7 +8,7 @@ use super::field_set::FieldSet;
 use super::sdl::{Sdl, fields, interfaces, keys};
 
 /// What to do about it.
-const WAY_OUT: &str = "This is a limit of the composition library here, and may well be valid: have the supergraph made by \
+pub const WAY_OUT: &str = "This is a limit of the composition library here, and may well be valid: have the supergraph made by \
                        another composition tool, and give it as `gateway.supergraph`";
 
 /// Parts of its messages about what may be valid.

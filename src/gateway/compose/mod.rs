@@ -14,6 +14,7 @@ mod owned;
 mod problem;
 mod protect;
 mod reach;
+mod references;
 mod sdl;
 mod shapes;
 mod supplement;
@@ -95,7 +96,12 @@ pub async fn compose(composing: Composing) -> Result<Composed, Problems> {
 fn compose_here(composing: Composing) -> Result<Composed, Problems> {
     // The libraries unwrap what they take for granted.
     let composed = catch_unwind(AssertUnwindSafe(|| compose_trusting(composing)));
-    composed.unwrap_or_else(|_| Err(Problem::new("the composition library panicked").into()))
+    composed.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+        let message = format!("the composition library panicked: {words}. {}", limits::WAY_OUT);
+        Err(Problem::new(message).into())
+    })
 }
 
 fn compose_trusting(Composing { owner, mut others }: Composing) -> Result<Composed, Problems> {
@@ -106,6 +112,7 @@ fn compose_trusting(Composing { owner, mut others }: Composing) -> Result<Compos
     let (sdls, unread): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
     Problems::none_of(unread.into_iter().filter_map(Result::err))?;
     let sdls: Vec<Sdl> = sdls.into_iter().flatten().collect();
+    Problems::none_of(sdls.iter().flat_map(references::missing))?;
     Problems::none_of(shapes::conflicts(&sdls).into_iter())?;
     if let (Some(_), [owner, rest @ ..]) = (&owner, sdls.as_slice()) {
         let protection = Protection::of(owner);

@@ -218,6 +218,21 @@ fn a_limit_of_the_library_is_called_one() {
             ),
             "one, two: C.id: ",
         ),
+        (
+            "a type that is not there",
+            fields("type Query { a: A }", "type Query { b: Int }"),
+            "one: Query.a: names the type `A`",
+        ),
+        (
+            "an input that is not there",
+            fields("type Query { a(b: I): Int } input I { j: J }", "type Query { b: Int }"),
+            "one: I.j: names the type `J`",
+        ),
+        (
+            "a member that is not there",
+            fields("type Query { a: U } union U = A", "type Query { b: Int }"),
+            "one: U: names the type `A`",
+        ),
         ("no GraphQL", fields("type Query {", "type Query { a: Int }"), "one: its schema does not parse"),
         (
             "a field that is not there",
