@@ -70,9 +70,6 @@ impl<'a> Protection<'a> {
         sdl.types().for_each(|ty| look.find_keys(ty));
         for ty in sdl.types() {
             look.overrides_and_provides(ty);
-            if may_change.contains(sdl.type_name(ty)) {
-                continue;
-            }
             if let Some(owned) = self.types.get(sdl.type_name(ty)) {
                 look.at_type(ty, owned);
             }
@@ -84,7 +81,8 @@ impl<'a> Protection<'a> {
 impl<'a> Look<'a> {
     fn told(&mut self, at: (&str, Option<&str>), message: String) {
         let (ty, field) = at;
-        let is_allowed = field.is_some_and(|field| self.may_change.contains(&format!("{ty}.{field}")));
+        let is_allowed = self.may_change.contains(ty)
+            || field.is_some_and(|field| self.may_change.contains(&format!("{ty}.{field}")));
         if !is_allowed {
             self.problems.push(Problem::of(&self.sdl.name, message).at(ty, field));
         }
@@ -486,6 +484,7 @@ mod tests {
         let moved =
             "type Account @key(fields: \"id\") { id: ID! name: String @override(from: \"accounts\") }";
         assert_eq!(told(moved, &["Account.name"]), Vec::<String>::new());
+        assert_eq!(told(moved, &["Account"]), Vec::<String>::new());
         for other in ["Account.id", "Profile", "Query.viewer"] {
             assert!(!told(moved, &[other]).is_empty(), "{other}");
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use graphql_tools::parser::schema::{Definition, Field, Type, TypeDefinition};
 use hive_router_query_planner::utils::cancellation::CancellationToken;
+use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::Problem;
 use super::complete::Supergraph as Text;
@@ -199,7 +200,7 @@ impl<'a> Look<'a> {
         }
         let (operation, supergraph) = (self.operation(way, fields), self.supergraph);
         let cancellation = CancellationToken::with_timeout(left);
-        let planned = catch_unwind(AssertUnwindSafe(|| {
+        let plan = || {
             let normal = normalize(supergraph, (&operation, None, &[]), usize::MAX, &cancellation)?;
             let overrides = Overrides::default().context();
             if way.kind == "subscription" {
@@ -212,7 +213,10 @@ impl<'a> Look<'a> {
                 return planned.map(drop).map_err(|_| Refusal::panicked());
             }
             make(supergraph, normal, overrides, &cancellation).map(drop)
-        }));
+        };
+        // What it says is told as a problem, with its place.
+        let silently = || with_default(NoSubscriber::new(), plan);
+        let planned = catch_unwind(AssertUnwindSafe(silently));
         match planned.unwrap_or_else(|_| Err(Refusal::panicked())) {
             Ok(()) => true,
             Err(_) if cancellation.bail_if_cancelled().is_err() => {

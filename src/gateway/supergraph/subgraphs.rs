@@ -41,6 +41,8 @@ struct Place {
     origin: Origin,
     /// As it was found last; what is in the way if it was not.
     newest: Result<String, String>,
+    /// What was in the way at the last look.
+    away: Option<String>,
     /// What it is composed of, and what is kept.
     good: Option<String>,
 }
@@ -190,16 +192,23 @@ impl Subgraphs {
         for (place, found) in self.others.iter_mut().zip(found) {
             match found {
                 Ok(sdl) => {
+                    if place.away.take().is_some() {
+                        tracing::info!(subgraph = place.name, "the schema of a subgraph is there again");
+                    }
                     is_new |= place.newest.as_ref() != Ok(&sdl);
                     place.newest = Ok(sdl);
                 }
                 Err(error) => {
                     let error = format!("{error:#}");
-                    tracing::warn!(
-                        subgraph = place.name,
-                        error,
-                        "the schema of a subgraph cannot be found; what is known of it stays"
-                    );
+                    // Once, and not at every look.
+                    if place.away.as_ref() != Some(&error) {
+                        tracing::warn!(
+                            subgraph = place.name,
+                            error,
+                            "the schema of a subgraph cannot be found; what is known of it stays"
+                        );
+                        place.away = Some(error.clone());
+                    }
                     if place.newest.is_err() {
                         place.newest = Err(error);
                     }
@@ -236,7 +245,7 @@ impl Place {
         let (name, url, may_change) =
             (name.to_owned(), shown(&uri), own.may_change.iter().cloned().collect());
         let newest = Err("it was not looked for yet".to_owned());
-        Ok(Self { name, url, may_change, origin, newest, good: None })
+        Ok(Self { name, url, may_change, origin, newest, away: None, good: None })
     }
 
     /// What it could be composed of.

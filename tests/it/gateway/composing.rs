@@ -163,6 +163,13 @@ async fn s44_what_the_accounts_graph_owns_is_refused_to_others() {
         let line = refused(folder.path(), &[("hostile", &hostile)]).await;
         assert!(line.contains(told), "{sdl}: {line}");
     }
+    // Where nobody looks at what it says, there is who looks at what comes of it.
+    let hostile = Posts::new(&format!("{profile} handle: String! @override(from: \"accounts\") }}")).await;
+    let mut unprotected = command(folder.path(), &[("hostile", &hostile)]);
+    unprotected.env("FAILPOINTS", "gateway::protection=return").stderr(Stdio::piped());
+    let ended = unprotected.output().await.unwrap();
+    let line = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && line.contains("hostile: LinkedProfile.handle: overrides"), "{line}");
     // And later on what was good stays.
     let posts = Posts::new(POSTS).await;
     let gateway = GatewayProcess::start(command(folder.path(), &[("posts", &posts)])).await;

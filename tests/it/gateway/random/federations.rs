@@ -22,12 +22,9 @@ pub async fn federation(name: &str, tape: &mut Tape<'_>) -> Federation {
     let composed = name.strip_prefix("composed ");
     let name = composed.unwrap_or(name);
     if name == "split" {
-        let (mut text, schemas) = split::schemas(tape);
+        let schemas = split::schemas(tape);
         let rows = split::rows(tape);
-        if composed.is_some() {
-            text = compose(&schemas).await;
-        }
-        return Federation::of((text, schemas), rows.clone(), (minds, |_: &str| rows.clone())).await;
+        return Federation::of(schemas, rows.clone(), (minds, |_: &str| rows.clone())).await;
     }
     if name == REQUIRING && composed.is_some() {
         let schemas = schemas(name);
