@@ -1,6 +1,7 @@
 //! What the program's subcommands do.
 
 mod account;
+mod composing;
 mod switch;
 
 use std::fs::File;
@@ -30,6 +31,7 @@ use crate::gateway::plan::planners::{Planners, Question};
 use crate::gateway::settings::Plans;
 use crate::gateway::supergraph::Supergraph;
 use crate::gateway::supergraph::source::Source;
+use crate::gateway::supergraph::subgraphs::Subgraphs;
 use crate::http::listening::Patience;
 use crate::ids::{Ids, NodeId, NodeKind};
 use crate::schema_check::{self, Severity};
@@ -38,6 +40,7 @@ use crate::store::{self, MigrationState, Standing};
 use crate::{app, graph, http, sandbox, seed, shutdown, telemetry, tls};
 
 pub use account::{Deed, administer};
+pub use composing::compose;
 pub use switch::{list_switches, switch_platform};
 
 /// How long requests to a sandbox get to end when it stops.
@@ -115,7 +118,7 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
     telemetry::init(&config)?;
     tls::choose_library();
     config.gateway.check()?;
-    let mut source = Source::new(supergraph.as_deref().unwrap_or(&config.gateway.supergraph))?;
+    let mut source = source_of(&config, supergraph.as_deref())?;
     let text = source.changed().await?.unwrap_or_default();
     let is_quiet = config.is_development();
     let gateway = Gateway::new(&text, config.gateway, Ids::random())
@@ -135,6 +138,21 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
     stop.cancel();
     drop(following);
     Ok(serving.await?)
+}
+
+/// A ready-made supergraph, or one that is composed of the accounts graph and the subgraphs in the settings.
+fn source_of(config: &Config, supergraph: Option<&str>) -> anyhow::Result<Source> {
+    let place = supergraph.unwrap_or(&config.gateway.supergraph);
+    if !place.is_empty() || config.gateway.subgraphs.is_empty() {
+        return Source::new(place);
+    }
+    let accounts = composing::accounts(config);
+    anyhow::ensure!(
+        !accounts.url.is_empty(),
+        "gateway.subgraphs.accounts.url is where the accounts graph is served for this gateway, and is missing"
+    );
+    let data = config.data_dir().ok();
+    Ok(Source::composed(Subgraphs::new(accounts, &config.gateway, data.as_deref())?))
 }
 
 /// Does only background work, until it is asked to stop.

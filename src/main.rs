@@ -31,9 +31,10 @@ enum Command {
     Serve(Serve),
     /// Do only background work, behind others that serve; needs PostgreSQL and Redis.
     Worker(Settings),
-    /// Serve only the federation engine, over a ready-made supergraph; no database.
+    /// Serve only the federation engine; no database.
     Gateway {
-        /// The supergraph, as a composition tool writes it: a file, or an http:// or https:// URL.
+        /// The supergraph, as a composition tool writes it: a file, or an http:// or https:// URL. Absent, it is composed of
+        /// the subgraphs of the configuration.
         #[arg(long)]
         supergraph: Option<String>,
         /// Where to listen; port 0 takes a free one.
@@ -106,7 +107,7 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Print the graph's schema, check it against another one, or print a plan over a supergraph.
+    /// Print the graph's schema, check it against another one, compose the supergraph, or print a plan over one.
     Schema {
         #[command(subcommand)]
         action: Schema,
@@ -233,6 +234,12 @@ enum Schema {
         #[arg(long, value_name = "FILE")]
         against: PathBuf,
     },
+    /// Print the supergraph of the accounts graph and the subgraphs of the configuration, or what is in the way.
+    Compose {
+        /// A configuration file; `config.default.toml` lists all settings.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Print how a gateway would answer an operation over its subgraphs.
     Plan {
         /// The supergraph, as a composition tool writes it.
@@ -335,6 +342,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema { action: Schema::Print { subgraph } } => command::print_schema(subgraph).await?,
         Command::Schema { action: Schema::Check { against } } => {
             return command::check_schema(&against).await;
+        }
+        Command::Schema { action: Schema::Compose { config } } => {
+            let config = accounts_center::config::Config::load(config.as_deref())?;
+            return command::compose(&config).await;
         }
         Command::Schema { action: Schema::Plan { supergraph, operation, operation_name, variables } } => {
             let settings = accounts_center::config::Config::load(None)?.gateway.plans;

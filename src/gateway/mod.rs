@@ -3,6 +3,7 @@
 //! It knows subgraphs, never accounts.
 
 pub mod caller;
+pub mod compose;
 pub mod execute;
 pub mod http;
 pub mod introspection;
@@ -162,6 +163,13 @@ impl Gateway {
             match source.changed().await {
                 Ok(None) => {}
                 Ok(Some(text)) => self.renew(&source.name(), text).await,
+                Err(error) if error.is::<compose::Problems>() => {
+                    self.0.metrics.loaded(false);
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the subgraphs cannot be composed as they are now; what is served stays"
+                    );
+                }
                 Err(error) => {
                     tracing::warn!(
                         error = format!("{error:#}"),

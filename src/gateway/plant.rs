@@ -11,6 +11,9 @@ pub const RULES: [&str; 5] = [
     "gateway::hidden",
 ];
 
+/// That what a subgraph says is looked at before it is composed; what has come of it is looked at all the same.
+pub const PROTECTION: &str = "gateway::protection";
+
 /// Whether a test has taken a rule away; always false where failpoints are not compiled in.
 #[cfg_attr(not(feature = "failpoints"), expect(unused_variables, reason = "the macro is empty then"))]
 pub fn is_out(rule: &'static str) -> bool {

@@ -1,5 +1,6 @@
 //! The gateway's part of the configuration; `config.default.toml` describes each setting.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Uri;
@@ -69,6 +70,11 @@ pub struct Subgraph {
 pub struct Differences {
     /// Where it is, if that is not where the supergraph says.
     pub url: Option<String>,
+    /// The file with its schema; empty or absent, it is asked for it. For composition.
+    pub sdl: Option<PathBuf>,
+    /// What of the protected subgraph it may share, override or redefine: `Type` or `Type.field`.
+    #[serde(deserialize_with = "list")]
+    pub may_change: Vec<String>,
     pub connect_milliseconds: Option<u64>,
     pub answer_milliseconds: Option<u64>,
     pub answer_bytes: Option<usize>,
@@ -182,6 +188,11 @@ impl Gateway {
                 .map_err(|error| anyhow::anyhow!("{path}.{error}"))?;
             if let Some(name) = name {
                 self.url_of(name)?;
+                let other = &self.subgraphs[name];
+                ensure!(
+                    self.supergraph.is_empty() || (other.sdl.is_none() && other.may_change.is_empty()),
+                    "{path} has `sdl` or `may_change`, and gateway.supergraph is composed already: leave one of them out"
+                );
             }
         }
         Ok(())

@@ -91,8 +91,9 @@ pub struct Subscription(
     VerificationSubscription,
 );
 
-/// The same with the entity resolvers that a federation router calls. They are a root type of their own so
-/// that the public graph has no `_entities` and no `_service` at all.
+/// Everything that can be asked.
+// With the entity resolvers that a federation router calls. They are a root type of their own so that the public graph has
+// no `_entities` and no `_service` at all. It is described as the other one: clients see it in the supergraph.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
 pub struct RouterQuery(AccountQuery, NodeQuery, PlatformQuery, VerificationQuery, SubgraphQuery);

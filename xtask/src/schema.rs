@@ -11,9 +11,15 @@ use tempfile::NamedTempFile;
 
 use crate::workspace;
 
-/// Each file, and what `schema print` needs to print it.
-const SNAPSHOTS: &[(&str, &[&str])] =
-    &[("schema/api.graphql", &[]), ("schema/accounts.graphql", &["--subgraph"])];
+/// Each file, and how the program prints it.
+const SNAPSHOTS: &[(&str, &[&str])] = &[
+    ("schema/api.graphql", &["print"]),
+    ("schema/accounts.graphql", &["print", "--subgraph"]),
+    ("schema/supergraph.graphql", &["compose"]),
+];
+
+/// Each folder in it that has a file of this name is a subgraph of the snapshot, called as the folder.
+const EXAMPLES: (&str, &str) = ("examples", "schema.graphql");
 
 const LINES_OF_DIFF: usize = 40;
 
@@ -43,16 +49,43 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(flags: &[&str]) -> Result<Vec<u8>> {
-    let arguments = [&["schema", "print"], flags].concat();
-    let output = workspace::cargo()
-        .args(["run", "--quiet", "--"])
-        .args(&arguments)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo cannot be started")?;
+fn print(arguments: &[&str]) -> Result<Vec<u8>> {
+    let arguments = [&["schema"], arguments].concat();
+    let mut command = workspace::cargo();
+    command.args(["run", "--quiet", "--"]).args(&arguments);
+    // Nothing of whoever runs this gets into what everybody reads.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ACCOUNTS__"))
+    {
+        command.env_remove(name);
+    }
+    let mut configuration = NamedTempFile::new()?;
+    if arguments.contains(&"compose") {
+        configuration.write_all(subgraphs(&workspace::root().join(EXAMPLES.0))?.as_bytes())?;
+        command.arg("--config").arg(configuration.path());
+    }
+    let output = command.stderr(Stdio::inherit()).output().context("cargo cannot be started")?;
     ensure!(output.status.success(), "`{}` failed ({})", arguments.join(" "), output.status);
     Ok(output.stdout)
+}
+
+/// The configuration of the subgraphs in a folder. Where they are is nobody's business here.
+fn subgraphs(folder: &Path) -> Result<String> {
+    let mut configuration = String::new();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries.collect::<std::io::Result<Vec<_>>>()?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
+    };
+    for entry in entries {
+        let (name, schema) = (entry.file_name(), entry.path().join(EXAMPLES.1));
+        let (Some(name), Some(path)) = (name.to_str(), schema.to_str()) else { continue };
+        if schema.is_file() {
+            configuration.push_str(&format!(
+                "[gateway.subgraphs.{name}]\nurl = \"http://{name}.example/\"\nsdl = {path:?}\n"
+            ));
+        }
+    }
+    Ok(configuration)
 }
 
 /// A reader sees the old file or the new one, never half of one.
@@ -95,6 +128,18 @@ mod tests {
         assert_eq!(shorten("a\nb\n"), "a\nb");
         let long = "x\n".repeat(LINES_OF_DIFF + 2);
         assert!(shorten(&long).ends_with("x\n… and 2 more lines"));
+    }
+
+    #[test]
+    fn each_folder_with_a_schema_is_a_subgraph() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(subgraphs(&folder.path().join("nothing")).expect("no examples"), "");
+        fs::create_dir_all(folder.path().join("posts")).expect("a folder");
+        fs::create_dir_all(folder.path().join("clients")).expect("a folder");
+        fs::write(folder.path().join("posts/schema.graphql"), "type Query { a: Int }").expect("a schema");
+        let configuration = subgraphs(folder.path()).expect("a configuration");
+        assert!(configuration.starts_with("[gateway.subgraphs.posts]\n"), "{configuration}");
+        assert!(!configuration.contains("clients"), "{configuration}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A supergraph: the schema that clients see, and which subgraph has what of it.
 
 pub mod alone;
+mod copies;
 mod guards;
 pub mod source;
+pub mod subgraphs;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,10 +1,12 @@
-//! Where the supergraph comes from: a file or a URL, looked at again and again.
+//! Where the supergraph comes from: a file, a URL, or subgraphs that it is composed of; looked at again and again.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use reqwest::{StatusCode, Url, header};
+
+use super::subgraphs::Subgraphs;
 
 /// A supergraph is some kilobytes for each type; far beyond this it is none.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -20,6 +22,7 @@ pub struct Source {
 enum Place {
     File(PathBuf),
     Url { url: Url, client: reqwest::Client, tag: Option<header::HeaderValue> },
+    Subgraphs(Box<Subgraphs>),
 }
 
 impl Source {
@@ -44,12 +47,20 @@ impl Source {
         Ok(Self { place, seen: None })
     }
 
+    /// Subgraphs, whose supergraph is composed here.
+    pub fn composed(subgraphs: Subgraphs) -> Self {
+        Self { place: Place::Subgraphs(Box::new(subgraphs)), seen: None }
+    }
+
     /// The supergraph, if it is not the one that was read before.
     ///
     /// # Errors
-    /// It cannot be read. What was read before stays what it is.
+    /// It cannot be read. What was read before stays what it is. [`Problems`](crate::gateway::compose::Problems) if
+    /// subgraphs cannot be composed.
     pub async fn changed(&mut self) -> anyhow::Result<Option<String>> {
         let text = match &mut self.place {
+            // It knows by itself what is new.
+            Place::Subgraphs(subgraphs) => return Ok(subgraphs.changed().await?),
             Place::File(path) => {
                 let bytes = tokio::fs::read(&*path).await;
                 let bytes =
@@ -69,6 +80,7 @@ impl Source {
         match &self.place {
             Place::File(path) => path.display().to_string(),
             Place::Url { url, .. } => without_secrets(url),
+            Place::Subgraphs(_) => "the composition".to_owned(),
         }
     }
 }

@@ -26,6 +26,16 @@ fn place(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/federation").join(name)
 }
 
+/// The schemas of a federation's subgraphs.
+pub fn schemas(name: &str) -> Vec<(String, String)> {
+    let schemas = std::fs::read_dir(place(name)).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let subgraph = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        (subgraph, std::fs::read_to_string(&path).unwrap())
+    });
+    schemas.collect()
+}
+
 pub struct Federation {
     pub subgraphs: BTreeMap<String, Subgraph>,
     pub types: Arc<Types>,
@@ -55,12 +65,7 @@ impl Federation {
     /// With subgraphs that mind nulls, or that answer them where their schema has none.
     pub async fn minding(name: &str, whole: Rows, behaviour: (bool, impl Fn(&str) -> Rows)) -> Self {
         let text = std::fs::read_to_string(place(&format!("{name}.graphql"))).unwrap();
-        let schemas = std::fs::read_dir(place(name)).unwrap().map(|entry| {
-            let path = entry.unwrap().path();
-            let subgraph = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (subgraph, std::fs::read_to_string(&path).unwrap())
-        });
-        Self::of((text, schemas.collect()), whole, behaviour).await
+        Self::of((text, schemas(name)), whole, behaviour).await
     }
 
     /// Of a supergraph and the schemas of its subgraphs.

@@ -5,6 +5,7 @@ mod aliases;
 mod answers;
 mod bodies;
 mod compose_directive;
+mod composing;
 mod compressed;
 mod conditions;
 mod error_limits;

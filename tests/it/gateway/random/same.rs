@@ -152,6 +152,23 @@ async fn a_federation_answers_as_one_server() {
     assert!(too_few.is_empty(), "of {operations} operations so few were answered: {too_few:?}");
 }
 
+/// Composed here instead of by another tool.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_federation_that_is_composed_here_answers_as_one_server() {
+    let (operations, seed) = (number("FEDERATION_OPERATIONS", 60), number("FEDERATION_SEED", 1));
+    for name in NAMES.into_iter().chain([REQUIRING]) {
+        // As above, of an operation more or less: types are drawn in another order.
+        let percent = if ["inaccessible", REQUIRING].contains(&name) { 33 } else { 90 };
+        let name = format!("composed {name}");
+        let answered =
+            compare(&name, seed, (operations, None)).await.unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert!(
+            answered * 100 >= operations * percent,
+            "of {operations} of {name} only {answered} were answered"
+        );
+    }
+}
+
 /// The client asks for what is required as well, by other arguments and under other names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_required_by_arguments_of_its_own_is_as_without_a_federation() {

@@ -1,0 +1,145 @@
+//! Composition: the schemas of subgraphs become one supergraph, or it is said what is in the way.
+//!
+//! A library composes. Around it is what it does not do: what one subgraph owns is protected from the others
+//! ([`protect`], [`owned`]), its output is completed for the planner ([`complete`]), and every field that clients see is
+//! planned once ([`reach`]). It knows subgraphs, never accounts.
+
+mod complete;
+mod field_set;
+mod joins;
+mod library;
+mod limits;
+mod order;
+mod owned;
+mod problem;
+mod protect;
+mod reach;
+mod references;
+mod sdl;
+mod shapes;
+mod supplement;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::plant;
+use super::supergraph::Supergraph;
+use owned::Owned;
+pub use problem::{Problem, Problems};
+use protect::Protection;
+use reach::Looking;
+use sdl::Sdl;
+use supplement::Supplement;
+
+/// Everybody who reads a schema recurses.
+const STACK: usize = 16 * 1024 * 1024;
+
+/// How long the planner may be asked about all fields, and about some at once.
+const LOOKING: Looking = Looking { all: Duration::from_secs(60), one: Duration::from_secs(5) };
+
+/// A subgraph with its schema (Apollo Federation, version 1 or 2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubgraphSdl {
+    pub name: String,
+    /// Empty where it is not called over HTTP, or the configuration says where it is.
+    pub url: String,
+    pub sdl: String,
+}
+
+/// What is to be composed.
+#[derive(Clone, Debug, Default)]
+pub struct Composing {
+    /// The one that is protected from the others.
+    pub owner: Option<SubgraphSdl>,
+    pub others: Vec<Other>,
+}
+
+/// A subgraph beside the owner.
+#[derive(Clone, Debug, Default)]
+pub struct Other {
+    pub subgraph: SubgraphSdl,
+    /// What of the owner's it may share, override or redefine all the same: `Type` or `Type.field`.
+    pub may_change: BTreeSet<String>,
+}
+
+/// A supergraph that can be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// The same for the same subgraphs, in whatever order they are given.
+    pub supergraph: String,
+    /// What is not as it may have been meant.
+    pub hints: Vec<Problem>,
+}
+
+/// Composes on a thread with room to recurse, where it holds up nobody.
+///
+/// # Errors
+/// All problems that were found; at least one.
+pub async fn compose(composing: Composing) -> Result<Composed, Problems> {
+    let (answer, outcome) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("composer".to_owned()).stack_size(STACK);
+    let started = thread.spawn(move || drop(answer.send(compose_here(composing))));
+    let failed = |message: &str| Problems::from(Problem::new(message));
+    match started {
+        Ok(_) => outcome.await.unwrap_or_else(|_| Err(failed("composing has ended without an outcome"))),
+        Err(error) => Err(failed(&format!("no thread to compose on: {error}"))),
+    }
+}
+
+/// The same on this thread, which needs a stack of 16 MiB.
+fn compose_here(composing: Composing) -> Result<Composed, Problems> {
+    // The libraries unwrap what they take for granted.
+    let composed = catch_unwind(AssertUnwindSafe(|| compose_trusting(composing)));
+    composed.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+        let message = format!("the composition library panicked: {words}. {}", limits::WAY_OUT);
+        Err(Problem::new(message).into())
+    })
+}
+
+fn compose_trusting(Composing { owner, mut others }: Composing) -> Result<Composed, Problems> {
+    others.sort_by(|one, other| one.subgraph.name.cmp(&other.subgraph.name));
+    // The owner first: of several descriptions the first one stays.
+    let all: Vec<&SubgraphSdl> = owner.iter().chain(others.iter().map(|other| &other.subgraph)).collect();
+    let read = all.iter().map(|subgraph| Sdl::read(subgraph));
+    let (sdls, unread): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+    Problems::none_of(unread.into_iter().filter_map(Result::err))?;
+    let sdls: Vec<Sdl> = sdls.into_iter().flatten().collect();
+    Problems::none_of(sdls.iter().flat_map(references::missing))?;
+    Problems::none_of(shapes::conflicts(&sdls).into_iter())?;
+    if let (Some(_), [owner, rest @ ..]) = (&owner, sdls.as_slice())
+        && !plant::is_out(plant::PROTECTION)
+    {
+        let protection = Protection::of(owner);
+        let found =
+            rest.iter().zip(&others).flat_map(|(sdl, other)| protection.broken_by(sdl, &other.may_change));
+        Problems::none_of(found)?;
+    }
+    let (text, mut hints) = library::compose(&all, &sdls)?;
+    let supplement = Supplement::of(&sdls);
+    hints.extend(supplement.hints());
+    let document = complete::complete(&text, &supplement)?;
+    if let Some(owner) = &owner {
+        let (alone, _) = library::compose(&[owner], &sdls[..1])?;
+        let alone = complete::complete(&alone, &Supplement::of(&sdls[..1]))?;
+        let may_change =
+            others.iter().map(|other| (other.subgraph.name.as_str(), &other.may_change)).collect();
+        let owned = Owned { name: &owner.name, alone: &alone, composed: &document, may_change };
+        Problems::none_of(owned.broken().into_iter())?;
+    }
+    let supergraph = document.to_string();
+    let served = Supergraph::parse(&supergraph)
+        .map_err(|error| Problem::new(format!("the supergraph cannot be served: {error}")))?;
+    let reached = reach::look(&served, &document, LOOKING);
+    Problems::none_of(reached.unreachable.into_iter())?;
+    hints.extend(reached.hints);
+    Ok(Composed { supergraph, hints })
+}
