@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::supergraph::source::Source;
-use crate::graph::Operations;
+use crate::gateway::supergraph::subgraphs::Subgraphs;
+use crate::graph::{self, Operations};
 use crate::housekeeping;
 use crate::http::{self, Service};
 use crate::ids::Ids;
@@ -186,11 +187,15 @@ async fn open_gateway(
     tasks: &TaskTracker,
 ) -> anyhow::Result<Option<Gateway>> {
     let settings = &app.config.gateway;
-    if settings.supergraph.is_empty() {
-        return Ok(None);
-    }
     settings.check()?;
-    let mut source = Source::new(&settings.supergraph)?;
+    let mut source = if !settings.supergraph.is_empty() {
+        Source::new(&settings.supergraph)?
+    } else if !settings.subgraphs.is_empty() {
+        let data = app.config.data_dir().ok();
+        Source::composed(Subgraphs::new(graph::as_subgraph(settings), settings, data.as_deref())?)
+    } else {
+        return Ok(None);
+    };
     let text = source.changed().await?.unwrap_or_default();
     let gateway = Gateway::new(&text, settings.clone(), app.ids.clone())
         .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;

@@ -146,7 +146,7 @@ fn source_of(config: &Config, supergraph: Option<&str>) -> anyhow::Result<Source
     if !place.is_empty() || config.gateway.subgraphs.is_empty() {
         return Source::new(place);
     }
-    let accounts = composing::accounts(config);
+    let accounts = graph::as_subgraph(&config.gateway);
     anyhow::ensure!(
         !accounts.url.is_empty(),
         "gateway.subgraphs.accounts.url is where the accounts graph is served for this gateway, and is missing"

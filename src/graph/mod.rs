@@ -36,7 +36,8 @@ use crate::account::suggestion::SuggestionMutation;
 use crate::app::App;
 use crate::config;
 use crate::error::Error;
-use crate::gateway::Gateway;
+use crate::gateway::compose::SubgraphSdl;
+use crate::gateway::{self, Gateway};
 use crate::link_graph::graphql::LinkGraphSubscription;
 use crate::passkey::graphql::PasskeyMutation;
 use crate::platform::graphql::PlatformQuery;
@@ -468,6 +469,13 @@ pub fn api_sdl() -> String {
 /// The subgraph as SDL. It is the same whatever the configuration.
 pub fn subgraph_sdl() -> String {
     export::subgraph(&subgraph_builder().finish())
+}
+
+/// The accounts graph as a part of what `settings` compose: where it is, if it is in another process.
+pub fn as_subgraph(settings: &gateway::settings::Gateway) -> SubgraphSdl {
+    let name = settings.local_subgraph.clone();
+    let url = settings.subgraphs.get(&name).and_then(|own| own.url.clone()).unwrap_or_default();
+    SubgraphSdl { name, url, sdl: subgraph_sdl() }
 }
 
 fn builder<Q: ObjectType + 'static>(query: Q) -> SchemaBuilder<Q, Mutation, Subscription> {

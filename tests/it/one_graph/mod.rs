@@ -18,7 +18,7 @@ async fn join(place: &mut Place) -> Subgraph {
     let subgraph = Subgraph::start().await;
     let sdl = place.folder.path().join("extra.graphql");
     std::fs::write(&sdl, subgraph::SDL).unwrap();
-    place.set("ACCOUNTS__GATEWAY__SUPERGRAPH", "/tmp/sg/super2.graphql");
+    place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display());
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", format!("{}/graphql", subgraph.url));
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SUBSCRIPTIONS_URL", format!("{}/ws", subgraph.url));
     subgraph
