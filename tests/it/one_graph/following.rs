@@ -11,14 +11,14 @@ const ADA: &str = "+4917139200042";
 /// A root of the subgraph, completed by the accounts graph.
 const FOLLOWED: &str = "subscription { followed { externalId followers status unlinksAt } }";
 
-async fn follow(client: &Client, query: &str) -> Socket {
+pub async fn follow(client: &Client, query: &str) -> Socket {
     let mut socket = client.socket().await;
     socket.subscribe("s", query, json!({})).await;
     socket
 }
 
 /// The next answer of the only subscription; what ends it is `None`.
-async fn answer(socket: &mut Socket) -> Option<Value> {
+pub async fn answer(socket: &mut Socket) -> Option<Value> {
     match socket.next().await {
         SocketMessage::Json(message) if message["type"] == "next" => Some(message["payload"].clone()),
         SocketMessage::Json(message) if message["type"] == "complete" => None,
@@ -26,7 +26,7 @@ async fn answer(socket: &mut Socket) -> Option<Value> {
     }
 }
 
-fn code(answer: &Value) -> &str {
+pub fn code(answer: &Value) -> &str {
     answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
 }
 

@@ -1,8 +1,11 @@
 //! The accounts graph and a platform team's subgraph as one graph.
 
+mod changing;
 mod crossing;
 mod following;
 mod subgraph;
+
+use std::path::PathBuf;
 
 use crate::support::{Place, TestApp};
 use subgraph::Subgraph;
@@ -16,10 +19,15 @@ async fn one_graph(place: &mut Place) -> (TestApp, Subgraph) {
 /// Starts a subgraph, and has all servers of a place serve it.
 async fn join(place: &mut Place) -> Subgraph {
     let subgraph = Subgraph::start().await;
-    let sdl = place.folder.path().join("extra.graphql");
+    let sdl = sdl_file(place);
     std::fs::write(&sdl, subgraph::SDL).unwrap();
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display());
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", format!("{}/graphql", subgraph.url));
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SUBSCRIPTIONS_URL", format!("{}/ws", subgraph.url));
     subgraph
+}
+
+/// Where the schema of the subgraph is.
+fn sdl_file(place: &Place) -> PathBuf {
+    place.folder.path().join("extra.graphql")
 }
