@@ -272,6 +272,11 @@ impl Operations {
         Self { whole: Some(Arc::new(Whole::new(gateway, ours))), ..self }
     }
 
+    /// The engine that serves the whole graph, if it is not ours alone.
+    pub fn gateway(&self) -> Option<&Gateway> {
+        self.whole.as_ref().map(|whole| whole.gateway())
+    }
+
     /// The whole graph, for an operation that needs more of it than ours.
     fn whole_for(&self, prepared: &Prepared) -> Option<&Whole> {
         self.whole.as_deref().filter(|whole| !whole.is_ours(prepared))

@@ -35,6 +35,10 @@ impl Whole {
         Self { gateway, ours, limits, goes_directly }
     }
 
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
     /// Whether our graph can answer an operation alone, and as the engine would.
     pub fn is_ours(&self, prepared: &Prepared) -> bool {
         if !self.goes_directly {

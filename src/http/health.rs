@@ -28,10 +28,16 @@ pub(super) async fn ready(State(process): State<Process>) -> (StatusCode, Json<V
     }
     let asked = tokio::time::timeout(PATIENCE, process.app.store.db().ping()).await;
     let silent = |_| Err(Error::internal(anyhow::anyhow!("the database says nothing")));
+    let is_refused = process.gateway.as_ref().is_some_and(|gateway| gateway.metrics().is_refused());
     match asked.unwrap_or_else(silent) {
         // It serves all the same: from the database, and subscribers hear a little later.
         Ok(()) if is_deaf => {
             let body = json!({ "status": "degraded", "reason": "hints of other replicas do not arrive", "clockOffsetSeconds": clock });
+            (StatusCode::OK, Json(with_switches(&process, body)))
+        }
+        Ok(()) if is_refused => {
+            let reason = "the newest supergraph is refused, and the one before is served";
+            let body = json!({ "status": "degraded", "reason": reason, "clockOffsetSeconds": clock });
             (StatusCode::OK, Json(with_switches(&process, body)))
         }
         Ok(()) => {

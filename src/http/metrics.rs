@@ -32,6 +32,11 @@ pub(super) async fn metrics(State(process): State<Process>) -> impl IntoResponse
     let mut text = String::new();
     // It fails only where text cannot be written to a string.
     let _ = encode(&mut text, &registry(&process, backlog));
+    if let Some(gateway) = &process.gateway {
+        // One text, with one end.
+        text.truncate(text.trim_end().trim_end_matches("# EOF").len());
+        text.push_str(&gateway.metrics().text());
+    }
     ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
 }
 

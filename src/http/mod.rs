@@ -92,6 +92,7 @@ pub async fn serve(listener: TcpListener, service: Service) {
 
 fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Router {
     let Service { app, operations, for_routers, sandbox, stop } = service;
+    let gateway = operations.gateway().cloned();
     // Shared whole: each request takes a copy.
     let wire = Arc::new(Wire {
         operations,
@@ -115,6 +116,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         sockets: Some(sockets.clone()),
         stop: stop.clone(),
         backlog: Arc::default(),
+        gateway,
     };
     let router = router.with_state(wire).merge(operating::router(probed));
     let mut router = router.layer(CatchPanicLayer::custom(answer_to_panic));

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::listening::{self, Patience};
 use super::{development, health, metrics};
 use crate::app::App;
+use crate::gateway::Gateway;
 use crate::store::BacklogWatch;
 
 /// How long a probe that is being answered gets when the process stops.
@@ -25,6 +26,8 @@ pub(super) struct Process {
     pub sockets: Option<TaskTracker>,
     pub stop: CancellationToken,
     pub backlog: Arc<BacklogWatch>,
+    /// The engine, where there is one.
+    pub gateway: Option<Gateway>,
 }
 
 pub(super) fn router(process: Process) -> Router {
@@ -44,7 +47,7 @@ pub async fn serve_worker(
     stopped: CancellationToken,
 ) {
     let (development, patience) = (app.config.is_development(), app.config.http.patience());
-    let mut router = router(Process { app, sockets: None, stop, backlog: Arc::default() });
+    let mut router = router(Process { app, sockets: None, stop, backlog: Arc::default(), gateway: None });
     if development {
         router = router.layer(axum::middleware::from_fn(development::require_loopback_host));
     }

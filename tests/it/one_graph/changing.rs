@@ -50,9 +50,22 @@ on_both_stacks! {
         let ada = app.client().sign_in(&place, ADA).await.client;
         for bad in ["type Query {", "type Query { viewer: String }"] {
             std::fs::write(sdl_file(&place), bad).unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+            eventually("it says that it is degraded", async || {
+                let ready: Value = reqwest::get(format!("{}/ready", app.url)).await.unwrap().json().await.unwrap();
+                (ready["status"] == "degraded").then_some(())
+            })
+            .await;
+            let metrics = reqwest::get(format!("{}/metrics", app.url)).await.unwrap().text().await.unwrap();
+            assert!(metrics.contains("accounts_center_gateway_supergraph_refused 1"), "{metrics}");
+            assert_eq!(metrics.matches("# EOF").count(), 1);
             let answer = ada.query("{ viewer { profiles { handle followers } } }").await;
             assert_eq!(answer.body["data"]["viewer"]["profiles"][0]["followers"], 6, "{:#}", answer.body);
+            std::fs::write(sdl_file(&place), subgraph::SDL).unwrap();
+            eventually("all is well again", async || {
+                let ready: Value = reqwest::get(format!("{}/ready", app.url)).await.unwrap().json().await.unwrap();
+                (ready["status"] == "ready").then_some(())
+            })
+            .await;
         }
     }
 }
