@@ -2,6 +2,7 @@
 
 mod changing;
 mod crossing;
+mod direct;
 mod following;
 mod subgraph;
 

@@ -1,0 +1,79 @@
+//! What the accounts graph can answer alone goes there directly, and is answered as by a plan (S47).
+
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use super::one_graph;
+use crate::gateway::random::draw::{Operation, Tape, operation};
+use crate::gateway::types::Types;
+use crate::support::{Client, on_both_stacks};
+
+const ADA: &str = "+4917139200042";
+const API: &str = include_str!("../../../schema/api.graphql");
+/// Operations that are drawn.
+const COUNT: u64 = 150;
+
+/// An answer as text, and its errors without the places in the text, which a plan does not know.
+async fn ask(client: &Client, query: &str, variables: &Value) -> (String, Vec<Value>) {
+    let request = reqwest::Client::new().post(format!("{}/graphql", client.url));
+    let request = request.json(&json!({ "query": query, "variables": variables }));
+    let request = client.token.iter().fold(request, |request, token| request.bearer_auth(token));
+    let text = request.send().await.unwrap().text().await.unwrap();
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let mut errors = answer["errors"].as_array().cloned().unwrap_or_default();
+    for error in &mut errors {
+        error.as_object_mut().unwrap().remove("locations");
+    }
+    errors.sort_by_key(ToString::to_string);
+    // `extensions` come behind the errors or the data, and are the same wherever they stand.
+    let data = text.split(",\"errors\":").next().unwrap().split(",\"extensions\":").next().unwrap();
+    (data.trim_end_matches('}').to_owned(), errors)
+}
+
+/// The same operation with something of the subgraph, so that it is planned.
+fn planned(query: &str) -> String {
+    query.replacen('{', "{ zz: greeting ", 1)
+}
+
+/// Asks both ways. Gives how many bytes of data there were.
+async fn compare(client: &Client, query: &str, variables: &Value) -> usize {
+    let (direct, direct_errors) = ask(client, query, variables).await;
+    let (other, other_errors) = ask(client, &planned(query), variables).await;
+    let other = other.replacen("\"zz\":\"hello\",", "", 1);
+    assert_eq!(direct, other, "{query} {variables}");
+    assert_eq!(direct_errors, other_errors, "{query} {variables}");
+    direct.len()
+}
+
+on_both_stacks! {
+    async fn s47_the_direct_way_answers_as_a_plan_does(place: Place) {
+        let mut place = place;
+        let (app, subgraph) = one_graph(&mut place).await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        place.sandbox.add_profile("wa_second", "+4917139200077").await;
+        ada.client.link(&place, "+4917139200077").await;
+        let profiles = ada.client.profiles().await;
+        ada.client.unlink(&profiles[1]).await;
+        // What ids name: hers, another kind's, none.
+        let node = "query N($id: ID!) { node(id: $id) { __typename id ... on LinkedProfile { handle status } } }";
+        for id in [profiles[0].as_str(), profiles[1].as_str(), &ada.account, "nothing", ""] {
+            compare(&ada.client, node, &json!({ "id": id })).await;
+            compare(&app.client(), node, &json!({ "id": id })).await;
+        }
+        subgraph.calls();
+        ada.client.query("{ viewer { id } }").await;
+        assert!(subgraph.calls().is_empty(), "that goes directly");
+        let types = Types::of(API);
+        let mut answered = 0;
+        for seed in 0..COUNT {
+            let mut bytes = vec![0; 400];
+            rand_chacha::ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+            let Operation { query, variables } = operation(&types, &mut Tape(&bytes));
+            answered += compare(&ada.client, &query, &variables).await;
+            if seed % 5 == 0 {
+                compare(&app.client(), &query, &variables).await;
+            }
+        }
+        assert!(answered > 10_000, "of {COUNT} operations came {answered} bytes");
+    }
+}
