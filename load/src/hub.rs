@@ -1,7 +1,7 @@
-//! The hub run: CPU per warm hub query, resolved and from the answer cache, beside the same bytes as a constant
-//! from axum.
+//! The hub run: CPU per warm hub query, resolved and from the answer cache, and resolved where the accounts graph is one of
+//! two subgraphs, beside the same bytes as a constant from axum.
 //!
-//! The three servers are up at the same time and take turns, so that whatever else the machine does
+//! The four servers are up at the same time and take turns, so that whatever else the machine does
 //! falls on all of them. What counts is the ratio of their CPU per request.
 
 use std::fs;
@@ -24,6 +24,10 @@ const PROFILES: usize = 5;
 /// answer cache.
 const RESOLVED_GOAL: f64 = 7.0;
 const CACHED_GOAL: f64 = 1.5;
+/// What the way through one graph may cost, as a multiple of the accounts graph alone.
+const DIRECT_GOAL: f64 = 1.05;
+/// A subgraph beside the accounts graph. It is never called: the hub query needs nothing of it.
+const SUBGRAPH: &str = include_str!("extra.graphql");
 const ROUNDS: usize = 5;
 const WARM_UP: usize = 2_000;
 
@@ -52,10 +56,13 @@ struct Results {
     content_type: String,
     resolved: Side,
     from_answer_cache: Side,
+    within_one_graph: Side,
     constant: Side,
     /// CPU per request, as multiples of the constant's.
     resolved_ratio: Goal,
     from_answer_cache_ratio: Goal,
+    /// CPU per request within one graph, as a multiple of the accounts graph's alone.
+    direct_ratio: Goal,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
@@ -66,21 +73,31 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results> {
     let (mut resolved, answer, target) = hub_contender(stack, "resolved", &[WITHOUT_ANSWER_CACHE]).await?;
     let (mut cached, ..) = hub_contender(stack, "cached", &[]).await?;
+    let sdl = stack.folder.join("extra.graphql");
+    fs::write(&sdl, SUBGRAPH)?;
+    let sdl = sdl.display().to_string();
+    let within = [
+        WITHOUT_ANSWER_CACHE,
+        ("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.as_str()),
+        ("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", "http://127.0.0.1:9/graphql"),
+    ];
+    let (mut within, ..) = hub_contender(stack, "within", &within).await?;
     let mut constant = constant_contender(stack, &answer, target).await?;
 
-    for contender in [&resolved, &cached, &constant] {
+    for contender in [&resolved, &cached, &within, &constant] {
         contender.warm_up(options.connections, WARM_UP).await?;
     }
-    let bar = report::bar("requests", 3 * options.requests)?;
+    let bar = report::bar("requests", 4 * options.requests)?;
     for round in 0..ROUNDS {
         let share = options.requests * (round + 1) / ROUNDS - options.requests * round / ROUNDS;
-        for contender in [&mut resolved, &mut cached, &mut constant] {
+        for contender in [&mut resolved, &mut within, &mut cached, &mut constant] {
             contender.round(options.connections, share, &bar).await?;
         }
     }
     bar.finish_and_clear();
 
     let (resolved, cached, constant) = (resolved.side().await?, cached.side().await?, constant.side().await?);
+    let within = within.side().await?;
     let ratio = |side: &Side| side.cpu_us_per_request / constant.cpu_us_per_request;
     Ok(Results {
         run: "hub",
@@ -92,8 +109,13 @@ async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results
         content_type: answer.content_type,
         resolved_ratio: Goal::at_most(RESOLVED_GOAL, ratio(&resolved)),
         from_answer_cache_ratio: Goal::at_most(CACHED_GOAL, ratio(&cached)),
+        direct_ratio: Goal::at_most(
+            DIRECT_GOAL,
+            within.cpu_us_per_request / resolved.cpu_us_per_request,
+        ),
         resolved,
         from_answer_cache: cached,
+        within_one_graph: within,
         constant,
     })
 }
@@ -142,11 +164,11 @@ fn about(results: &Results) -> String {
 }
 
 fn table(results: &Results) -> comfy_table::Table {
-    let Results { resolved, from_answer_cache, constant, resolved_ratio, from_answer_cache_ratio, .. } =
-        results;
-    let mut table = report::table(&["", "resolved", "answer cache", "constant"]);
+    let Results { resolved, from_answer_cache, within_one_graph, constant, .. } = results;
+    let mut table = report::table(&["", "resolved", "within one graph", "answer cache", "constant"]);
     let mut row = |what: &str, text: &dyn Fn(&Side) -> String| {
-        table.add_row([what.to_owned(), text(resolved), text(from_answer_cache), text(constant)]);
+        let texts = [resolved, within_one_graph, from_answer_cache, constant].map(text);
+        table.add_row([what.to_owned()].into_iter().chain(texts));
     };
     row("CPU per request", &|side| format!("{:.1} µs", side.cpu_us_per_request));
     row("times the constant", &|side| {
@@ -163,14 +185,17 @@ fn table(results: &Results) -> comfy_table::Table {
     row("latency p50", &|side| report::time(side.latency.p50_us));
     row("latency p99", &|side| report::time(side.latency.p99_us));
     row("resident memory", &|side| report::memory(side.resident_kib));
-    let counted = [resolved, from_answer_cache].map(|side| side.counted.as_ref());
+    let counted = [resolved, within_one_graph, from_answer_cache].map(|side| side.counted.as_ref());
     for name in metrics::moved(counted.into_iter().flatten()) {
         row(&format!("{name} per request"), &|side| match &side.counted {
             Some(counted) => report::per(counted.get(name), results.requests),
             None => String::new(),
         });
     }
-    let (resolved, cached) = (resolved_ratio.verdict(), from_answer_cache_ratio.verdict());
-    table.add_row(["goal: times the constant".to_owned(), resolved, cached, String::new()]);
+    let (resolved, cached) = (results.resolved_ratio.verdict(), results.from_answer_cache_ratio.verdict());
+    let none = String::new;
+    table.add_row(["goal: times the constant".to_owned(), resolved, none(), cached, none()]);
+    let direct = results.direct_ratio.verdict();
+    table.add_row(["goal: times what is resolved alone".to_owned(), none(), direct, none(), none()]);
     table
 }

@@ -15,6 +15,13 @@ pub enum Stack {
     Production,
 }
 
+const EXTRA: &str = include_str!("../one_graph/extra.graphql");
+
+/// Whether every operation goes through the engine, as in the second run of the test command.
+pub fn is_planned() -> bool {
+    std::env::var("ACCOUNTS_TEST_WAY").is_ok_and(|way| way == "planned")
+}
+
 /// A stack with an empty database, a data folder and a sandbox process.
 pub struct Place {
     pub stack: Stack,
@@ -43,9 +50,12 @@ impl Place {
             ("ACCOUNTS__VERIFICATION__PENDING_PER_ACCOUNT", "1000".to_owned()),
             ("ACCOUNTS__OAUTH__REDIRECT_URIS", super::oauth::REDIRECT.to_owned()),
         ];
-        if let Ok(supergraph) = std::env::var("ACCOUNTS_TEST_SUPERGRAPH") {
-            // Every operation goes through the engine.
-            settings.push(("ACCOUNTS__GATEWAY__SUPERGRAPH", supergraph));
+        if is_planned() {
+            // Nobody is there: the operations of these tests need nothing of it.
+            let sdl = folder.path().join("extra.graphql");
+            std::fs::write(&sdl, EXTRA).unwrap();
+            settings.push(("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display().to_string()));
+            settings.push(("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", "http://127.0.0.1:9/".to_owned()));
             settings.push(("ACCOUNTS__GATEWAY__DIRECT", "false".to_owned()));
         }
         if stack == Stack::Production {
