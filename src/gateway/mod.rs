@@ -228,7 +228,7 @@ impl Gateway {
             Err(refused) => return refused,
         };
         if ready.plan.kind == Kind::Subscription {
-            let message = "A subscription is followed over a WebSocket, not answered once.";
+            let message = "Subscriptions are not supported over this transport; follow them over a WebSocket.";
             return refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]);
         }
         // Who asks may be known by more than headers.

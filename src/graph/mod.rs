@@ -365,20 +365,21 @@ impl Operations {
             Err(refusal) => return Execution::refused(*refusal),
         };
         if let Some(subscription) = prepared.subscription() {
-            if let Some(whole) = self.whole.as_ref().filter(|whole| !whole.is_ours(&prepared)) {
-                if let Some(error) = whole.excess(&prepared) {
-                    return Execution::refused(outcome::refuse(&error));
-                }
-                let answers = whole.clone().subscribe(&prepared, asked).boxed();
-                return Execution { is_subscription: true, answers };
+            let whole = self.whole.as_ref().filter(|whole| !whole.is_ours(&prepared));
+            if let Some(error) = whole.and_then(|whole| whole.excess(&prepared)) {
+                return Execution::refused(outcome::refuse(&error));
             }
-            return match root_field::flatten(&prepared.document, subscription) {
-                Ok(flat) => {
+            return match (root_field::flatten(&prepared.document, subscription), whole) {
+                (Ok(_), Some(whole)) => {
+                    let answers = whole.clone().subscribe(&prepared, asked).boxed();
+                    Execution { is_subscription: true, answers }
+                }
+                (Ok(flat), None) => {
                     let answers = subscription::open(self.clone(), prepared, flat, asked);
                     let answers = answers.map(|(response, outcome)| (response.into(), outcome)).boxed();
                     Execution { is_subscription: true, answers }
                 }
-                Err(error) => Execution::refused(outcome::refuse(&error)),
+                (Err(error), _) => Execution::refused(outcome::refuse(&error)),
             };
         }
         let operations = self.clone();
