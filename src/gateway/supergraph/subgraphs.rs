@@ -239,6 +239,8 @@ impl Place {
                 let mut called = settings.of(name);
                 let headers = Rules::new(&called)?.apply(&HeaderMap::new());
                 called.answer_bytes = called.answer_bytes.min(MOST_BYTES);
+                // It is asked once in a while, and that is how one that was away is found.
+                called.circuit_percent = 0;
                 Origin::Service(Box::new(SubgraphClient::new(uri.clone(), called)), headers)
             }
         };
