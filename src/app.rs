@@ -194,7 +194,7 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
     switches.look().await.map_err(explain)?;
     let app = Arc::new(App {
         graphs: LinkGraphs::new(store.clone(), redis, &config),
-        platforms: Platforms::new(&config.platforms, sandbox_url, (clock.clone(), ids.clone()), &switches)?,
+        platforms: Platforms::new(&config, sandbox_url, (clock.clone(), ids.clone()), &switches)?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         ended: EndedSessions::new(store.db().clone(), clock.clone(), &config.sessions),
         verifications: Followers::new(store.db().clone(), clock.clone()),

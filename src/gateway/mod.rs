@@ -35,7 +35,7 @@ use plan::conditions::Choice;
 use plan::planners::{Planners, Question};
 use plan::{Kind, Plan};
 use subgraph::share::Flights;
-use subgraph::trace::{TRACEPARENT, TRACESTATE};
+use crate::trace::{TRACEPARENT, TRACESTATE};
 use subgraph::{Calls, Subgraphs};
 use supergraph::Supergraph;
 use supergraph::source::Source;

@@ -4,7 +4,6 @@ pub mod client;
 pub mod failure;
 pub mod headers;
 pub mod share;
-pub mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ use crate::ids::Ids;
 use client::SubgraphClient;
 use headers::Rules;
 use share::Flights;
-use trace::Trace;
+use crate::trace::Trace;
 
 pub use failure::Failure;
 
