@@ -30,7 +30,10 @@ use crate::limits::RateLimits;
 use crate::link_graph::LinkGraphs;
 use crate::passkey::RelyingParty;
 use crate::platform::Platforms;
-use crate::profile::{self, EndGrace, EndOffer, HandOver, RefreshProfile, SettleClaim, TellOwner};
+use crate::profile::{
+    self, EndGrace, EndOffer, HandOver, ReadPrivacy, RefreshProfile, RevokeLogins, SendNotice, SettleClaim,
+    TellOwner,
+};
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::{EndedSessions, Tokens};
 use crate::store::{self, Database, Obstacle, Runner, Store};
@@ -223,7 +226,7 @@ async fn open(config: Config, sandbox_url: &str, clock: Clock, ids: Ids) -> anyh
     switches.look().await.map_err(explain)?;
     let app = Arc::new(App {
         graphs: LinkGraphs::new(store.clone(), redis, &config),
-        platforms: Platforms::new(&config.platforms, sandbox_url, (clock.clone(), ids.clone()), &switches)?,
+        platforms: Platforms::new(&config, sandbox_url, (clock.clone(), ids.clone()), &switches)?,
         tokens: Tokens::new(&keys, clock.clone(), &config.sessions),
         ended: EndedSessions::new(store.db().clone(), clock.clone(), &config.sessions),
         verifications: Followers::new(store.db().clone(), clock.clone()),
@@ -500,6 +503,9 @@ fn job_runner(app: &Arc<App>) -> Runner {
         WarnOwner => verification::warn_owner,
         EndGrace => profile::end_grace,
         RefreshProfile => profile::refresh,
+        ReadPrivacy => profile::read_privacy,
+        SendNotice => profile::send_notice,
+        RevokeLogins => profile::revoke_logins,
         EndOffer => profile::end_offer,
         TellOwner => profile::tell_owner,
         SettleClaim => profile::settle_claim,

@@ -33,4 +33,5 @@ pub mod store;
 pub mod switches;
 mod telemetry;
 mod tls;
+mod trace;
 pub mod verification;

@@ -89,6 +89,7 @@ impl Config {
         }
         self.check_oauth()?;
         self.passkeys.check()?;
+        self.check_notices()?;
         if self.database.max_connections < 2 {
             bail!("database.max_connections is {}; it must be at least 2", self.database.max_connections);
         }
@@ -103,6 +104,17 @@ impl Config {
             Mode::Development => Ok(()),
             Mode::Production => self.check_production(),
         }
+    }
+
+    fn check_notices(&self) -> anyhow::Result<()> {
+        let action_url = &self.notices.action_url;
+        let is_page = |url: &url::Url| {
+            matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+        };
+        if !action_url.is_empty() && !action_url.parse::<url::Url>().is_ok_and(|url| is_page(&url)) {
+            bail!("notices.action_url is no URL of a page, such as https://www.example.com/account");
+        }
+        Ok(())
     }
 
     /// Production takes nothing that was made up for it (S36).
@@ -136,6 +148,10 @@ impl Config {
                     "platforms.{key}.webhook_secret is the sandbox's: production mode needs the platform's own"
                 );
             }
+        }
+        let action_url = &self.notices.action_url;
+        if !action_url.is_empty() && !action_url.starts_with("https://") {
+            bail!("notices.action_url must begin with https:// in production mode");
         }
         self.passkeys.check_production()?;
         self.check_oauth_in_production()

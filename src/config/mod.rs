@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use self::errors::{unreadable, without_value};
 pub(crate) use self::values::list;
-use self::values::{address_or_none, networks, secrets, words};
+use self::values::{address_or_none, networks, secrets, words, words_or_none};
 use crate::http::body;
 use crate::http::listening::Patience;
 use crate::platform::PlatformKey;
@@ -42,6 +42,7 @@ pub struct Config {
     pub redis: Redis,
     pub keys: Keys,
     pub accounts: Accounts,
+    pub notices: Notices,
     pub sessions: Sessions,
     pub verification: Verification,
     pub limits: Limits,
@@ -121,6 +122,12 @@ pub struct Keys {
 #[serde(deny_unknown_fields)]
 pub struct Accounts {
     pub deletion_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notices {
+    pub action_url: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -222,6 +229,11 @@ pub struct Platform {
     pub sign_in: bool,
     #[serde(default)]
     pub end_to_end_encrypted: bool,
+    /// Absent: all of the sandbox, and nothing of a platform with a URL of its own.
+    #[serde(default, deserialize_with = "words_or_none")]
+    pub offers: Option<Vec<Offer>>,
+    #[serde(default = "calls_per_second")]
+    pub calls_per_second: NonZeroU32,
     #[serde(default)]
     pub issuer: String,
     #[serde(default)]
@@ -242,6 +254,36 @@ fn sandbox_webhook_secret() -> SecretString {
 
 fn one_time_code() -> Proof {
     Proof::OneTimeCode
+}
+
+fn calls_per_second() -> NonZeroU32 {
+    NonZeroU32::new(100).unwrap_or(NonZeroU32::MIN)
+}
+
+/// What a platform may have beside proving profiles and telling of them.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum Offer {
+    /// It tells the owner of a profile what we have to say.
+    Notices,
+    /// It lets us read and push a profile's privacy settings.
+    Privacy,
+    /// It ends logins that came from here.
+    Sessions,
+    Publications,
+    BusinessInfo,
+    Messages,
+}
+
+impl Offer {
+    pub const ALL: [Self; 6] = [
+        Self::Notices,
+        Self::Privacy,
+        Self::Sessions,
+        Self::Publications,
+        Self::BusinessInfo,
+        Self::Messages,
+    ];
 }
 
 /// How a platform proves who owns a profile.
@@ -296,6 +338,15 @@ pub enum LogFormat {
 
 words!(Mode, "development" => Self::Development, "production" => Self::Production);
 words!(Proof, "one_time_code" => Self::OneTimeCode, "oauth" => Self::OAuth);
+words!(
+    Offer,
+    "notices" => Self::Notices,
+    "privacy" => Self::Privacy,
+    "sessions" => Self::Sessions,
+    "publications" => Self::Publications,
+    "business_info" => Self::BusinessInfo,
+    "messages" => Self::Messages
+);
 words!(LogFormat, "auto" => Self::Auto, "pretty" => Self::Pretty, "json" => Self::Json);
 
 impl Http {

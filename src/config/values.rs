@@ -52,6 +52,16 @@ pub(super) fn secrets<'de, D: serde::Deserializer<'de>>(
     Ok(list(deserializer)?.into_iter().map(SecretString::from).collect())
 }
 
+/// The same of words that a setting knows.
+pub(super) fn words_or_none<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: TryFrom<String, Error = String>,
+{
+    let words = list(deserializer)?.into_iter().map(T::try_from);
+    words.collect::<Result<_, _>>().map(Some).map_err(serde::de::Error::custom)
+}
+
 /// Lets a setting be one of a few words. The library's own error does not name them.
 macro_rules! words {
     ($setting:ty, $($word:literal => $value:expr),+) => {

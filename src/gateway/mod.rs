@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ids::Ids;
+use crate::trace::{TRACEPARENT, TRACESTATE};
 use caller::Caller;
 use execute::errors::{GraphqlError, at_most};
 use metrics::Metrics;
@@ -39,7 +40,6 @@ use plan::conditions::Choice;
 use plan::planners::{Planners, Question};
 use plan::{Kind, Plan};
 use subgraph::share::Flights;
-use subgraph::trace::{TRACEPARENT, TRACESTATE};
 use subgraph::{Calls, Subgraphs};
 use supergraph::Supergraph;
 use supergraph::source::Source;

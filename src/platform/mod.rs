@@ -2,9 +2,12 @@
 //!
 //! A platform is added by configuration alone: nothing here knows one by name.
 
+mod answers;
 mod client;
+mod failure;
 pub mod graphql;
 mod key;
+mod line;
 mod masking;
 mod openid;
 mod webhook;
@@ -16,11 +19,15 @@ use anyhow::Context;
 use indexmap::IndexMap;
 
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config, Offer};
 use crate::ids::Ids;
 use crate::switches::Switches;
 
-pub use client::{CodeDelivery, PlatformClient, PlatformError, ProfileClaim, ProfileState, Recipient};
+pub use answers::{CodeDelivery, Notice, PrivacyRead, ProfileClaim, ProfileState, Recipient};
+use line::Calls;
+
+pub use client::PlatformClient;
+pub use failure::PlatformError;
 pub use key::PlatformKey;
 pub use masking::mask_handle;
 pub use openid::{OpenId, Provider, Redemption, Unproven};
@@ -34,6 +41,9 @@ pub struct Platform {
     /// Whether its profiles can sign in.
     pub sign_in: bool,
     pub end_to_end_encrypted: bool,
+    /// What it has of the contract beside proofs and profiles. A capability follows from it as soon as there is something to
+    /// do with it here.
+    offers: Vec<Offer>,
     pub client: PlatformClient,
     /// How its profiles are proved by OAuth; absent where they are by one-time code.
     pub openid: Option<OpenId>,
@@ -45,6 +55,11 @@ impl Platform {
     /// Whether an operator has switched it off: nothing is proved there, and it is not called.
     pub fn is_off(&self) -> bool {
         self.client.is_off()
+    }
+
+    /// Whether it has this part of the contract.
+    pub fn offers(&self, offer: Offer) -> bool {
+        self.offers.contains(&offer)
     }
 
     /// How its profiles are proved.
@@ -60,20 +75,22 @@ pub struct Platforms(Arc<IndexMap<PlatformKey, Arc<Platform>>>);
 impl Platforms {
     /// `sandbox` is the base URL of the sandbox, for platforms without one of their own.
     pub fn new(
-        configured: &IndexMap<PlatformKey, config::Platform>,
+        config: &Config,
         sandbox: &str,
         (clock, ids): (Clock, Ids),
         switches: &Switches,
     ) -> anyhow::Result<Self> {
-        let calls = client::Calls::new(clock, ids, switches.clone())?;
-        let platforms = configured.iter().map(|(key, platform)| {
+        let calls = Calls::new(config, (clock, ids), switches.clone())?;
+        let platforms = config.platforms.iter().map(|(key, platform)| {
             let base_url = if platform.base_url.is_empty() {
                 format!("{sandbox}/sandbox/{key}")
             } else {
                 platform.base_url.clone()
             };
+            let line = calls.line(key, platform);
+            let offers_of_sandbox: &[Offer] = if platform.base_url.is_empty() { &Offer::ALL } else { &[] };
             let openid = match platform.proof {
-                config::Proof::OAuth => Some(OpenId::new(&calls, key, platform, &base_url)?),
+                config::Proof::OAuth => Some(OpenId::new(&line, key, platform, &base_url)?),
                 config::Proof::OneTimeCode => None,
             };
             let platform = Platform {
@@ -84,7 +101,8 @@ impl Platforms {
                 },
                 sign_in: platform.sign_in,
                 end_to_end_encrypted: platform.end_to_end_encrypted,
-                client: PlatformClient::new(&calls, key, &base_url, platform.credential.clone())?,
+                offers: platform.offers.clone().unwrap_or_else(|| offers_of_sandbox.to_vec()),
+                client: PlatformClient::new(&line, key, &base_url, platform.credential.clone())?,
                 openid,
                 webhooks: WebhookKey::parse(&platform.webhook_secret)
                     .with_context(|| format!("platforms.{key}.webhook_secret"))?,

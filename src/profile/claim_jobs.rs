@@ -212,7 +212,7 @@ async fn look(app: &App, verification: Uuid) -> Result<Option<Case>, JobError> {
     let said = match platform.client.profile(&claim.external_id).await {
         Ok(said) if said.external_id == claim.external_id => said,
         Ok(_) => return Err(JobError::Wait("the platform answered with another profile".into())),
-        Err(error) => return Err(JobError::Wait(error.to_string())),
+        Err(error) => return Err(error.waits()),
     };
     if said.state == ProfileState::Deleted {
         let end = async |command: &mut Command| {

@@ -128,7 +128,7 @@ pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
         Ok(_) => return Err(JobError::Retry("the platform answered with another profile".into())),
         // By the contract a failure to be tried again, and never taken for deleted.
         Err(error @ PlatformError::NotFound) => return Err(JobError::Retry(error.to_string())),
-        Err(error) => return Err(JobError::Wait(error.to_string())),
+        Err(error) => return Err(error.waits()),
     };
     let applied = app
         .store

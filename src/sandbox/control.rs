@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::routing::{get, patch, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::faults::Faults;
 use super::openid;
 use super::problem::Problem;
 use super::state::Profile;
-use super::webhooks;
+use super::{messages, privacy, publications, webhooks};
 use crate::platform::ProfileState;
 
 pub fn router() -> Router<Sandbox> {
@@ -22,6 +22,9 @@ pub fn router() -> Router<Sandbox> {
         .route("/profiles", post(add_profile))
         .route("/profiles/{external_id}", patch(change_profile))
         .route("/profiles/{external_id}/state", post(set_profile_state))
+        .route("/profiles/{external_id}/privacy", patch(privacy::change))
+        .route("/publications/{publication_id}", delete(publications::take_away))
+        .route("/messages", post(messages::receive))
         .route("/inbox", get(inbox))
         .route("/faults", put(set_faults))
         .route("/keys", post(change_keys))
@@ -30,7 +33,17 @@ pub fn router() -> Router<Sandbox> {
 /// All it holds.
 async fn state(State(sandbox): State<Sandbox>, Path(platform): Path<String>) -> Result<Json<Value>, Problem> {
     let state = sandbox.platform(&platform).ok_or_else(Problem::unknown_platform)?.borrow().clone();
-    Ok(Json(json!({ "profiles": state.profiles, "codes": state.codes, "requests": state.requests })))
+    Ok(Json(json!({
+        "profiles": state.profiles,
+        "codes": state.codes,
+        "notices": state.notices,
+        "publications": state.publications,
+        "messages": state.messages,
+        "privacy": state.privacy,
+        "business_info": state.business_info,
+        "sessions_revoked": state.sessions_revoked,
+        "requests": state.requests,
+    })))
 }
 
 #[derive(Deserialize)]
@@ -128,10 +141,10 @@ fn change(
         profile.map(change).is_some()
     });
     if found {
-        webhooks::tell(sandbox, platform, external_id, kind, copies);
+        webhooks::tell(sandbox, platform, (kind, json!({ "external_id": external_id })), copies);
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(Problem::new(StatusCode::NOT_FOUND, "there is no such profile"))
+    Err(Problem::no_such_profile())
 }
 
 #[derive(Deserialize)]
@@ -146,7 +159,7 @@ struct Delivered {
     sent_at: DateTime<Utc>,
 }
 
-/// The codes that were delivered to a handle, newest first.
+/// The codes and notices that were delivered to a handle, newest first.
 async fn inbox(
     State(sandbox): State<Sandbox>,
     Path(platform): Path<String>,
@@ -164,7 +177,9 @@ async fn inbox(
             sent_at: code.sent_at,
         })
         .collect();
-    Ok(Json(json!({ "codes": codes })))
+    let newest_first = state.notices.iter().rev();
+    let notices: Vec<_> = newest_first.filter(|notice| notice.external_id == profile.external_id).collect();
+    Ok(Json(json!({ "codes": codes, "notices": notices })))
 }
 
 /// Signs id tokens by a new key from now on, and lists only that.

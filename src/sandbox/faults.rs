@@ -12,7 +12,7 @@ use super::Sandbox;
 use super::problem::Problem;
 
 /// How to misbehave; by default not at all.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
     /// Before anything happens.
@@ -21,6 +21,10 @@ pub struct Faults {
     error_rate: Option<f64>,
     /// 503 if absent.
     status: Option<u16>,
+    /// What such a failure says in `Retry-After`, in seconds.
+    retry_after: Option<u64>,
+    /// Only of calls whose path ends with this: `/notices`. Absent: of all.
+    only: Option<String>,
     /// 200 with what is no JSON.
     garbage: bool,
     /// Cut the connection instead of doing it.
@@ -68,6 +72,10 @@ impl Faults {
         }
     }
 
+    fn concern(&self, path: &str) -> bool {
+        self.only.as_ref().is_none_or(|end| path.ends_with(end))
+    }
+
     /// The status to fail this call with, if it is its turn.
     fn failure(&mut self) -> Option<StatusCode> {
         let rate = self.error_rate.unwrap_or(if self.status.is_some() { 1.0 } else { 0.0 });
@@ -92,8 +100,10 @@ pub async fn misbehave(
     let Some(state) = sandbox.platform(key) else { return next.run(request).await };
     let (mut faults, mut failure) = (Faults::default(), None);
     state.send_if_modified(|state| {
-        failure = state.faults.failure();
-        faults = state.faults;
+        if state.faults.concern(request.uri().path()) {
+            failure = state.faults.failure();
+            faults = state.faults.clone();
+        }
         false
     });
     tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
@@ -101,7 +111,8 @@ pub async fn misbehave(
         cut_connection();
     }
     if let Some(status) = failure {
-        return Problem::new(status, "a fault that was asked for").into_response();
+        let problem = Problem::new(status, "a fault that was asked for");
+        return problem.retry_after(faults.retry_after).into_response();
     }
     if faults.garbage {
         return "<html>this is not JSON".into_response();

@@ -4,12 +4,19 @@
 //! **Invariant.** The server knows nothing of the sandbox but its URL: it speaks to it as to any platform.
 
 mod api;
+mod business;
 mod clock;
 mod control;
 mod faults;
+mod messages;
+mod notices;
+mod once;
 mod openid;
 mod phone;
+mod privacy;
 mod problem;
+mod publications;
+mod sessions;
 mod state;
 mod webhooks;
 
@@ -105,6 +112,10 @@ impl Sandbox {
 
     fn platform(&self, key: &str) -> Option<&watch::Sender<PlatformState>> {
         self.0.platforms.get(key)
+    }
+
+    fn new_id(&self, kind: &str) -> String {
+        format!("{kind}_{}", self.0.ids.uuid(self.0.clock.now()).simple())
     }
 
     /// Writes the state at every change, at most every [`SAVE_EVERY`], and once more at the end.

@@ -4,23 +4,39 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::business::BusinessInfo;
 use super::faults::Faults;
+use super::messages::Message;
+use super::notices::Notice;
 use super::openid;
+use super::privacy::Privacy;
+use super::publications::Publication;
+use super::sessions::Revocation;
 use crate::platform::{PlatformKey, ProfileClaim, ProfileState};
 
-/// Delivered codes that are kept for each platform.
-const KEPT_CODES: usize = 10_000;
+/// Codes, notices and the like that are kept for each platform.
+const KEPT: usize = 10_000;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PlatformState {
     pub profiles: Vec<Profile>,
     /// Oldest first.
     pub codes: Vec<Code>,
+    /// The following are oldest first, too.
+    pub notices: Vec<Notice>,
+    pub publications: Vec<Publication>,
+    pub messages: Vec<Message>,
+    pub sessions_revoked: Vec<Revocation>,
+    /// The following by external id.
+    pub privacy: BTreeMap<String, Privacy>,
+    pub business_info: BTreeMap<String, BusinessInfo>,
     /// By endpoint: how often it was called, and how often that had an effect.
     pub requests: BTreeMap<String, Requests>,
-    /// The first result under each idempotency key.
-    pub results: BTreeMap<String, String>,
+    /// The first result of each effect, by endpoint, profile and idempotency key.
+    pub results: BTreeMap<String, Value>,
     /// Never saved: a restarted sandbox behaves.
     #[serde(skip)]
     pub faults: Faults,
@@ -127,8 +143,13 @@ impl PlatformState {
     }
 
     pub fn keep_code(&mut self, code: Code) {
-        self.codes.push(code);
-        let surplus = self.codes.len().saturating_sub(KEPT_CODES);
-        self.codes.drain(..surplus);
+        keep(&mut self.codes, code);
     }
+}
+
+/// Keeps what is new, and forgets what is old.
+pub fn keep<T>(kept: &mut Vec<T>, new: T) {
+    kept.push(new);
+    let surplus = kept.len().saturating_sub(KEPT);
+    kept.drain(..surplus);
 }

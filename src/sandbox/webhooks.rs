@@ -11,7 +11,7 @@ use axum::routing::put;
 use axum::{Json, Router};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::problem::Problem;
@@ -74,10 +74,10 @@ struct Message {
     body: String,
 }
 
-/// Tells of a profile, in the background; `copies` times at once, as a platform might.
-pub(super) fn tell(sandbox: &Sandbox, platform: &str, external_id: &str, kind: &'static str, copies: usize) {
-    let body = json!({ "type": kind, "platform": platform, "data": { "external_id": external_id } });
-    let id = format!("msg_{}", sandbox.0.ids.uuid(sandbox.0.clock.now()).simple());
+/// Tells of something, in the background; `copies` times at once, as a platform might.
+pub(super) fn tell(sandbox: &Sandbox, platform: &str, (kind, data): (&'static str, Value), copies: usize) {
+    let body = json!({ "type": kind, "platform": platform, "data": data });
+    let id = sandbox.new_id("msg");
     let (sandbox, message) =
         (sandbox.clone(), Message { platform: platform.to_owned(), id, body: body.to_string() });
     tokio::spawn(async move {

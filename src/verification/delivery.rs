@@ -23,16 +23,6 @@ impl Job for DeliverCode {
     const KIND: &'static str = "deliver_code";
 }
 
-impl From<PlatformError> for JobError {
-    fn from(error: PlatformError) -> Self {
-        match error {
-            PlatformError::SwitchedOff => Self::Wait(error.to_string()),
-            PlatformError::Unavailable(_) => Self::Retry(error.to_string()),
-            PlatformError::NotFound | PlatformError::Refused(_) => Self::GiveUp(error.to_string()),
-        }
-    }
-}
-
 /// Runs [`DeliverCode`]. Running it again sends nothing twice: the code is the same, and so is the key under
 /// which the platform remembers it.
 pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
@@ -71,12 +61,14 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
         Err(PlatformError::NotFound) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let claim = match platform.client.profile(&external_id).await {
+    let claim = match platform.client.going_on().profile(&external_id).await {
         Ok(claim) if claim.external_id == external_id => claim,
         Ok(_) => return Err(JobError::Retry("the platform answered with another profile".into())),
-        Err(error @ PlatformError::SwitchedOff) => return Err(error.into()),
-        // By the contract a failure to be tried again, and never taken for deleted.
-        Err(error) => return Err(JobError::Retry(error.to_string())),
+        // By the contract failures to be tried again, and never taken for deleted.
+        Err(error @ (PlatformError::NotFound | PlatformError::Refused(_))) => {
+            return Err(JobError::Retry(error.to_string()));
+        }
+        Err(error) => return Err(error.into()),
     };
     let sealed_claim = seal_claim(app, row.id, &claim)?;
     let who = vec![

@@ -162,7 +162,7 @@ async fn ask(
         return Err(Unproven::NotAsked("it has no OpenID provider".to_owned()));
     };
     let external_id = openid.redeem(provider, &what).await?;
-    match platform.client.profile(&external_id).await {
+    match platform.client.awaited().profile(&external_id).await {
         Ok(claim) if claim.external_id == external_id => Ok(claim),
         Ok(_) => Err(Unproven::Unanswered("it answered with another profile".to_owned())),
         Err(error) => Err(Unproven::Unanswered(error.to_string())),

@@ -5,7 +5,6 @@ pub mod failure;
 pub mod headers;
 mod local;
 pub mod share;
-pub mod trace;
 pub mod upstream;
 
 use std::collections::BTreeMap;
@@ -28,10 +27,10 @@ use super::plan::Kind;
 use super::plan::steps::Step;
 use super::settings::Gateway;
 use crate::ids::Ids;
+use crate::trace::Trace;
 use client::SubgraphClient;
 use headers::Rules;
 use share::Flights;
-use trace::Trace;
 
 pub use failure::Failure;
 

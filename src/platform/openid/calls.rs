@@ -7,6 +7,7 @@ use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use super::OpenId;
 use super::failure::CallError;
 use crate::platform::client::read;
+use crate::platform::line::Caller;
 
 /// The library's calls, by our own client.
 impl<'c> AsyncHttpClient<'c> for OpenId {
@@ -20,9 +21,7 @@ impl<'c> AsyncHttpClient<'c> for OpenId {
 
 impl OpenId {
     async fn try_call(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
-        if self.switch.is_off() {
-            return Err(CallError::NotSent("an operator has switched it off".into()));
-        }
+        self.line.admit(Caller::Person).await.map_err(|error| CallError::NotSent(error.to_string()))?;
         let is_fault = |_: &CallError| true;
         match self.circuit.call_with(is_fault, self.send(request)).await {
             Ok(response) => Ok(response),
@@ -33,8 +32,9 @@ impl OpenId {
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
         let not_sent = |error: reqwest::Error| CallError::NotSent(error.without_url().to_string());
-        let request = request.try_into().map_err(not_sent)?;
-        let mut response = self.http.execute(request).await.map_err(|error| {
+        let mut request: reqwest::Request = request.try_into().map_err(not_sent)?;
+        request.headers_mut().extend(self.line.headers());
+        let mut response = self.line.calls.http.execute(request).await.map_err(|error| {
             if error.is_connect() {
                 return not_sent(error);
             }

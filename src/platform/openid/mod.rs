@@ -6,7 +6,7 @@ mod failure;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,7 +21,7 @@ use openidconnect::{
     ClientSecret, CsrfToken, IssuerUrl, JwsSigningAlgorithm, Nonce, PkceCodeChallenge, PkceCodeVerifier,
     ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError, TokenResponse, TokenUrl,
 };
-use recloser::{AsyncRecloser, Recloser};
+use recloser::AsyncRecloser;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -29,7 +29,7 @@ use url::Url;
 
 use self::failure::{disbelief, undiscovered, unredeemed};
 use super::PlatformKey;
-use super::client::{Calls, PlatformSwitch};
+use super::line::{Line, circuit};
 use crate::clock::Clock;
 use crate::config;
 use crate::keys::OAuthSecrets;
@@ -40,9 +40,6 @@ pub use failure::Unproven;
 const KNOWN_FOR: TimeDelta = TimeDelta::hours(1);
 /// Between two times that its keys are asked for anew because of one that is not known.
 const BETWEEN_RENEWALS: TimeDelta = TimeDelta::seconds(10);
-/// Once half of so many calls have failed, none is made for some time.
-const CIRCUIT_CALLS: usize = 20;
-const CIRCUIT_WAIT: Duration = Duration::from_secs(5);
 
 type Metadata = ProviderMetadata<
     ResponseIssuer,
@@ -70,14 +67,13 @@ impl AdditionalProviderMetadata for ResponseIssuer {}
 
 /// Proves profiles by the OpenID provider of one platform.
 pub struct OpenId {
-    http: reqwest::Client,
+    line: Line,
     clock: Clock,
     issuer: IssuerUrl,
     client_id: ClientId,
     client_secret: ClientSecret,
     scopes: Vec<Scope>,
     circuit: AsyncRecloser,
-    switch: PlatformSwitch,
     /// Locked while it is asked for, so that a thousand who need it ask once.
     known: Mutex<Known>,
 }
@@ -117,28 +113,21 @@ pub struct Redemption<'a> {
 impl OpenId {
     /// `base_url` is that of the platform; its provider has it too where none is configured, as in the sandbox.
     pub(super) fn new(
-        calls: &Calls,
+        line: &Line,
         key: &PlatformKey,
         platform: &config::Platform,
         base_url: &str,
     ) -> anyhow::Result<Self> {
         let issuer = if platform.issuer.is_empty() { base_url } else { &platform.issuer };
-        let circuit = Recloser::custom()
-            .error_rate(0.5)
-            .closed_len(CIRCUIT_CALLS)
-            .half_open_len(1)
-            .open_wait(CIRCUIT_WAIT)
-            .build();
         Ok(Self {
-            http: calls.http.clone(),
-            clock: calls.clock.clone(),
+            line: line.clone(),
+            clock: line.calls.clock.clone(),
             issuer: IssuerUrl::new(issuer.to_owned())
                 .with_context(|| format!("platforms.{key}.issuer is no URL"))?,
             client_id: ClientId::new(platform.client_id.clone()),
             client_secret: ClientSecret::new(platform.client_secret.expose_secret().to_owned()),
             scopes: platform.scopes.iter().cloned().map(Scope::new).collect(),
-            circuit: circuit.into(),
-            switch: calls.switch(key),
+            circuit: circuit(),
             known: Mutex::default(),
         })
     }

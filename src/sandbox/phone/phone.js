@@ -1,4 +1,4 @@
-// A phone of the sandbox: the codes that the platform delivered to one of its profiles. All addresses are
+// A phone of the sandbox: the codes and notices that the platform delivered to one of its profiles. All addresses are
 // relative, because the sandbox may be a part of the server or a process of its own.
 
 const POLL_MILLISECONDS = 1000;
@@ -17,6 +17,7 @@ const profileState = byId('profile-state');
 const problemLine = byId('problem');
 const emptyNote = byId('empty');
 const codeList = byId('codes');
+const noticeList = byId('notices');
 const addForm = byId('add');
 
 let profiles = [];
@@ -70,6 +71,7 @@ function choose() {
   inboxOf = profile?.external_id;
   shown = null;
   codeList.replaceChildren();
+  noticeList.replaceChildren();
   emptyNote.hidden = true;
 }
 
@@ -89,10 +91,10 @@ async function readInbox() {
     showProblem('This sandbox has no profiles. Add one below.');
     return;
   }
-  const { codes } = await call(`inbox?handle=${encodeURIComponent(profile.handle)}`);
+  const inbox = await call(`inbox?handle=${encodeURIComponent(profile.handle)}`);
   showProblem(null);
   // Another profile may have been chosen while the answer was on its way.
-  if (chosen() === profile) showCodes(codes, profile);
+  if (chosen() === profile) showInbox(inbox, profile);
 }
 
 async function refresh() {
@@ -116,13 +118,14 @@ function showProblem(text, line = problemLine) {
   if (line.textContent !== (text ?? '')) line.textContent = text ?? '';
 }
 
-function showCodes(codes, profile) {
-  emptyNote.hidden = codes.length > 0;
+function showInbox({ codes, notices }, profile) {
+  emptyNote.hidden = codes.length + notices.length > 0;
   byId('empty-handle').textContent = profile.handle;
-  const now = JSON.stringify(codes);
+  const now = JSON.stringify([codes, notices]);
   if (now === shown) return;
   shown = now;
   codeList.replaceChildren(...codes.map(codeItem));
+  noticeList.replaceChildren(...notices.map(noticeItem));
 }
 
 function codeItem({ code, purpose, sent_at: sentAt }) {
@@ -136,14 +139,36 @@ function codeItem({ code, purpose, sent_at: sentAt }) {
   copyButton.type = 'button';
   copyButton.textContent = 'Copy';
   copyButton.addEventListener('click', () => copy(digits, copyButton));
+  item.append(words, digits, copyButton, timeOf(sentAt));
+  return item;
+}
+
+function noticeItem({ text, action_url: actionUrl, sent_at: sentAt }) {
+  const item = document.createElement('li');
+  const words = document.createElement('p');
+  words.className = 'notice';
+  words.textContent = text;
+  item.append(words);
+  // A platform shows no other links, and neither does this.
+  if (/^https?:/.test(actionUrl ?? '')) {
+    const link = document.createElement('a');
+    link.href = actionUrl;
+    link.rel = 'noreferrer';
+    link.textContent = 'Look at your account';
+    item.append(link);
+  }
+  item.append(timeOf(sentAt));
+  return item;
+}
+
+function timeOf(sentAt) {
   const time = document.createElement('time');
   const sent = new Date(sentAt);
   if (!Number.isNaN(sent.getTime())) {
     time.dateTime = sent.toISOString();
     time.textContent = sent.toLocaleTimeString();
   }
-  item.append(words, digits, copyButton, time);
-  return item;
+  return time;
 }
 
 async function copy(digits, button) {

@@ -49,6 +49,8 @@ pub enum JobError {
     Retry(String),
     /// What it needs is not there: try again later, however often; its tries do not run out.
     Wait(String),
+    /// Not now: try again after so long at least. No try is used up.
+    Later(String, TimeDelta),
     /// No further try can help.
     GiveUp(String),
     /// This process stops; the job goes on elsewhere, at once.

@@ -17,6 +17,8 @@ const BATCH: usize = 64;
 /// How long a job waits whose payload could not be read, before it is looked at again: half as long as it has been due,
 /// within these bounds.
 const UNREADABLE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(5), TimeDelta::seconds(300));
+/// How long a job is put off whose time has not come, within these bounds: half as long as it is old.
+const PUT_OFF: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::seconds(30));
 /// And with what chance adds to that, no longer than this.
 pub(super) const LOOKED_AT: TimeDelta = TimeDelta::seconds(450);
 
@@ -70,6 +72,7 @@ pub(super) async fn put_back(store: &Store, job: &job::Model, error: JobError) -
             return return_to_queue(store, job, now, vec![untried(job)]).await;
         }
         JobError::Unreadable => return leave_alone(store, job, now).await,
+        JobError::Later(reason, pause) => return put_off(store, job, reason, pause).await,
         JobError::Wait(reason) => (reason, false),
         JobError::Retry(reason) => (reason, is_last),
         JobError::GiveUp(reason) => (reason, true),
@@ -87,6 +90,22 @@ pub(super) async fn put_back(store: &Store, job: &job::Model, error: JobError) -
         // It goes on with its last try, again and again.
         values.push(untried(job));
     }
+    return_to_queue(store, job, run_at, values).await
+}
+
+/// Lets a job come back whose time has not come, with the tries that it had. What there is a lot of comes back less often
+/// as it gets older, so that it does not keep the runner busy with itself.
+async fn put_off(store: &Store, job: &job::Model, reason: String, pause: TimeDelta) -> Result<(), Error> {
+    let now = store.0.clock.now();
+    tracing::debug!(kind = job.kind, reason, "a job is put off");
+    let (least, most) = PUT_OFF;
+    let pause = ((now - job.created_at) / 2).clamp(least, most).max(pause);
+    let run_at = now + pause + jitter(store, pause);
+    let values = vec![
+        untried(job),
+        (job::Column::LastError, Expr::val(reason)),
+        (job::Column::RunAt, Expr::val(run_at)),
+    ];
     return_to_queue(store, job, run_at, values).await
 }
 
