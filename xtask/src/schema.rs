@@ -12,8 +12,11 @@ use tempfile::NamedTempFile;
 use crate::workspace;
 
 /// Each file, and what `schema print` needs to print it.
-const SNAPSHOTS: &[(&str, &[&str])] =
-    &[("schema/api.graphql", &[]), ("schema/accounts.graphql", &["--subgraph"])];
+const SNAPSHOTS: &[(&str, &[&str])] = &[
+    ("schema/api.graphql", &[]),
+    ("schema/accounts.graphql", &["--subgraph"]),
+    ("examples/instagram/schema.graphql", &["--example"]),
+];
 
 const LINES_OF_DIFF: usize = 40;
 

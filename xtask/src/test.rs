@@ -33,8 +33,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     let mut cargo = workspace::cargo();
     if with_node {
-        let folder = node::prepare(&node_sources, workspace::target_dir()?.join("node-tests"), &interrupt)?;
+        let target = workspace::target_dir()?;
+        let folder = node::prepare(&node_sources, target.join("node-tests"), &interrupt)?;
         cargo.env("ACCOUNTS_TEST_NODE_DIR", folder);
+        let example = workspace::root().join("examples/whatsapp");
+        let folder = node::prepare(&example, target.join("example-whatsapp"), &interrupt)?;
+        cargo.env("ACCOUNTS_TEST_WHATSAPP_DIR", folder);
     }
 
     let servers = Servers::start(&programs, &interrupt)?;
