@@ -1,5 +1,6 @@
-//! The example subgraphs by themselves.
+//! The example subgraphs by themselves, and behind a router that is not ours.
 
+mod apollo;
 mod instagram;
 mod issuer;
 mod whatsapp;
