@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use example_instagram::{Issuer as From, Verifier};
 use serde_json::{Value, json};
@@ -133,6 +134,11 @@ async fn s43_instagram_takes_its_own_tokens_only() {
 #[tokio::test]
 async fn instagram_asks_for_new_keys_and_not_for_every_made_up_one() {
     let issuer = Issuer::start().await;
+    let begin = Instant::now();
+    let paused = || {
+        let most = 1 + begin.elapsed().as_secs() / 5;
+        assert!(issuer.asked() as u64 <= most, "asked {} times, and {most} would do", issuer.asked());
+    };
     issuer.publish(&[]);
     let instagram = Instagram::start(&issuer.url).await;
     let fields = "followers { totalCount }";
@@ -143,7 +149,7 @@ async fn instagram_asks_for_new_keys_and_not_for_every_made_up_one() {
     assert_eq!(codes(&good()).await, ["SERVICE_UNAVAILABLE"; 2], "nothing is said of the token");
     issuer.publish(&[1]);
     eventually("the keys are there", async || codes(&good()).await.is_empty().then_some(())).await;
-    assert_eq!(issuer.asked(), 2, "once in five seconds");
+    paused();
 
     // The next key is published long before it signs: who knows it not asks, after a pause, whatever comes meanwhile.
     issuer.publish(&[1, 2]);
@@ -154,7 +160,7 @@ async fn instagram_asks_for_new_keys_and_not_for_every_made_up_one() {
         codes(&next).await.is_empty().then_some(())
     })
     .await;
-    assert_eq!(issuer.asked(), 3);
+    paused();
     // An Accounts Center that is away takes nobody's keys.
     issuer.publish(&[]);
     assert_eq!(codes(&made_up).await, ["UNAUTHENTICATED"; 2]);
