@@ -333,8 +333,12 @@ pub async fn migrate_new_epoch(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Prints the schema as SDL.
-pub async fn print_schema(subgraph: bool) -> anyhow::Result<()> {
-    let sdl = if subgraph { graph::subgraph_sdl() } else { graph::api_sdl() };
+pub async fn print_schema(subgraph: bool, example: bool) -> anyhow::Result<()> {
+    let sdl = match (subgraph, example) {
+        (_, true) => example_instagram::sdl(),
+        (true, false) => graph::subgraph_sdl(),
+        (false, false) => graph::api_sdl(),
+    };
     print(format_args!("{}", sdl.trim_end()))
 }
 

@@ -227,6 +227,9 @@ enum Schema {
         /// As a Federation v2 subgraph.
         #[arg(long)]
         subgraph: bool,
+        /// That of the example subgraph of development mode.
+        #[arg(long, conflicts_with = "subgraph")]
+        example: bool,
     },
     /// Fail if replacing the schema in FILE by this one would break a client.
     Check {
@@ -339,7 +342,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Seed { accounts, seed, settings } => {
             command::seed(&settings.load()?.checked()?, Plan { accounts, seed }).await?;
         }
-        Command::Schema { action: Schema::Print { subgraph } } => command::print_schema(subgraph).await?,
+        Command::Schema { action: Schema::Print { subgraph, example } } => {
+            command::print_schema(subgraph, example).await?;
+        }
         Command::Schema { action: Schema::Check { against } } => {
             return command::check_schema(&against).await;
         }

@@ -21,6 +21,7 @@ mod cookies;
 mod deleting;
 mod deploys;
 mod erasing;
+mod examples;
 mod faults;
 mod fence;
 mod following;

@@ -11,7 +11,7 @@ const ENTITIES: &str =
     "query($r: [_Any!]!) { _entities(representations: $r) { __typename ... on LinkedProfile { handle } } }";
 
 /// Mints a token as an operator does, beside the server that runs.
-async fn mint(place: &crate::support::Place) -> String {
+pub(crate) async fn mint(place: &crate::support::Place) -> String {
     let output = ServerProcess::bare(place)
         .args(["token", "--router", "apollo", "--days", "366"])
         .output()

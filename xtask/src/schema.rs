@@ -15,6 +15,7 @@ use crate::workspace;
 const SNAPSHOTS: &[(&str, &[&str])] = &[
     ("schema/api.graphql", &["print"]),
     ("schema/accounts.graphql", &["print", "--subgraph"]),
+    ("examples/instagram/schema.graphql", &["print", "--example"]),
     ("schema/supergraph.graphql", &["compose"]),
 ];
 

@@ -36,8 +36,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     let mut environment = Vec::new();
     if with_node {
-        let folder = node::prepare(&node_sources, workspace::target_dir()?.join("node-tests"), &interrupt)?;
-        environment.push(("ACCOUNTS_TEST_NODE_DIR", folder.into_os_string()));
+        let target = workspace::target_dir()?;
+        let example = workspace::root().join("examples/whatsapp");
+        for (variable, sources, name) in [
+            ("ACCOUNTS_TEST_NODE_DIR", &node_sources, "node-tests"),
+            ("ACCOUNTS_TEST_WHATSAPP_DIR", &example, "example-whatsapp"),
+        ] {
+            let folder = node::prepare(sources, target.join(name), &interrupt)?;
+            environment.push((variable, folder.into_os_string()));
+        }
     }
     let servers = Servers::start(&programs, &interrupt)?;
     environment.extend(servers.environment().map(|(name, url)| (name, url.into())));
