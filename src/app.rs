@@ -18,6 +18,7 @@ use crate::bus::connect::RedisServers;
 use crate::bus::{self, Bus, Channel, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::example::Example;
 use crate::gateway::Gateway;
 use crate::gateway::supergraph::source::Source;
 use crate::gateway::supergraph::subgraphs::Subgraphs;
@@ -67,6 +68,8 @@ pub struct Running {
     pub app: Arc<App>,
     /// Where it listens, with the port that it got.
     pub address: SocketAddr,
+    /// Where the example subgraph is, in development mode.
+    pub example: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Held so that no second process opens the same SQLite file.
@@ -112,8 +115,14 @@ pub async fn start(mut config: Config, clock: Clock, ids: Ids) -> anyhow::Result
         "" => format!("http://{address}"),
         url => url.to_owned(),
     };
+    let example = Example::add(&mut config, address, &clock).await?;
     let Opened { app, channel, time, data_lock } = open(config, &sandbox_url, clock, ids).await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let example = example.map(|example| {
+        let address = example.address;
+        tasks.spawn(example.serve(stop.clone()));
+        address
+    });
 
     let sandbox = own_sandbox(&app)?;
     if app.config.is_development() && app.config.demo.enabled {
@@ -142,7 +151,7 @@ pub async fn start(mut config: Config, clock: Clock, ids: Ids) -> anyhow::Result
     tasks.spawn(until(stop.clone(), async move { limited.rates.forget().await }));
     spawn_work(&app, &stop, &tasks);
     tasks.close();
-    Ok(Running { app, address, stop, tasks, _data_lock: data_lock })
+    Ok(Running { app, address, example, stop, tasks, _data_lock: data_lock })
 }
 
 /// Opens what background work needs and begins with it. What it commits is told to the replicas that serve.
@@ -191,13 +200,14 @@ async fn open_gateway(
 ) -> anyhow::Result<Option<Gateway>> {
     let settings = &app.config.gateway;
     settings.check()?;
-    let mut source = if !settings.supergraph.is_empty() {
-        Source::new(&settings.supergraph)?
-    } else if !settings.subgraphs.is_empty() {
+    if !settings.has_others() {
+        return Ok(None);
+    }
+    let mut source = if settings.supergraph.is_empty() {
         let data = app.config.data_dir().ok();
         Source::composed(Subgraphs::new(graph::as_subgraph(settings), settings, data.as_deref())?)
     } else {
-        return Ok(None);
+        Source::new(&settings.supergraph)?
     };
     let text = source.changed().await?.unwrap_or_default();
     let gateway = Gateway::new(&text, settings.clone(), app.ids.clone())

@@ -82,6 +82,9 @@ pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<(
         if demo && oauth {
             print(format_args!("  Link a profile by OAuth  {base}/dev/sign-in?then=link"))?;
         }
+        if let Some(example) = running.example {
+            print(format_args!("  Example subgraph         http://{example}/graphql"))?;
+        }
         if whatsapp {
             print(format_args!("  WhatsApp sandbox phone   {sandbox}/sandbox/whatsapp/phone"))?;
         }

@@ -12,6 +12,7 @@ pub mod command;
 pub mod config;
 mod demo;
 pub mod error;
+mod example;
 pub mod gateway;
 pub mod graph;
 pub mod housekeeping;

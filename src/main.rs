@@ -131,6 +131,8 @@ struct Serve {
 enum Part {
     /// Background work: `accounts-center worker` does it.
     Worker,
+    /// The gateway: it is the accounts graph alone, behind an `accounts-center gateway` or somebody else's router.
+    Gateway,
 }
 
 #[derive(Args)]
@@ -285,7 +287,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             if let Some(listen) = listen {
                 config.http.listen = listen;
             }
-            command::serve(config.checked()?, without.contains(&Part::Worker)).await?;
+            let mut config = config.checked()?;
+            if without.contains(&Part::Gateway) {
+                config.gateway.leave_out();
+                config.demo.subgraph = false;
+            }
+            command::serve(config, without.contains(&Part::Worker)).await?;
         }
         Command::Worker(settings) => command::worker(settings.load()?.checked()?).await?,
         Command::Gateway { supergraph, listen, settings } => {

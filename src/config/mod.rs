@@ -319,6 +319,7 @@ pub struct Sandbox {
 #[serde(deny_unknown_fields)]
 pub struct Demo {
     pub enabled: bool,
+    pub subgraph: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -153,6 +153,17 @@ impl Gateway {
         }
     }
 
+    /// Makes it a configuration of no gateway.
+    pub fn leave_out(&mut self) {
+        self.supergraph.clear();
+        self.subgraphs.clear();
+    }
+
+    /// Whether there is more to serve than the subgraph of this process.
+    pub fn has_others(&self) -> bool {
+        !self.supergraph.is_empty() || self.subgraphs.keys().any(|name| *name != self.local_subgraph)
+    }
+
     /// Checks what can be checked without a supergraph.
     pub fn check(&self) -> anyhow::Result<()> {
         use anyhow::ensure;

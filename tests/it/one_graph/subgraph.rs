@@ -274,7 +274,8 @@ async fn sse(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) 
                 Event::default().id(number.to_string()).event("next").data(answer.to_string())
             }
             Told::Raw(text) => Event::default().event("next").data(text),
-            Told::Complete | Told::Cut => Event::default().event("complete").data(""),
+            // One without data is passed over (HTML standard, section 9.2.6).
+            Told::Complete | Told::Cut => Event::default().event("complete").data(" "),
         })
     });
     Sse::new(events).into_response()

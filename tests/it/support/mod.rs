@@ -21,7 +21,7 @@ pub use process::ServerProcess;
 pub use proxy::{Fault, Proxy};
 pub use redis::{RedisProcess, plain};
 pub use sandbox::{SandboxProcess, announced_url};
-pub use stack::{Place, Stack, is_planned, needed};
+pub use stack::{Place, Stack, needed};
 pub use websocket::{Socket, SocketMessage};
 
 use std::time::{Duration, Instant};
