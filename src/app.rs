@@ -188,6 +188,7 @@ async fn open_gateway(
 ) -> anyhow::Result<Option<Gateway>> {
     let settings = &app.config.gateway;
     settings.check()?;
+    settings.check_tokens()?;
     let mut source = if !settings.supergraph.is_empty() {
         Source::new(&settings.supergraph)?
     } else if !settings.subgraphs.is_empty() {
