@@ -48,6 +48,7 @@ fn planning(criterion: &mut Criterion) {
         name: None,
         overrides: Overrides::default(),
         choice: Choice::default(),
+        refused: None,
     };
     group.bench_function("known", |bench| {
         bench.iter(|| {

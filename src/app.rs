@@ -203,6 +203,7 @@ async fn open_gateway(
     if !settings.has_others() {
         return Ok(None);
     }
+    settings.check_tokens()?;
     let mut source = if settings.supergraph.is_empty() {
         let data = app.config.data_dir().ok();
         Source::composed(Subgraphs::new(graph::as_subgraph(settings), settings, data.as_deref())?)

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Proof};
 use crate::gateway::Gateway;
 use crate::gateway::execute::errors::GraphqlError;
+use crate::gateway::guard::Refused;
 use crate::gateway::overrides::Overrides;
 use crate::gateway::plan::conditions::Choice;
 use crate::gateway::plan::planners::{Planners, Question};
@@ -128,6 +129,7 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
         .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let following = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow(source)));
+    let keys = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow_keys()));
     print(format_args!("Gateway listens on http://{}", listener.local_addr()?))?;
     let (stop, is_stopping) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
     let terms =
@@ -139,7 +141,7 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
     print(format_args!("Stopping: requests under way may end."))?;
     is_stopping.store(true, Ordering::Relaxed);
     stop.cancel();
-    drop(following);
+    drop((following, keys));
     Ok(serving.await?)
 }
 
@@ -394,10 +396,11 @@ pub async fn print_plan(
         name,
         overrides,
         choice: Choice::default(),
+        refused: None,
     };
     let mut planned = planners.plan(&supergraph, question.clone()).await;
     if let Ok(plan) = &planned
-        && !plan.undecided.is_empty()
+        && plan.is_undecided()
     {
         let choice = plan.undecided.iter().map(|name| {
             let value = variables.get(&**name).and_then(serde_json::Value::as_bool);
@@ -410,6 +413,8 @@ pub async fn print_plan(
             Ok((name.clone(), value.ok_or_else(missing)?))
         });
         question.choice = choice.collect::<anyhow::Result<_>>()?;
+        // As for somebody who may see all of it.
+        question.refused = Some(Refused::default());
         planned = planners.plan(&supergraph, question).await;
     }
     match planned {

@@ -140,6 +140,7 @@ pub struct Sessions {
     pub refresh_retry_seconds: u32,
     pub step_up_minutes: u32,
     pub new_account_minutes: u32,
+    pub scopes: IndexMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

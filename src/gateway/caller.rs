@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use async_graphql::{Request, Response};
+use axum::http::HeaderValue;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
+
+use super::guard::Rights;
 
 /// One request of a client, where a subgraph runs in this process. All that this subgraph is asked for it shares what is
 /// loaded, and is told who asks without a header.
@@ -18,6 +21,12 @@ pub trait Caller: Send + Sync {
 
     /// The same one who asks, with nothing loaded yet: for the next event of a subscription.
     fn anew(&self) -> Arc<dyn Caller>;
+
+    /// What a subgraph elsewhere gets as `Authorization` instead of the client's own.
+    fn token_for(&self, subgraph: &str) -> Option<HeaderValue>;
+
+    /// What guards go by.
+    fn rights(&self) -> Rights;
 
     /// What an answer tells beside its data, once it is complete: its `extensions`.
     fn extensions(&self) -> Map<String, Value>;

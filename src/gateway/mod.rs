@@ -5,7 +5,9 @@
 pub mod caller;
 pub mod compose;
 pub mod execute;
+pub mod guard;
 pub mod http;
+pub mod identity;
 pub mod introspection;
 pub mod metrics;
 pub mod overrides;
@@ -34,6 +36,8 @@ use crate::ids::Ids;
 use crate::trace::{TRACEPARENT, TRACESTATE};
 use caller::Caller;
 use execute::errors::{GraphqlError, at_most};
+use guard::Rights;
+use identity::Identity;
 use metrics::Metrics;
 use overrides::Overrides;
 use plan::conditions::Choice;
@@ -106,6 +110,8 @@ struct Inner {
     override_labels: Option<HeaderName>,
     ids: Ids,
     metrics: Arc<Metrics>,
+    /// Who is who by the tokens of clients, where nothing in this process says so.
+    identity: Option<Identity>,
     /// Client queries under way that others may join; absent if each one is executed by itself.
     flights: Option<Flights<Asking, Answer>>,
 }
@@ -122,7 +128,7 @@ struct Asking {
 impl Serving {
     fn new(text: &str, settings: &settings::Gateway, with: (Ids, Arc<Metrics>)) -> anyhow::Result<Self> {
         let supergraph = Arc::new(Supergraph::parse_with(text, &settings.local_subgraph)?);
-        let calls = Calls::new(&supergraph.subgraphs, settings, with)?;
+        let calls = Calls::new((&supergraph.subgraphs, &supergraph.schema), settings, with)?;
         Ok(Self { supergraph, calls })
     }
 }
@@ -147,6 +153,7 @@ impl Gateway {
             serving: ArcSwap::from_pointee(serving),
             planners: Planners::new(&settings.plans, metrics.clone())?,
             override_labels,
+            identity: Identity::new(&settings)?,
             flights: settings.share_queries.then(Flights::default),
             settings,
             ids,
@@ -202,6 +209,14 @@ impl Gateway {
         }
     }
 
+    /// Looks for new keys of the accounts replicas again and again, for ever, if guards go by their tokens.
+    pub async fn follow_keys(self) {
+        match &self.0.identity {
+            Some(identity) => identity.follow().await,
+            None => std::future::pending().await,
+        }
+    }
+
     pub fn ids(&self) -> &Ids {
         &self.0.ids
     }
@@ -252,19 +267,26 @@ impl Gateway {
         let supergraph = &serving.supergraph;
         let known = &supergraph.planner.supergraph.progressive_overrides;
         let chance = u64::from_be_bytes(self.0.ids.bytes());
+        let rights = self.rights(&asked);
+        let chance = rights.part.unwrap_or(chance);
         let overrides = Overrides::of(known, self.0.override_labels.as_ref(), &asked.headers, chance);
+        let overrides = overrides.with(known, self.labels_of(&rights));
         let (operation, name) = (query.into(), request.operation_name);
         let choice = Choice::default();
-        let mut question = Question { supergraph: supergraph.id, operation, name, overrides, choice };
+        let id = supergraph.id;
+        let mut question = Question { supergraph: id, operation, name, overrides, choice, refused: None };
         let mut plan = self.plan(supergraph, &question).await?;
         if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
             return Err(refused(outcome, &[error]));
         }
         let variables = supergraph.inputs.coerce(&plan.variables, request.variables.unwrap_or_default());
         let variables = variables.map_err(|errors| self.refuse(Outcome::Refused, &errors))?;
-        if !plan.undecided.is_empty() {
+        if plan.is_undecided() {
             let is_true = |name: &Arc<str>| variables.get(&**name) == Some(&Value::Bool(true));
             question.choice = plan.undecided.iter().map(|name| (name.clone(), is_true(name))).collect();
+            // By what the operation meets, and no more: callers who differ in nothing else share a plan.
+            let policies = &self.0.settings.policies;
+            question.refused = Some(supergraph.guards.refused(&plan.guards, &rights, policies));
             plan = self.plan(supergraph, &question).await?;
             if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
                 return Err(refused(outcome, &[error]));
@@ -274,6 +296,21 @@ impl Gateway {
         let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
         let shows_plan = wants_plan && self.0.settings.query_plans;
         Ok(Ready { serving, question, plan, variables, shows_plan })
+    }
+
+    /// What is known of whoever asks.
+    fn rights(&self, asked: &Asked) -> Rights {
+        match (&asked.caller, &self.0.identity) {
+            (Some(caller), _) => caller.rights(),
+            (None, Some(identity)) => identity.rights(&asked.headers),
+            (None, None) => Rights::default(),
+        }
+    }
+
+    /// The labels of `@override` that hold for whoever has these rights.
+    fn labels_of(&self, rights: &Rights) -> impl Iterator<Item = &str> {
+        let labels = self.0.settings.override_labels.iter();
+        labels.filter(|(_, scopes)| rights.has_any(scopes)).map(|(label, _)| label.as_str())
     }
 
     async fn plan(&self, supergraph: &Arc<Supergraph>, question: &Question) -> Result<Arc<Plan>, Answer> {

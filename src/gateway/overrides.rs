@@ -34,6 +34,12 @@ impl Overrides {
         Self { flags: flags.collect(), part: part.unwrap_or_default() }
     }
 
+    /// With more labels, which the caller has by claim.
+    pub fn with<'a>(mut self, known: &ProgressiveOverrides, labels: impl Iterator<Item = &'a str>) -> Self {
+        self.flags.extend(labels.filter(|label| known.flags.contains(*label)).map(str::to_owned));
+        self
+    }
+
     pub fn context(&self) -> PlannerOverrideContext {
         PlannerOverrideContext::new(self.flags.iter().cloned().collect(), self.part)
     }
@@ -61,5 +67,8 @@ mod tests {
         assert_ne!(of("", 74), of("", 75));
         assert_ne!(of("new", 0), of("", 0));
         assert_eq!(of("", 100), of("", 0), "a whole is none again");
+        let by_claim = |labels: &[&'static str]| of("", 0).with(&known, labels.iter().copied());
+        assert_eq!(by_claim(&["new", "unknown"]), of("new", 0));
+        assert_eq!(by_claim(&["unknown"]), of("", 0));
     }
 }

@@ -3,12 +3,14 @@
 //! Compiled in with the feature `failpoints` only: `FAILPOINTS="gateway::null=return"`.
 
 /// The rules that can be taken away.
-pub const RULES: [&str; 5] = [
+pub const RULES: [&str; 7] = [
     "gateway::input-rewrite",
     "gateway::output-rewrite",
     "gateway::same-representation",
     "gateway::null",
     "gateway::hidden",
+    "gateway::confined",
+    "gateway::guard",
 ];
 
 /// That what a subgraph says is looked at before it is composed; what has come of it is looked at all the same.

@@ -192,6 +192,20 @@ impl ApiSchema {
         &self.types[id.0 as usize]
     }
 
+    /// All types, hidden ones too.
+    pub fn all(&self) -> impl Iterator<Item = TypeId> + use<> {
+        (0..self.types.len() as u32).map(TypeId)
+    }
+
+    /// The fields of an object or an interface, in no order.
+    pub fn fields(&self, id: TypeId) -> impl Iterator<Item = (&str, &FieldType)> {
+        let fields = match &self.get(id).kind {
+            TypeKind::Object { fields } | TypeKind::Interface { fields } => Some(fields),
+            _ => None,
+        };
+        fields.into_iter().flatten().map(|(name, field)| (&**name, field))
+    }
+
     /// The type of a field of an object or an interface.
     pub fn field(&self, parent: TypeId, name: &str) -> Option<&FieldType> {
         match &self.get(parent).kind {

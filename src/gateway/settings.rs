@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use indexmap::IndexMap;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::subgraph::headers::Rules;
 use super::subgraph::upstream::Protocol;
-
 use crate::config::list;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +24,15 @@ pub struct Gateway {
     pub show_subgraph_names: bool,
     pub share_queries: bool,
     pub override_label_header: String,
+    /// Labels with the scopes that they hold for.
+    pub override_labels: IndexMap<String, Vec<String>>,
+    /// Policies with the scopes that they ask for: one of the lists, all of it.
+    pub policies: IndexMap<String, Vec<Vec<String>>>,
+    /// Types with the field that says to which platform one belongs.
+    pub confined: IndexMap<String, String>,
+    pub jwks_url: String,
+    pub issuer: String,
+    pub audience: String,
     pub max_errors: usize,
     pub answer_bytes: usize,
     pub plans: Plans,
@@ -42,7 +52,7 @@ pub struct Plans {
 }
 
 /// How a subgraph is called.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subgraph {
     pub connect_milliseconds: u64,
@@ -62,6 +72,12 @@ pub struct Subgraph {
     #[serde(deserialize_with = "list")]
     pub remove_headers: Vec<String>,
     pub set_headers: IndexMap<String, String>,
+    pub mint_tokens: bool,
+    #[serde(deserialize_with = "list")]
+    pub scopes: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    pub platforms: Vec<String>,
+    pub router_token: SecretString,
 }
 
 /// What is different for one subgraph.
@@ -92,6 +108,12 @@ pub struct Differences {
     #[serde(deserialize_with = "some_list")]
     pub remove_headers: Option<Vec<String>>,
     pub set_headers: Option<IndexMap<String, String>>,
+    pub mint_tokens: Option<bool>,
+    #[serde(deserialize_with = "some_list")]
+    pub scopes: Option<Vec<String>>,
+    #[serde(deserialize_with = "some_list")]
+    pub platforms: Option<Vec<String>>,
+    pub router_token: Option<SecretString>,
 }
 
 fn some_list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
@@ -119,6 +141,10 @@ impl Subgraph {
             forward_headers: other.forward_headers.clone().unwrap_or_else(|| self.forward_headers.clone()),
             remove_headers: other.remove_headers.clone().unwrap_or_else(|| self.remove_headers.clone()),
             set_headers: other.set_headers.clone().unwrap_or_else(|| self.set_headers.clone()),
+            mint_tokens: other.mint_tokens.unwrap_or(self.mint_tokens),
+            scopes: other.scopes.clone().unwrap_or_else(|| self.scopes.clone()),
+            platforms: other.platforms.clone().unwrap_or_else(|| self.platforms.clone()),
+            router_token: other.router_token.clone().unwrap_or_else(|| self.router_token.clone()),
         }
     }
 
@@ -164,6 +190,39 @@ impl Gateway {
         !self.supergraph.is_empty() || self.subgraphs.keys().any(|name| *name != self.local_subgraph)
     }
 
+    /// Checks that no subgraph gets what clients show, where each one is given a token of its own instead.
+    ///
+    /// # Errors
+    /// Names the setting that would let it out.
+    pub fn check_tokens(&self) -> anyhow::Result<()> {
+        for name in self.subgraphs.keys().map(Some).chain([None]) {
+            let (settings, path) = self.named(name);
+            if let Some((setting, header)) = Rules::leak(&settings) {
+                let way_out = match setting {
+                    "set_headers" => "; a subgraph that takes another one has `mint_tokens = false`",
+                    _ => "",
+                };
+                anyhow::bail!(
+                    "{path}.{setting} names `{header}`, and what clients show stays here: each subgraph gets a token of its \
+                     own{way_out}"
+                );
+            }
+            anyhow::ensure!(
+                settings.router_token.expose_secret().is_empty(),
+                "{path}.router_token is for `accounts-center gateway` in front of accounts replicas; here they are inside"
+            );
+        }
+        Ok(())
+    }
+
+    /// The settings of a subgraph, or of all, and where they stand.
+    fn named(&self, name: Option<&String>) -> (Subgraph, String) {
+        match name {
+            Some(name) => (self.of(name), format!("gateway.subgraphs.{name}")),
+            None => (self.subgraph.clone(), "gateway.subgraph".to_owned()),
+        }
+    }
+
     /// Checks what can be checked without a supergraph.
     pub fn check(&self) -> anyhow::Result<()> {
         use anyhow::ensure;
@@ -176,10 +235,7 @@ impl Gateway {
         ensure!(self.answer_bytes > 0, "gateway.answer_bytes is 0: nothing could be answered");
         ensure!(self.poll_seconds > 0, "gateway.poll_seconds is 0; give the seconds between two looks");
         for name in self.subgraphs.keys().map(Some).chain([None]) {
-            let (settings, path) = match name {
-                Some(name) => (self.of(name), format!("gateway.subgraphs.{name}")),
-                None => (self.subgraph.clone(), "gateway.subgraph".to_owned()),
-            };
+            let (settings, path) = self.named(name);
             ensure!(
                 settings.answer_milliseconds > 0,
                 "{path}.answer_milliseconds is 0: every call would fail"
@@ -195,8 +251,7 @@ impl Gateway {
                 "{path}.subscriptions_url is {place:?}, which is no ws://, wss://, http:// or https:// URL"
             );
             ensure!(settings.circuit_percent <= 100, "{path}.circuit_percent is over 100");
-            super::subgraph::headers::Rules::new(&settings)
-                .map_err(|error| anyhow::anyhow!("{path}.{error}"))?;
+            Rules::new(&settings).map_err(|error| anyhow::anyhow!("{path}.{error}"))?;
             if let Some(name) = name {
                 self.url_of(name)?;
                 let other = &self.subgraphs[name];

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Request, Response};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
@@ -17,6 +17,7 @@ use super::{Answered, Asked, Operations, Shared, Told, size};
 use crate::config;
 use crate::error::{Code, Error};
 use crate::gateway::caller::Caller;
+use crate::gateway::guard::Rights;
 use crate::gateway::{self, Gateway};
 
 /// The engine, and our graph as it asks it.
@@ -173,6 +174,26 @@ impl Caller for Asking {
 
     fn anew(&self) -> Arc<dyn Caller> {
         Arc::new(Self::new(self.ours.clone(), self.asked.clone()))
+    }
+
+    fn token_for(&self, subgraph: &str) -> Option<HeaderValue> {
+        let app = &self.ours.app;
+        let scopes = app.config.gateway.of(subgraph).scopes;
+        let minted = app.tokens.for_subgraph(self.asked.viewer, (subgraph, &scopes), &app.ids);
+        // Without one it is as if nobody asked.
+        minted
+            .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "no token can be signed"))
+            .ok()
+    }
+
+    fn rights(&self) -> Rights {
+        let viewer = self.asked.viewer;
+        Rights {
+            is_signed_in: viewer.is_some(),
+            scopes: self.ours.app.tokens.scopes_of(viewer),
+            // Random enough, and the same for a person everywhere and for ever.
+            part: viewer.map(|viewer| viewer.account.as_u128() as u64),
+        }
     }
 
     fn extensions(&self) -> Map<String, Json> {

@@ -16,6 +16,7 @@ mod refresh_token;
 mod service;
 mod service_token;
 pub mod sign_in_method;
+mod subgraph_token;
 pub mod subscription;
 mod token;
 

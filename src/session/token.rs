@@ -1,12 +1,13 @@
 //! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
+use indexmap::IndexMap;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use quick_cache::sync::Cache;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Viewer;
+use super::subgraph_token::{KEPT, Mint, Minted, SUBGRAPH};
 use crate::clock::Clock;
 use crate::config;
 use crate::ids::{Ids, NodeId, NodeKind};
@@ -25,6 +27,9 @@ const REMEMBERED: usize = 100_000;
 /// A token is some 500 bytes; far beyond that nothing is parsed.
 const MAX_LENGTH: usize = 4096;
 
+/// Stands for everybody who is signed in where the configuration says who has a scope.
+const EVERYBODY: &str = "*";
+
 /// Signs and verifies access tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens(Arc<Inner>);
@@ -34,13 +39,19 @@ struct Inner {
     issuer: String,
     audience: String,
     lifetime: TimeDelta,
+    /// Who has which scope.
+    scopes: IndexMap<String, Vec<String>>,
     header: Header,
+    /// Of tokens for subgraphs: it says that they are those.
+    subgraph_header: Header,
     signing: EncodingKey,
     /// By their ids.
     verifying: HashMap<String, DecodingKey>,
     jwks: serde_json::Value,
     /// By the token's SHA-256, so that the cache holds nothing that signs in.
     verified: Cache<[u8; 32], Verified>,
+    /// Those that subgraphs were given of late.
+    minted: Cache<Minted, Mint>,
 }
 
 #[derive(Clone)]
@@ -73,6 +84,9 @@ struct Claims {
     sub: String,
     /// The session's global id.
     sid: String,
+    /// Separated by spaces (RFC 8693, section 4.2); absent for who has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    scope: String,
     jti: String,
     iat: i64,
     exp: i64,
@@ -84,16 +98,20 @@ impl Tokens {
         let public = pairs.each_ref().map(|pair| pair.verifying_key().to_bytes());
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(thumbprint(&public[0]));
+        let subgraph_header = Header { typ: Some(SUBGRAPH.to_owned()), ..header.clone() };
         Self(Arc::new(Inner {
             clock,
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
             lifetime: TimeDelta::minutes(config.access_token_minutes.into()),
+            scopes: config.scopes.clone(),
             header,
+            subgraph_header,
             signing: EncodingKey::from_ed_der(&pkcs8(pairs[0].as_bytes())),
             verifying: public.iter().map(|key| (thumbprint(key), DecodingKey::from_ed_der(key))).collect(),
             jwks: json!({ "keys": public.each_ref().map(jwk) }),
             verified: Cache::new(REMEMBERED),
+            minted: Cache::new(KEPT),
         }))
     }
 
@@ -106,6 +124,7 @@ impl Tokens {
             aud: self.0.audience.clone(),
             sub: NodeId::new(NodeKind::Account, viewer.account).to_string(),
             sid: NodeId::new(NodeKind::AccountSession, viewer.session).to_string(),
+            scope: self.scopes_of(Some(viewer)).into_iter().collect::<Vec<_>>().join(" "),
             jti: ids.uuid(now).simple().to_string(),
             iat: now.timestamp(),
             exp: expires_at.timestamp(),
@@ -130,6 +149,14 @@ impl Tokens {
         Ok(verified.viewer)
     }
 
+    /// The scopes of whoever asks, by the configuration as it is: what was taken from somebody is gone at once.
+    pub fn scopes_of(&self, viewer: Option<Viewer>) -> BTreeSet<String> {
+        let Some(viewer) = viewer else { return BTreeSet::new() };
+        let id = NodeId::new(NodeKind::Account, viewer.account).to_string();
+        let has = |(_, who): &(&String, &Vec<String>)| who.iter().any(|one| *one == EVERYBODY || *one == id);
+        self.0.scopes.iter().filter(has).map(|(scope, _)| scope.clone()).collect()
+    }
+
     /// The public keys whose tokens are taken: a JWK Set (RFC 7517, RFC 8037).
     pub fn jwks(&self) -> &serde_json::Value {
         &self.0.jwks
@@ -147,8 +174,12 @@ impl Tokens {
         if token.len() > MAX_LENGTH {
             return Err(TokenError::Invalid);
         }
-        let key = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
-        let key = key.and_then(|kid| self.0.verifying.get(&kid)).ok_or(TokenError::Invalid)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        // One for a subgraph speaks for somebody as well, and its audience may be any name.
+        if header.typ.as_deref() == Some(SUBGRAPH) {
+            return Err(TokenError::Invalid);
+        }
+        let key = header.kid.and_then(|kid| self.0.verifying.get(&kid)).ok_or(TokenError::Invalid)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.0.issuer]);
         validation.set_audience(&[audience]);
@@ -160,6 +191,15 @@ impl Tokens {
 
     pub(super) fn encode(&self, claims: &impl Serialize) -> anyhow::Result<String> {
         Ok(jsonwebtoken::encode(&self.0.header, claims, &self.0.signing)?)
+    }
+
+    /// A token for a subgraph.
+    pub(super) fn encode_for_subgraph(&self, claims: &impl Serialize) -> anyhow::Result<String> {
+        Ok(jsonwebtoken::encode(&self.0.subgraph_header, claims, &self.0.signing)?)
+    }
+
+    pub(super) fn minted(&self) -> &Cache<Minted, Mint> {
+        &self.0.minted
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {

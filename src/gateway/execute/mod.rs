@@ -167,7 +167,7 @@ impl<'a> Execution<'a> {
         let mut body = Vec::new();
         let mut sent = Vec::new();
         if let Target::Entities(lists) = &step.target {
-            sent.extend(lists.iter().map(|list| self.represent(list, &mut body)));
+            sent.extend(lists.iter().map(|list| self.represent(step, list, &mut body)));
             if sent.iter().all(Representations::is_empty) {
                 return None;
             }
@@ -182,13 +182,14 @@ impl<'a> Execution<'a> {
         Some((body, sent))
     }
 
-    fn represent(&self, list: &Entities, body: &mut Vec<u8>) -> Representations {
+    fn represent(&self, step: &Step, list: &Entities, body: &mut Vec<u8>) -> Representations {
         separate(body);
         body.extend_from_slice(list.variable.as_bytes());
         body.push(b'[');
         let mut representations = Representations::default();
         for (number, place) in list.places.iter().enumerate() {
-            let writer = Writer { data: &self.data, schema: &self.supergraph.schema, input: &place.input };
+            let (schema, confined) = (&self.supergraph.schema, self.subgraphs.confined(&step.subgraph));
+            let writer = Writer { data: &self.data, schema, input: &place.input, confined };
             for object in objects_at(&self.data, self.root, &place.at) {
                 representations.add(&writer, (number, object), body);
             }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::data::{Data, Object, Value};
 use super::errors::{GraphqlError, PathSegment};
 use super::failures::Errors;
+use crate::gateway::guard;
 use crate::gateway::introspection::Introspection;
 use crate::gateway::plan::layout::{Layout, Slot};
 use crate::gateway::plan::projection::{Condition, Field, FieldKind, Leaf, Selection};
@@ -130,6 +131,7 @@ impl<'a> Projector<'a> {
                 self.out.extend_from_slice(self.schema.get(ty).quoted.as_bytes());
                 Ok(())
             }
+            FieldKind::Refused { wrapping, code } => self.refuse(wrapping, code),
             FieldKind::Introspection(selected) => {
                 let shown = selected.iter().filter(|(_, condition)| self.holds(condition));
                 let fields: Vec<_> = shown.map(|(field, _)| field).collect();
@@ -157,7 +159,10 @@ impl<'a> Projector<'a> {
         let start = self.out.len();
         let written = match (wrapping, value) {
             (Wrapping::Named { .. }, Value::Object(object)) => match self.type_of(selection, object) {
-                Some(ty) => self.object(selection, ty, object),
+                Some(ty) => match selection.refusal_of(ty) {
+                    Some(code) => return self.refuse(wrapping, code),
+                    None => self.object(selection, ty, object),
+                },
                 // Of a type that clients do not see.
                 None => return self.hidden(wrapping),
             },
@@ -276,6 +281,21 @@ impl<'a> Projector<'a> {
     fn hidden(&mut self, wrapping: &Wrapping) -> Result<(), Stop> {
         if wrapping.non_null() {
             return self.null(wrapping);
+        }
+        self.out.extend_from_slice(b"null");
+        Ok(())
+    }
+
+    /// Writes null where something is that its caller may not see, and says so.
+    fn refuse(&mut self, wrapping: &Wrapping, code: &str) -> Result<(), Stop> {
+        if self.errors.is_full() {
+            self.errors.leave_out(1);
+        } else {
+            let path = self.path.iter().map(|step| step.segment()).collect();
+            self.errors.push(GraphqlError::new(code, guard::message(code)).at(path));
+        }
+        if wrapping.non_null() {
+            return Err(Stop::Null);
         }
         self.out.extend_from_slice(b"null");
         Ok(())

@@ -9,6 +9,7 @@ use crate::gateway::plan::input::{Input, InputItem};
 use crate::gateway::plan::layout::Slot;
 use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
+use crate::gateway::subgraph::confined::Confined;
 
 /// A list of representations under way, and who gets what comes for each.
 #[derive(Default)]
@@ -100,12 +101,17 @@ pub struct Writer<'a> {
     pub data: &'a Data,
     pub schema: &'a ApiSchema,
     pub input: &'a Input,
+    /// What the subgraph may be told of; absent if that is everything.
+    pub confined: Option<&'a Confined>,
 }
 
 impl Writer<'_> {
     /// False if there is nothing to write.
     fn entity(&self, input: &Input, object: Object, body: &mut Vec<u8>) -> bool {
         let ty = self.type_of(input, object);
+        if !self.may_be_told(input, (object, ty)) {
+            return false;
+        }
         body.push(b'{');
         let mut count = 0;
         self.items(&input.items, (object, ty), body, &mut count);
@@ -121,6 +127,42 @@ impl Writer<'_> {
         }
         body.push(b'}');
         true
+    }
+
+    /// Whether an object belongs to the subgraph, as what would be written of it says.
+    fn may_be_told(&self, input: &Input, (object, ty): (Object, Option<TypeId>)) -> bool {
+        let Some(confined) = self.confined else { return true };
+        let own = match self.data.get(object, Slot::TYPENAME) {
+            Value::Type(own) => Some(own),
+            _ => None,
+        };
+        let Some(key) = confined.key_of(self.schema, (own, ty, input.declared)) else { return true };
+        self.value_of(key, &input.items, (object, ty)).is_some_and(|value| confined.allows(value))
+    }
+
+    /// The scalar that is written under a key, `"key":`.
+    fn value_of(&self, wanted: &str, items: &[InputItem], at: (Object, Option<TypeId>)) -> Option<&[u8]> {
+        items.iter().find_map(|item| match item {
+            InputItem::Fragment { types, items } => {
+                self.applies(types, at).then(|| self.value_of(wanted, items, at)).flatten()
+            }
+            InputItem::Field { key, slots, .. } if **key == *wanted => {
+                let mut values = slots.iter().map(|slot| self.data.get(at.0, *slot));
+                match values.find(|value| *value != Value::Absent)? {
+                    Value::Leaf(span) => Some(self.data.bytes(span)),
+                    _ => None,
+                }
+            }
+            InputItem::Field { .. } => None,
+        })
+    }
+
+    /// Whether a fragment for objects of these types is for this one.
+    fn applies(&self, types: &[TypeId], (object, ty): (Object, Option<TypeId>)) -> bool {
+        match self.data.get(object, Slot::TYPENAME) {
+            Value::Type(own) => types.contains(&own) || ty.is_some_and(|ty| types.contains(&ty)),
+            _ => true,
+        }
     }
 
     fn type_of(&self, input: &Input, object: Object) -> Option<TypeId> {
@@ -140,12 +182,7 @@ impl Writer<'_> {
         for item in items {
             match item {
                 InputItem::Fragment { types, items } => {
-                    let own = self.data.get(object, Slot::TYPENAME);
-                    let applies = match own {
-                        Value::Type(own) => types.contains(&own) || ty.is_some_and(|ty| types.contains(&ty)),
-                        _ => true,
-                    };
-                    if applies {
+                    if self.applies(types, (object, ty)) {
                         self.items(items, (object, ty), body, count);
                     }
                 }
@@ -211,13 +248,30 @@ mod tests {
 
     /// What is sent for the animals of an answer, and for each representation how many objects wait for it.
     fn sent(requires: &str, rewrites: &[FetchRewrite], animals: &str) -> (String, Vec<usize>) {
+        sent_to(None, (requires, rewrites), animals)
+    }
+
+    /// The same to a subgraph of these platforms, where cats and dogs belong to one by their names.
+    fn sent_to(
+        platforms: Option<&[&str]>,
+        (requires, rewrites): (&str, &[FetchRewrite]),
+        animals: &str,
+    ) -> (String, Vec<usize>) {
         let (mut bench, [shape]) = Bench::new([FETCH]);
         bench.read(&shape, &format!("{{\"animals\":{animals}}}"));
         let requires = document(requires).operation.selection_set;
         let slot = bench.layout.slot(Layout::ROOT, "animals");
         let position = bench.layout.descend(Layout::ROOT, slot);
         let input = Input::new(&bench.zoo.schema, &mut bench.layout, (position, &requires), rewrites);
-        let writer = Writer { data: &bench.data, schema: &bench.zoo.schema, input: &input };
+        let schema = &bench.zoo.schema;
+        let confined = platforms.and_then(|platforms| {
+            let mut settings = crate::config::Config::from_pairs([]).unwrap().gateway;
+            settings.confined = ["Cat", "Dog"].map(|ty| (ty.to_owned(), "name".to_owned())).into();
+            let platforms = platforms.iter().map(|name| (*name).to_owned()).collect();
+            let own = crate::gateway::settings::Subgraph { platforms, ..settings.subgraph.clone() };
+            Confined::new(schema, &settings, &own)
+        });
+        let writer = Writer { data: &bench.data, schema, input: &input, confined: confined.as_ref() };
         let Value::List(list) = bench.data.get(bench.root, slot) else { panic!("no list") };
         let (mut representations, mut body) = (Representations::default(), Vec::new());
         for animal in bench.data.items(list) {
@@ -237,6 +291,36 @@ mod tests {
         let (body, waiting) = sent("{ ... on Cat { __typename id } }", &[], &animals);
         assert_eq!(body, r#"{"id":"1","__typename":"Cat"},{"id":"2","__typename":"Cat"}"#);
         assert_eq!(waiting, [3, 1]);
+    }
+
+    /// Representations go where they belong, by what stands in them; one that does not say where goes nowhere.
+    #[test]
+    fn s43_an_object_is_told_only_where_it_belongs() {
+        let requires = "{ __typename id name friend { name } }";
+        let cat = |id: &str, more: &str| format!(r#"{{"__typename":"Cat","id":"{id}"{more}}}"#);
+        let named = |id: &str, name: &str| cat(id, &format!(r#","name":"{name}""#));
+        let animals =
+            [named("1", "red"), named("2", "blue"), cat("3", ""), cat("4", r#","name":null"#)].join(",");
+        let told = |platforms: &[&str]| sent_to(Some(platforms), (requires, &[]), &format!("[{animals}]")).0;
+        let one = |id: &str, name: &str| format!(r#"{{"id":"{id}","name":"{name}","__typename":"Cat"}}"#);
+        assert_eq!(told(&["red"]), one("1", "red"));
+        assert_eq!(told(&["blue", "red"]), format!("{},{}", one("1", "red"), one("2", "blue")));
+        assert_eq!(told(&[]), "");
+        assert_eq!(told(&["re", "Red", "null", ""]), "");
+        assert_eq!(told(&["*"]), sent(requires, &[], &format!("[{animals}]")).0);
+        // Nor is one that stands in another's representation, whatever the subgraph calls it.
+        let friends = format!(
+            "[{}]",
+            cat("1", r#","name":"red","friend":{"__typename":"Dog","id":"9","name":"blue"}"#)
+        );
+        let (body, _) = sent_to(Some(&["red"]), (requires, &[]), &friends);
+        assert_eq!(body, one("1", "red"));
+        let renamed = format!("[{}]", named("2", "blue"));
+        let (body, _) = sent_to(Some(&["red"]), (requires, &[retype("__typename", "Animal")]), &renamed);
+        assert_eq!(body, "");
+        let (body, _) =
+            sent_to(Some(&["red"]), ("{ __typename id }", &[]), &format!("[{}]", named("1", "red")));
+        assert_eq!(body, "", "by its id alone nobody knows where it belongs");
     }
 
     /// Null is sent as null, absence not at all; who has nothing to be known by is not sent.

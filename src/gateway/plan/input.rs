@@ -13,6 +13,8 @@ use crate::gateway::schema::{ApiSchema, TypeId};
 #[derive(Debug, Default)]
 pub struct Input {
     pub items: Vec<InputItem>,
+    /// The type that the schema has for it, where it is a part of another object's.
+    pub declared: Option<TypeId>,
     /// What the subgraph calls the object's type (`@interfaceObject`).
     pub retyped: Vec<(Option<Vec<TypeId>>, TypeId)>,
     /// Nothing but `__typename` is a key as well.
@@ -57,9 +59,18 @@ impl Input {
         (position, requires): (PositionId, &SelectionSet),
         rewrites: &[FetchRewrite],
     ) -> Self {
+        Self::within(schema, layout, (position, None, requires), rewrites)
+    }
+
+    fn within(
+        schema: &ApiSchema,
+        layout: &mut Layout,
+        (position, declared, requires): (PositionId, Option<TypeId>, &SelectionSet),
+        rewrites: &[FetchRewrite],
+    ) -> Self {
         let rewrites = if plant::is_out("gateway::input-rewrite") { &[] } else { rewrites };
         let mut items = Vec::new();
-        collect(schema, layout, (position, &requires.items), rewrites, &mut items);
+        collect(schema, layout, (position, declared, &requires.items), rewrites, &mut items);
         let retyped = rewrites.iter().filter_map(|rewrite| {
             let FetchRewrite::ValueSetter(setter) = rewrite else { return None };
             let to = schema.id(&setter.set_value_to)?;
@@ -78,14 +89,14 @@ impl Input {
                     if matches!(fragment.selections.items.as_slice(),
                         [SelectionItem::Field(field)] if field.name == "__typename"))
             });
-        Self { retyped: retyped.collect(), items, is_typename_alone }
+        Self { retyped: retyped.collect(), items, declared, is_typename_alone }
     }
 }
 
 fn collect(
     schema: &ApiSchema,
     layout: &mut Layout,
-    (position, selected): (PositionId, &[SelectionItem]),
+    (position, parent, selected): (PositionId, Option<TypeId>, &[SelectionItem]),
     rewrites: &[FetchRewrite],
     items: &mut Vec<InputItem>,
 ) {
@@ -93,12 +104,14 @@ fn collect(
         match item {
             SelectionItem::Field(field) if field.selection_identifier() == "__typename" => {}
             SelectionItem::Field(field) => {
-                items.push(input_field(schema, layout, (position, field), rewrites));
+                items.push(input_field(schema, layout, (position, parent, field), rewrites));
             }
             SelectionItem::InlineFragment(fragment) => {
                 let mut within = Vec::new();
-                collect(schema, layout, (position, &fragment.selections.items), rewrites, &mut within);
-                let types = schema.id(&fragment.type_condition).map(|condition| {
+                let on = schema.id(&fragment.type_condition);
+                let selected = (position, on.or(parent), fragment.selections.items.as_slice());
+                collect(schema, layout, selected, rewrites, &mut within);
+                let types = on.map(|condition| {
                     // An object of an interface's name is one of each of its types, and the other way round.
                     let mut types = schema.possible(condition).to_vec();
                     types.push(condition);
@@ -115,7 +128,7 @@ fn collect(
 fn input_field(
     schema: &ApiSchema,
     layout: &mut Layout,
-    (position, field): (PositionId, &FieldSelection),
+    (position, parent, field): (PositionId, Option<TypeId>, &FieldSelection),
     rewrites: &[FetchRewrite],
 ) -> InputItem {
     let key = field.selection_identifier();
@@ -135,7 +148,8 @@ fn input_field(
     let below = (!field.selections.items.is_empty()).then(|| {
         let child = slots.iter().find_map(|slot| layout.child(position, *slot));
         let child = child.unwrap_or_else(|| layout.descend(position, slots[0]));
-        Input::new(schema, layout, (child, &field.selections), &[])
+        let declared = parent.and_then(|parent| schema.field(parent, &field.name)).map(|field| field.named);
+        Input::within(schema, layout, (child, declared, &field.selections), &[])
     });
     InputItem::Field { key: format!("\"{key}\":").into(), slots, below }
 }

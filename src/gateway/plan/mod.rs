@@ -2,6 +2,7 @@
 
 pub mod collisions;
 pub mod conditions;
+mod guarding;
 pub mod input;
 mod introspected;
 pub mod layout;
@@ -31,6 +32,8 @@ use hive_router_query_planner::utils::cancellation::CancellationToken;
 use serde_json::{Map, Value};
 
 use super::execute::errors::{GraphqlError, cut};
+use super::guard::GuardId;
+use super::schema::TypeId;
 use super::supergraph::Supergraph;
 use collisions::Asked;
 use introspected::introspects;
@@ -54,6 +57,9 @@ pub struct Plan {
     pub selection: Selection,
     /// The variables whose values have to be known first: there is a plan for each choice of them, and this is none.
     pub undecided: Vec<Arc<str>>,
+    /// The guards that it meets, as long as it is not known which of them its caller passes: there is a plan for each
+    /// outcome, and this is none.
+    pub guards: Vec<GuardId>,
     /// Whether it asks for the schema itself.
     pub introspects: bool,
     /// As the planner made it, for people.
@@ -144,7 +150,7 @@ pub fn make(
             Ok(()) => unplanned(&error),
         })?
     };
-    let plan = prepare(supergraph, (operation.operation_kind, shown), tree)?;
+    let plan = prepare(supergraph, (operation.operation_kind, shown, normal.refused), tree)?;
     // What is kept of an operation takes several times its text.
     let bytes = plan.bytes + 4 * normal.bytes;
     Ok(Plan { variables, representations, bytes, ..plan })
@@ -156,11 +162,16 @@ impl Plan {
     /// # Errors
     /// QUERY_PLANNING_FAILED.
     pub fn undecided(supergraph: &Supergraph, normal: Normal) -> Result<Self, Refusal> {
-        let Normal { operation, conditions, bytes, .. } = normal;
-        let nothing = (operation.operation_kind, SelectionSet::default());
+        let Normal { operation, conditions, guards, bytes, .. } = normal;
+        let nothing = (operation.operation_kind, SelectionSet::default(), (Vec::new(), ""));
         let plan = prepare(supergraph, nothing, QueryPlan { kind: "QueryPlan", node: None })?;
         let variables = operation.variable_definitions.unwrap_or_default();
-        Ok(Self { variables, undecided: conditions, bytes, ..plan })
+        Ok(Self { variables, undecided: conditions, guards, bytes, ..plan })
+    }
+
+    /// Whether it only stands for others.
+    pub fn is_undecided(&self) -> bool {
+        !self.undecided.is_empty() || !self.guards.is_empty()
     }
 
     /// The variables of a request, as this plan calls them.
@@ -203,7 +214,7 @@ fn has_key(set: &SelectionSet, key: &str) -> bool {
 
 fn prepare(
     supergraph: &Supergraph,
-    (kind, shown): (Option<OperationKind>, SelectionSet),
+    (kind, shown, refused): (Option<OperationKind>, SelectionSet, (Vec<TypeId>, &'static str)),
     tree: QueryPlan,
 ) -> Result<Plan, Refusal> {
     let schema = &supergraph.schema;
@@ -252,7 +263,7 @@ fn prepare(
         }
     }
     let introspects = introspects(&shown);
-    let selection = Selection::root(schema, root, shown);
+    let selection = Selection::guarded(schema, root, shown, refused);
     let bytes = steps.iter().map(|step| step.head.len()).sum();
     Ok(Plan {
         kind,
@@ -263,6 +274,7 @@ fn prepare(
         layout,
         selection,
         undecided: Vec::new(),
+        guards: Vec::new(),
         introspects,
         tree,
         bytes,

@@ -19,8 +19,10 @@ use sha2::{Digest, Sha256};
 use super::conditions::Chosen;
 use super::introspected::{forget_introspection, require_depth};
 use super::size::require_size;
-use super::{Refusal, conditions, shown};
+use super::{Refusal, conditions, guarding, shown};
 use crate::gateway::execute::errors::{GraphqlError, Location, at_most};
+use crate::gateway::guard::{self, GuardId, Refused};
+use crate::gateway::schema::TypeId;
 use crate::gateway::supergraph::Supergraph;
 
 /// Errors of one operation that are remembered.
@@ -38,6 +40,20 @@ pub struct Normal {
     pub bytes: usize,
     /// The variables that conditions in it depend on.
     pub conditions: Vec<Arc<str>>,
+    /// The guards that it meets.
+    pub guards: Vec<GuardId>,
+    /// The object types that its caller is refused as a whole, and the code of the errors that say so.
+    pub refused: (Vec<TypeId>, &'static str),
+}
+
+/// What is to be brought into its normal form, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub operation: &'a str,
+    pub name: Option<&'a str>,
+    pub choice: &'a [Chosen],
+    /// What its caller is refused; `None` as long as that is not known.
+    pub refused: Option<&'a Refused>,
 }
 
 /// Brings an operation of at most `most` selections into its normal form; [`super::size`] says how they are counted. Its
@@ -49,6 +65,20 @@ pub struct Normal {
 pub fn normalize(
     supergraph: &Supergraph,
     (operation, name, choice): (&str, Option<&str>, &[Chosen]),
+    most: usize,
+    cancellation: &CancellationToken,
+) -> Result<Normal, Refusal> {
+    let asked = Asked { operation, name, choice, refused: None };
+    normalize_for(supergraph, asked, most, cancellation)
+}
+
+/// The same for a caller who is refused some of it: that is shown, and not planned.
+///
+/// # Errors
+/// As of [`normalize`]; UNAUTHENTICATED and FORBIDDEN for a subscription of which nothing is left.
+pub fn normalize_for(
+    supergraph: &Supergraph,
+    Asked { operation, name, choice, refused }: Asked<'_>,
     most: usize,
     cancellation: &CancellationToken,
 ) -> Result<Normal, Refusal> {
@@ -72,8 +102,16 @@ pub fn normalize(
     in_time()?;
     conditions::settle(&mut document, choice);
     let conditions = conditions::variables(&mut document);
+    let guards = guarding::met(supergraph, &mut document);
+    let refused = refused.filter(|refused| !refused.is_empty());
+    if let Some(refused) = refused {
+        guarding::mark(supergraph, refused, &mut document);
+    }
     let shown = shown::of(supergraph, document.clone(), name).map_err(|error| unnormalized(&error))?;
     require_depth(&shown)?;
+    if refused.is_some() {
+        guarding::take_out(&mut document);
+    }
     // The planner has nothing to do with it, and its library does not take all of it.
     forget_introspection(&mut document);
     let normalized = normalize_operation(&supergraph.planner.supergraph, &document, name)
@@ -83,9 +121,14 @@ pub fn normalize(
     if operation.operation_kind == Some(OperationKind::Mutation) {
         put_in_order(&mut operation.selection_set, &shown);
     }
+    let code = refused.map_or("", Refused::code);
+    if operation.operation_kind == Some(OperationKind::Subscription) && guarding::has_marked_root(&shown) {
+        return Err(Refusal::new(code, guard::message(code)));
+    }
+    let refused = (refused.map(|refused| supergraph.guards.refused_types(refused)).unwrap_or_default(), code);
     let (digest, bytes) =
         digest(&operation, &shown).map_err(|error| Refusal::new("QUERY_PLANNING_FAILED", error))?;
-    Ok(Normal { digest, operation, shown, bytes, conditions })
+    Ok(Normal { digest, operation, shown, bytes, conditions, guards, refused })
 }
 
 /// Of all that a plan depends on, with the number of its bytes.

@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::conditions::Choice;
-use super::normal::normalize;
+use super::normal::{Asked, normalize_for};
 use super::{Plan, Refusal, make};
+use crate::gateway::guard::Refused;
 use crate::gateway::metrics::{Metrics, Planned};
 use crate::gateway::overrides::Overrides;
 use crate::gateway::settings::Plans;
@@ -43,6 +44,8 @@ pub struct Question {
     pub overrides: Overrides,
     /// The values of the variables that conditions depend on, once it is known which ones do.
     pub choice: Choice,
+    /// What the caller is refused of the guards that it meets, once it is known which ones those are.
+    pub refused: Option<Refused>,
 }
 
 /// The same, whatever its text.
@@ -51,6 +54,7 @@ struct Operation {
     supergraph: u64,
     digest: [u8; 32],
     overrides: Overrides,
+    refused: Option<Refused>,
 }
 
 /// Makes plans, and remembers them.
@@ -110,16 +114,23 @@ impl Planners {
         *how = Planned::Refused;
         let (of, asked, selections) = (supergraph.clone(), question.clone(), self.selections);
         let read = move |cancellation: &_| {
-            let text = (&*asked.operation, asked.name.as_deref(), &*asked.choice);
-            normalize(&of, text, selections, cancellation)
+            let text = Asked {
+                operation: &asked.operation,
+                name: asked.name.as_deref(),
+                choice: &asked.choice,
+                refused: asked.refused.as_ref(),
+            };
+            normalize_for(&of, text, selections, cancellation)
         };
         let normal = self.ask(read).await?;
-        if !normal.conditions.is_empty() {
+        if !normal.conditions.is_empty() || (!normal.guards.is_empty() && question.refused.is_none()) {
             *how = Planned::SameOperation;
             return Plan::undecided(supergraph, normal).map(Arc::new).map_err(Arc::new);
         }
-        let Question { supergraph: id, overrides, .. } = question.clone();
-        let operation = Operation { supergraph: id, digest: normal.digest, overrides };
+        let Question { supergraph: id, overrides, refused, .. } = question.clone();
+        // Where nothing is guarded nobody asks who is refused what.
+        let refused = refused.filter(|_| !normal.guards.is_empty());
+        let operation = Operation { supergraph: id, digest: normal.digest, overrides, refused };
         *how = Planned::SameOperation;
         let (of, context) = (supergraph.clone(), operation.overrides.context());
         let making = async {
@@ -253,6 +264,7 @@ mod tests {
     use hive_router_query_planner::state::supergraph_state::ProgressiveOverrides;
 
     use super::*;
+    use crate::gateway::plan::normal::normalize;
 
     const SHOP: &str = include_str!("../../../tests/federation/shop.graphql");
 
@@ -282,6 +294,7 @@ mod tests {
                 name: None,
                 overrides,
                 choice: Choice::default(),
+                refused: None,
             }
         }
 

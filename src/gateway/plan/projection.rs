@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use hive_router_query_planner::ast::selection_item::SelectionItem;
 use hive_router_query_planner::ast::selection_set::{FieldSelection, SelectionSet};
 
+use super::guarding::is_marked;
 use super::layout::{Layout, PositionId, Slot};
 use crate::gateway::schema::{ApiSchema, Scalar, TypeId, TypeKind, Wrapping};
 
@@ -47,6 +48,8 @@ enum Item {
 struct AskedField {
     key: Box<str>,
     name: Box<str>,
+    /// Whether the caller is refused it.
+    is_refused: bool,
     condition: Condition,
     below: Asked,
     /// All of it, if it is `__schema` or `__type`.
@@ -56,7 +59,11 @@ struct AskedField {
 /// The selections of one operation, so that types that ask for the same have one: else there would be as many as there are
 /// ways through the types of interfaces.
 #[derive(Debug, Default)]
-struct Others(Mutex<HashMap<Same, Weak<Selection>>>);
+struct Others {
+    known: Mutex<HashMap<Same, Weak<Selection>>>,
+    /// Object types that the caller is refused as a whole, and the code of the errors that say so.
+    refused: (Vec<TypeId>, &'static str),
+}
 
 /// By what selections are the same: type, position, and where what is selected is kept, each with its condition.
 type Same = (TypeId, Option<PositionId>, Vec<(usize, Condition)>);
@@ -105,6 +112,11 @@ impl Condition {
 
 #[derive(Debug)]
 pub enum FieldKind {
+    /// Null, with an error that says why.
+    Refused {
+        wrapping: Wrapping,
+        code: &'static str,
+    },
     /// `__typename`.
     Typename,
     /// `__schema` and `__type`, answered from the schema itself: all that is selected of it, each under its condition.
@@ -128,8 +140,25 @@ pub enum Leaf {
 
 impl Selection {
     pub fn root(schema: &ApiSchema, declared: TypeId, set: SelectionSet) -> Self {
+        Self::guarded(schema, declared, set, (Vec::new(), ""))
+    }
+
+    /// The same for a caller who is refused what is marked in it, and whatever is of these types.
+    pub fn guarded(
+        schema: &ApiSchema,
+        declared: TypeId,
+        set: SelectionSet,
+        refused: (Vec<TypeId>, &'static str),
+    ) -> Self {
         let sets = vec![(asked(schema, set), Condition::default())];
-        Self::new(schema, declared, (Some(Layout::ROOT), sets), Arc::default())
+        let others = Arc::new(Others { known: Mutex::default(), refused });
+        Self::new(schema, declared, (Some(Layout::ROOT), sets), others)
+    }
+
+    /// The code of the error that stands for an object of type `ty`, if the caller is refused it.
+    pub fn refusal_of(&self, ty: TypeId) -> Option<&'static str> {
+        let (types, code) = &self.others.refused;
+        types.contains(&ty).then_some(*code)
     }
 
     fn new(
@@ -151,7 +180,7 @@ impl Selection {
     ) -> Arc<Self> {
         let kept = sets.iter().map(|(asked, condition)| (asked.as_ptr().addr(), condition.clone()));
         let same = (declared, position, kept.collect());
-        let mut others = self.others.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = others.get(&same).and_then(Weak::upgrade) {
             return known;
         }
@@ -236,6 +265,9 @@ impl Selection {
             name => {
                 let field = schema.field(ty, name)?;
                 let (wrapping, named) = (field.wrapping.clone(), field.named);
+                if selected.iter().any(|(field, _)| field.is_refused) {
+                    return Some(FieldKind::Refused { wrapping, code: self.others.refused.1 });
+                }
                 match &schema.get(named).kind {
                     TypeKind::Scalar(scalar) => FieldKind::Leaf { wrapping, leaf: Leaf::Scalar(*scalar) },
                     TypeKind::Enum { .. } => FieldKind::Leaf { wrapping, leaf: Leaf::Enum(named) },
@@ -280,6 +312,7 @@ fn asked(schema: &ApiSchema, set: SelectionSet) -> Asked {
             Some(Item::Field(Arc::new(AskedField {
                 key: field.selection_identifier().into(),
                 name: field.name.as_str().into(),
+                is_refused: is_marked(&field),
                 condition: Condition::of(field.skip_if.as_ref(), field.include_if.as_ref()),
                 below: asked(schema, below),
                 introspection: is_introspection.then_some(field),

@@ -4,6 +4,7 @@
 //! their own names. Any pattern takes them away.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use secrecy::ExposeSecret;
 
 use crate::gateway::settings::Subgraph;
 
@@ -25,7 +26,12 @@ const NEVER: [HeaderName; 15] = [
     header::EXPECT,
     HeaderName::from_static("keep-alive"),
 ];
-const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, ROUTER];
+/// Where a router shows its own token to the accounts graph.
+const ROUTER: HeaderName = HeaderName::from_static("accounts-center-router");
+/// What the accounts graph needs of its caller's headers.
+const FOR_ACCOUNTS: [HeaderName; 2] =
+    [header::AUTHORIZATION, HeaderName::from_static("accounts-center-min-version")];
 
 /// The rules of one subgraph.
 #[derive(Clone, Debug)]
@@ -99,11 +105,37 @@ impl Rules {
                 .map_err(|_| bad(format!("the value of `{name}` has characters that no header may have")))?;
             Ok((name, value))
         });
-        Ok(Self {
+        let mut rules = Self {
             forward: patterns("forward_headers", &settings.forward_headers)?,
             remove: patterns("remove_headers", &settings.remove_headers)?,
             set: set.collect::<Result<_, _>>()?,
-        })
+        };
+        let router_token = settings.router_token.expose_secret();
+        if !router_token.is_empty() {
+            let mut value = HeaderValue::from_str(router_token).map_err(|_| BadRule {
+                setting: "router_token",
+                what: "it has characters that no header may have".to_owned(),
+            })?;
+            value.set_sensitive(true);
+            rules.set.push((ROUTER, value));
+            rules.forward.extend(FOR_ACCOUNTS.map(Pattern::Name));
+        }
+        Ok(rules)
+    }
+
+    /// What of these rules would let credentials of a client out, or go where a token is put that is minted for the
+    /// subgraph: a setting, and a header.
+    pub fn leak(settings: &Subgraph) -> Option<(&'static str, HeaderName)> {
+        let named = |texts: &[String]| {
+            let mut names = texts.iter().filter_map(|text| text.parse::<HeaderName>().ok());
+            names.find(|name| CREDENTIALS.contains(name))
+        };
+        if let Some(name) = named(&settings.forward_headers) {
+            return Some(("forward_headers", name));
+        }
+        let set: Vec<String> = settings.set_headers.keys().cloned().collect();
+        let set = named(&set).filter(|name| settings.mint_tokens && *name == header::AUTHORIZATION);
+        set.map(|name| ("set_headers", name))
     }
 
     /// What of a client's headers goes on, and what is added: forwarded, then removed, then set.
@@ -168,6 +200,41 @@ mod tests {
             ["x-acme-a=client", "x-acme-b=client", "x-other=client"]
         );
         assert_eq!(names(&rules(&["authorization"], &[], &[]).unwrap()), ["authorization=client"]);
+    }
+
+    #[test]
+    fn accounts_replicas_get_their_callers_token_and_the_gateways_own() {
+        let mut settings = Config::from_pairs([]).unwrap().gateway.subgraph;
+        settings.router_token = "secret".to_owned().into();
+        let rules = Rules::new(&settings).unwrap();
+        assert_eq!(names(&rules), ["accounts-center-router=secret", "authorization=client"]);
+        settings.router_token = "se\ncret".to_owned().into();
+        let error = Rules::new(&settings).unwrap_err().to_string();
+        assert!(error.contains("router_token") && !error.contains("cret\n"), "{error}");
+    }
+
+    #[test]
+    fn what_would_let_a_clients_credentials_out_is_found() {
+        let leak = |forward: &[&str], set: &[(&str, &str)], mint_tokens| {
+            let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let settings = Config::from_pairs([]).unwrap().gateway.subgraph;
+            let settings = Subgraph {
+                forward_headers: owned(forward),
+                set_headers: set
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+                mint_tokens,
+                ..settings
+            };
+            Rules::leak(&settings).map(|(setting, _)| setting)
+        };
+        for name in ["Authorization", "cookie", "Accounts-Center-Router"] {
+            assert_eq!(leak(&["x-other", name], &[], false), Some("forward_headers"), "{name}");
+        }
+        assert_eq!(leak(&["*"], &[("x-key", "1")], true), None, "no pattern forwards them");
+        assert_eq!(leak(&[], &[("authorization", "Bearer key")], true), Some("set_headers"));
+        assert_eq!(leak(&[], &[("authorization", "Bearer key")], false), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Calling subgraphs.
 
 pub mod client;
+pub mod confined;
 pub mod failure;
 pub mod headers;
 mod local;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use async_graphql::{Request, Response};
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Uri, header};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -25,10 +26,13 @@ use super::execute::Limits;
 use super::metrics::Metrics;
 use super::plan::Kind;
 use super::plan::steps::Step;
+use super::plant;
+use super::schema::ApiSchema;
 use super::settings::Gateway;
 use crate::ids::Ids;
 use crate::trace::Trace;
 use client::SubgraphClient;
+use confined::Confined;
 use headers::Rules;
 use share::Flights;
 
@@ -49,6 +53,10 @@ struct Subgraph {
     name: String,
     client: SubgraphClient,
     rules: Rules,
+    /// Whether it gets a token of its own.
+    gets_token: bool,
+    /// What it may be told of; absent if that is everything.
+    confined: Option<Confined>,
     /// Calls under way that others may join; absent if each one is made by itself.
     flights: Option<Flights<Call, Result<Unread, Failure>>>,
 }
@@ -101,7 +109,7 @@ impl Calls {
     /// # Errors
     /// A setting that cannot be followed.
     pub fn new(
-        urls: &BTreeMap<String, Uri>,
+        (urls, schema): (&BTreeMap<String, Uri>, &ApiSchema),
         settings: &Gateway,
         (ids, metrics): (Ids, Arc<Metrics>),
     ) -> anyhow::Result<Self> {
@@ -110,8 +118,14 @@ impl Calls {
             let rules = Rules::new(&own)?;
             let url = settings.url_of(name)?.unwrap_or_else(|| url.clone());
             let flights = own.share.then(Flights::default);
-            let subgraph =
-                Subgraph { name: name.clone(), client: SubgraphClient::new(url, own), rules, flights };
+            let subgraph = Subgraph {
+                name: name.clone(),
+                gets_token: own.mint_tokens,
+                confined: Confined::new(schema, settings, &own),
+                client: SubgraphClient::new(url, own),
+                rules,
+                flights,
+            };
             Ok((name.clone(), Arc::new(subgraph)))
         });
         let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
@@ -175,7 +189,13 @@ impl<'a> Subgraphs<'a> {
             let unknown = Fetched { outcome: Err(Failure::Unknown), took: Duration::ZERO };
             return Either::Left(std::future::ready(unknown));
         };
-        let headers = subgraph.rules.apply(self.headers);
+        let mut headers = subgraph.rules.apply(self.headers);
+        // Before anything is shared: what is told of one caller is for none but them.
+        if let Some(token) =
+            self.caller.filter(|_| subgraph.gets_token).and_then(|caller| caller.token_for(&subgraph.name))
+        {
+            headers.insert(header::AUTHORIZATION, token);
+        }
         let mut sent = headers.clone();
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
@@ -221,6 +241,14 @@ impl<'a> Subgraphs<'a> {
             subgraph.client.note(read);
         }
         self.calls.metrics.called(&subgraph.name, read, fetched.took);
+    }
+
+    /// What a subgraph may be told of; `None` if that is everything.
+    pub fn confined(&self, subgraph: &str) -> Option<&Confined> {
+        if self.is_local(subgraph) || plant::is_out("gateway::confined") {
+            return None;
+        }
+        self.calls.subgraphs.get(subgraph)?.confined.as_ref()
     }
 
     pub fn limits(&self) -> Limits {
@@ -272,7 +300,9 @@ mod tests {
         for (is_shared, failure) in [(true, Failure::Unreachable), (false, Failure::CircuitOpen)] {
             // Nobody listens there.
             let urls = [("boxes".to_owned(), Uri::from_static("http://127.0.0.1:1/"))].into();
-            let calls = Calls::new(&urls, &settings, (Ids::random(), Arc::default())).unwrap();
+            let calls =
+                Calls::new((&urls, &ApiSchema::default()), &settings, (Ids::random(), Arc::default()))
+                    .unwrap();
             let asked = Asked::default();
             let subgraphs = Subgraphs::new(&calls, &asked, Kind::Query);
             let shared = Unread::new(Bytes::new());

@@ -7,6 +7,9 @@ use async_graphql::parser::types::{
 };
 use graphql_tools::parser::schema::{Definition, Directive, Document, Field, Type, TypeDefinition, Value};
 
+use crate::gateway::guard::Guards;
+use crate::gateway::schema::ApiSchema;
+
 type Text = Document<'static, String>;
 type Directives = [Directive<'static, String>];
 
@@ -22,7 +25,17 @@ pub struct Alone {
 
 impl Alone {
     /// Of the subgraph that the enum of a supergraph's subgraphs calls `graph`. `api` is what clients see of the supergraph.
-    pub fn new(supergraph: &Text, api: &Text, graph: &str) -> Self {
+    /// What is guarded is not among it, nor what may turn out to be.
+    pub fn new(
+        (supergraph, api): (&Text, &Text),
+        (schema, guards): (&ApiSchema, &Guards),
+        graph: &str,
+    ) -> Self {
+        let is_open = |ty: &str, field: &Field<'static, String>| {
+            let named = schema.id(named(&field.field_type));
+            schema.id(ty).is_some_and(|ty| guards.of_field(ty, &field.name).is_empty())
+                && named.is_some_and(|named| guards.behind(named).is_empty())
+        };
         let seen = Seen::new(api);
         let impure = impure(supergraph, &seen);
         let mut alone = Self {
@@ -48,7 +61,10 @@ impl Alone {
                         continue;
                     }
                     let own = fields.iter().filter(|field| {
-                        seen.has(name, &field.name) && is_own(field, graph) && !leads_to_any(field, &impure)
+                        seen.has(name, &field.name)
+                            && is_own(field, graph)
+                            && is_open(name, field)
+                            && !leads_to_any(field, &impure)
                     });
                     let own = own.map(|field| (field.name.clone(), named(&field.field_type).to_owned()));
                     alone.types.insert(name.clone(), own.collect());
@@ -256,22 +272,27 @@ fn flag(directive: &Directive<'static, String>, wanted: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use async_graphql::parser::parse_query;
-    use graphql_tools::parser::parse_schema;
 
-    use super::*;
+    use crate::gateway::supergraph::Supergraph;
+    use crate::gateway::testing::ZOO;
 
-    const SUPERGRAPH: &str = r#"
-    schema { query: Query }
+    const TYPES: &str = r#"
+    enum join__Graph {
+      A @join__graph(name: "a", url: "http://a.test/") B @join__graph(name: "b", url: "http://b.test/")
+    }
     type Query @join__type(graph: A) @join__type(graph: B) {
       own: Thing @join__field(graph: A)
       other: Thing @join__field(graph: B)
       mood(in: In): Mood @join__field(graph: A)
       filtered(in: In): Int @join__field(graph: A)
       guarded: Int @join__field(graph: A) @authenticated
+      locked: Locked @join__field(graph: A)
+      either: Either @join__field(graph: A)
       any: Any @join__field(graph: A)
     }
     interface Any @join__type(graph: A) { id: ID }
-    type Thing implements Any @join__type(graph: A, key: "id") @join__type(graph: B, key: "id") {
+    type Thing implements Any @join__implements(graph: A, interface: "Any") @join__type(graph: A, key: "id")
+      @join__type(graph: B, key: "id") {
       id: ID
       name: String @join__field(graph: A) @deprecated(reason: "old")
       size: Int @join__field(graph: B)
@@ -279,25 +300,20 @@ mod tests {
       weight: Int @join__field(graph: A) @join__field(graph: B, external: true)
       hidden: Int @join__field(graph: A) @inaccessible
     }
-    type Foreign implements Any @join__type(graph: B) { id: ID }
-    enum Mood @join__type(graph: A) { GOOD BAD @inaccessible }
+    type Foreign implements Any @join__implements(graph: A, interface: "Any") @join__type(graph: B) { id: ID }
+    type Locked @join__type(graph: A) @authenticated { id: ID }
+    union Either @join__type(graph: A) @join__unionMember(graph: A, member: "Thing")
+      @join__unionMember(graph: A, member: "Locked") = Thing | Locked
+    enum Mood @join__type(graph: A) {
+      GOOD @join__enumValue(graph: A) BAD @join__enumValue(graph: A) @inaccessible
+    }
     input In @join__type(graph: A) { mood: Mood }
-    "#;
-    const API: &str = r#"
-    schema { query: Query }
-    type Query { own: Thing other: Thing mood(in: In): Mood filtered(in: In): Int guarded: Int any: Any }
-    interface Any { id: ID }
-    type Thing implements Any { id: ID name: String size: Int moved: Int weight: Int }
-    type Foreign implements Any { id: ID }
-    enum Mood { GOOD }
-    input In { mood: Mood }
     "#;
 
     #[test]
     fn what_a_subgraph_answers_alone_is_covered_and_nothing_else() {
-        let read = |text: &'static str| parse_schema::<String>(text).unwrap().into_static();
-        let (supergraph, api) = (read(SUPERGRAPH), read(API));
-        let alone = Alone::new(&supergraph, &api, "A");
+        let (head, _) = ZOO.split_once("enum join__Graph").unwrap();
+        let supergraph = Supergraph::parse_with(&format!("{head}{TYPES}"), "a").unwrap();
         for (operation, is_covered) in [
             ("{ own { id name weight } }", true),
             ("{ own { ...t } ...t } fragment t on Thing { id ... { name } ...t }", true),
@@ -312,12 +328,14 @@ mod tests {
             ("{ mood }", false),
             ("{ filtered }", false),
             ("{ guarded }", false),
+            ("{ locked { id } }", false),
+            ("{ own { id } either { __typename } }", false),
             ("{ __schema { types { name } } }", false),
             ("query A { own { id } } mutation B { own { id } }", false),
             ("{ ...nobody }", false),
         ] {
             let document = parse_query(operation).unwrap();
-            assert_eq!(alone.covers(&document), is_covered, "{operation}");
+            assert_eq!(supergraph.alone.covers(&document), is_covered, "{operation}");
         }
     }
 }

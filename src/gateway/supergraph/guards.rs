@@ -1,32 +1,141 @@
 //! What in a supergraph says who may see what. A gateway that does not know it, or not by the name that it has there, would
-//! serve it open.
+//! serve it open: so it is known by any name, or the supergraph is refused.
 
 use graphql_tools::parser::schema::{Definition, Directive, Document, TypeDefinition, Value};
 
 use super::SupergraphError;
+use crate::gateway::guard::Requirement;
 
 /// Specifications that say who may see what, each with a directive of its name.
-const GUARDS: [&str; 3] = ["authenticated", "requiresScopes", "policy"];
+const GUARDS: [&str; 3] = [AUTHENTICATED, REQUIRES_SCOPES, "policy"];
+const AUTHENTICATED: &str = "authenticated";
+const REQUIRES_SCOPES: &str = "requiresScopes";
 
-/// The only one of them that the planner enforces, and by this name alone.
+/// What the planner enforces, and by this name alone.
 const INACCESSIBLE: &str = "inaccessible";
 
 type Text = Document<'static, String>;
 
-/// Refuses a supergraph with guards that are not enforced, whatever they are called there.
+/// A type with guards: its own, and those of its fields.
+#[derive(Debug)]
+pub struct Declared<'a> {
+    pub name: &'a str,
+    pub own: Vec<Requirement>,
+    pub fields: Vec<(&'a str, Vec<Requirement>)>,
+}
+
+/// The guards of a supergraph, whatever they are called there.
 ///
 /// # Errors
-/// [`SupergraphError::Unenforced`], [`SupergraphError::UnknownGuard`].
-pub fn require_none(document: &Text) -> Result<(), SupergraphError> {
+/// [`SupergraphError::Unenforced`], [`SupergraphError::UnreadableGuard`], [`SupergraphError::UnknownGuard`].
+pub fn declared(document: &Text) -> Result<Vec<Declared<'_>>, SupergraphError> {
     let links: Vec<Link<'_>> = links(document).collect();
-    // What a supergraph bears is said first: whoever reads it knows where to look.
-    if let Some(guard) = used_in(document, &links) {
-        return Err(SupergraphError::Unenforced(guard));
+    let mut declared = Vec::new();
+    for definition in &document.definitions {
+        let Definition::TypeDefinition(definition) = definition else { continue };
+        refuse_elsewhere(definition, &links)?;
+        let (name, own, fields) = match definition {
+            TypeDefinition::Object(object) => (&object.name, &object.directives, object.fields.as_slice()),
+            TypeDefinition::Interface(interface) => {
+                (&interface.name, &interface.directives, interface.fields.as_slice())
+            }
+            TypeDefinition::Scalar(scalar) => (&scalar.name, &scalar.directives, [].as_slice()),
+            TypeDefinition::Enum(values) => (&values.name, &values.directives, [].as_slice()),
+            TypeDefinition::Union(_) | TypeDefinition::InputObject(_) => continue,
+        };
+        let own = requirements(own, &links, name)?;
+        let mut guarded = Vec::new();
+        for field in fields {
+            let at = format!("{name}.{}", field.name);
+            let requirements = requirements(&field.directives, &links, &at)?;
+            if !requirements.is_empty() {
+                guarded.push((field.name.as_str(), requirements));
+            }
+        }
+        if !own.is_empty() || !guarded.is_empty() {
+            declared.push(Declared { name, own, fields: guarded });
+        }
     }
-    match links.iter().find(|link| link.is_for_security && !link.is_inaccessible()) {
+    match links.iter().find(|link| link.is_for_security && !link.is_known()) {
         Some(link) => Err(SupergraphError::UnknownGuard(link.url.to_owned())),
-        None => Ok(()),
+        None => Ok(declared),
     }
+}
+
+/// Refuses guards at places that no specification knows them at: nobody could say what they guard there.
+fn refuse_elsewhere(
+    definition: &TypeDefinition<'static, String>,
+    links: &[Link<'_>],
+) -> Result<(), SupergraphError> {
+    let refuse = |directives: &[Directive<'static, String>], at: &str| {
+        let mut guards = directives.iter().filter_map(|directive| guard_of(&directive.name, links));
+        match guards.next() {
+            Some(guard) => Err(SupergraphError::Unenforced { guard, at: at.to_owned() }),
+            None => Ok(()),
+        }
+    };
+    match definition {
+        TypeDefinition::Union(union) => refuse(&union.directives, &union.name),
+        TypeDefinition::InputObject(input) => {
+            refuse(&input.directives, &input.name)?;
+            input.fields.iter().try_for_each(|field| refuse(&field.directives, &input.name))
+        }
+        TypeDefinition::Enum(values) => {
+            values.values.iter().try_for_each(|value| refuse(&value.directives, &values.name))
+        }
+        TypeDefinition::Object(object) => {
+            let mut arguments = object.fields.iter().flat_map(|field| &field.arguments);
+            arguments.try_for_each(|argument| refuse(&argument.directives, &object.name))
+        }
+        TypeDefinition::Interface(interface) => {
+            let mut arguments = interface.fields.iter().flat_map(|field| &field.arguments);
+            arguments.try_for_each(|argument| refuse(&argument.directives, &interface.name))
+        }
+        TypeDefinition::Scalar(_) => Ok(()),
+    }
+}
+
+/// What the guards at one place ask for, which is called `at` in errors.
+fn requirements(
+    directives: &[Directive<'static, String>],
+    links: &[Link<'_>],
+    at: &str,
+) -> Result<Vec<Requirement>, SupergraphError> {
+    let guards =
+        directives.iter().filter_map(|directive| Some((guard_of(&directive.name, links)?, directive)));
+    let read = guards.map(|(guard, directive)| {
+        let unreadable = || SupergraphError::UnreadableGuard { guard, at: at.to_owned() };
+        let lists = |argument: &str| {
+            let found = directive.arguments.iter().find(|(name, _)| name == argument);
+            found.and_then(|(_, value)| lists(value)).ok_or_else(unreadable)
+        };
+        match guard {
+            AUTHENTICATED => Ok(Requirement::Authenticated),
+            REQUIRES_SCOPES => lists("scopes").map(Requirement::Scopes),
+            _ => lists("policies").map(Requirement::Policies),
+        }
+    });
+    read.collect()
+}
+
+/// `[["a", "b"], ["c"]]`, where a list of one may be without its brackets (GraphQL specification, section 3.11).
+fn lists(value: &Value<'static, String>) -> Option<Vec<Vec<String>>> {
+    let one = |value: &Value<'static, String>| match value {
+        Value::String(name) => Some(vec![name.clone()]),
+        Value::List(names) => names.iter().map(|name| text(name).map(str::to_owned)).collect(),
+        _ => None,
+    };
+    match value {
+        Value::List(lists) => lists.iter().map(one).collect(),
+        other => Some(vec![one(other)?]),
+    }
+}
+
+/// The guard that a directive of this name is.
+fn guard_of(directive: &str, links: &[Link<'_>]) -> Option<&'static str> {
+    let linked = links.iter().find_map(|link| link.guard(directive));
+    let own = directive.rsplit("__").next().unwrap_or(directive);
+    linked.or_else(|| GUARDS.into_iter().find(|guard| *guard == own))
 }
 
 /// A specification that a supergraph uses: `@link(url: "https://…/name/v1.0", as: "other", for: SECURITY, import: […])`,
@@ -67,8 +176,13 @@ impl<'a> Link<'a> {
         is_own && self.imports.iter().all(|(theirs, here)| theirs == here)
     }
 
+    /// Whether somebody enforces all of it.
+    fn is_known(&self) -> bool {
+        self.is_inaccessible() || GUARDS.contains(&self.name)
+    }
+
     /// The guard that a directive of this name is by this link.
-    fn guard(&self, directive: &str) -> Option<&'a str> {
+    fn guard(&self, directive: &str) -> Option<&'static str> {
         let guard = |name: &str| GUARDS.into_iter().find(|guard| *guard == name);
         let imported = self.imports.iter().find(|(_, here)| *here == directive);
         match imported {
@@ -111,72 +225,70 @@ fn links(document: &Text) -> impl Iterator<Item = Link<'_>> {
     schemas.flatten().filter_map(Link::of)
 }
 
-/// The first guard on a type, a field or a value, by the name that its specification has.
-fn used_in(document: &Text, links: &[Link<'_>]) -> Option<String> {
-    let is_guard = |name: &str| {
-        let linked = links.iter().find_map(|link| link.guard(name));
-        let own = name.rsplit("__").next().unwrap_or(name);
-        linked.or_else(|| GUARDS.into_iter().find(|guard| *guard == own)).map(str::to_owned)
-    };
-    document.definitions.iter().find_map(|definition| {
-        let Definition::TypeDefinition(definition) = definition else { return None };
-        let (own, fields) = match definition {
-            TypeDefinition::Object(object) => (&object.directives, object.fields.as_slice()),
-            TypeDefinition::Interface(interface) => (&interface.directives, interface.fields.as_slice()),
-            TypeDefinition::Scalar(scalar) => (&scalar.directives, [].as_slice()),
-            TypeDefinition::Enum(values) => (&values.directives, [].as_slice()),
-            TypeDefinition::Union(_) | TypeDefinition::InputObject(_) => return None,
-        };
-        let all = own.iter().chain(fields.iter().flat_map(|field| &field.directives));
-        all.map(|directive| directive.name.as_str()).find_map(is_guard)
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::gateway::supergraph::{Supergraph, SupergraphError};
+    use graphql_tools::parser::parse_schema;
+
+    use super::*;
     use crate::gateway::testing::ZOO;
 
     const LINK: &str = r#"@link(url: "https://specs.apollo.dev/inaccessible/v0.2", for: SECURITY)"#;
 
-    /// The zoo with another link, and a directive on the name of a box.
-    fn zoo(link: &str, directive: &str) -> Result<(), SupergraphError> {
-        let text = ZOO.replace(LINK, &format!("{LINK} {link}"));
-        let text = text.replace("box: Box boxes", &format!("box: Box {directive} boxes"));
-        assert!(text.contains(link) && text.contains(&format!("{directive} boxes")));
-        Supergraph::parse(&text).map(drop)
+    /// What the zoo has of guards with another link, and with one part of it replaced.
+    fn zoo(link: &str, (part, other): (&str, &str)) -> Result<Vec<String>, SupergraphError> {
+        assert!(ZOO.contains(part), "{part}");
+        let text = ZOO.replace(LINK, &format!("{LINK} {link}")).replacen(part, other, 1);
+        let document = parse_schema::<String>(&text).unwrap().into_static();
+        let told = declared(&document)?.into_iter().flat_map(|declared| {
+            let own =
+                declared.own.into_iter().map(|requirement| format!("{} {requirement:?}", declared.name));
+            let fields = declared.fields.into_iter().flat_map(|(field, requirements)| {
+                requirements
+                    .into_iter()
+                    .map(move |requirement| format!("{}.{field} {requirement:?}", declared.name))
+            });
+            own.chain(fields).collect::<Vec<_>>()
+        });
+        Ok(told.collect())
     }
+
+    const BOX: &str = "box: Box boxes";
 
     /// By its own name, by that of its specification here, or by that of an import.
     #[test]
     fn a_guard_is_known_by_any_name() {
         let link =
             |name: &str, more: &str| format!("@link(url: \"https://specs.apollo.dev/{name}/v0.1\"{more})");
-        for (link, directive, guard) in [
-            (String::new(), "@authenticated", "authenticated"),
-            (String::new(), "@federation__policy", "policy"),
-            (link("authenticated", ", as: \"auth\", for: SECURITY"), "@auth", "authenticated"),
-            (link("authenticated", ", as: \"auth\""), "@auth", "authenticated"),
-            (link("policy", ", import: [{name: \"@policy\", as: \"@may\"}]"), "@may", "policy"),
+        for (link, directive, requirement) in [
+            (String::new(), "@authenticated", "Authenticated"),
+            (String::new(), "@federation__policy(policies: \"a\")", "Policies([[\"a\"]])"),
+            (link("authenticated", ", as: \"auth\", for: SECURITY"), "@auth", "Authenticated"),
+            (link("authenticated", ", as: \"auth\""), "@auth", "Authenticated"),
+            (
+                link("policy", ", import: [{name: \"@policy\", as: \"@may\"}]"),
+                "@may(policies: [[\"a\"], \"b\"])",
+                "Policies([[\"a\"], [\"b\"]])",
+            ),
             (
                 link("federation", ", import: [\"@key\", {name: \"@requiresScopes\", as: \"@needs\"}]"),
-                "@needs",
-                "requiresScopes",
+                "@needs(scopes: [[\"a\", \"b\"], [\"c\"]])",
+                "Scopes([[\"a\", \"b\"], [\"c\"]])",
             ),
             (
                 "@core(feature: \"https://specs.apollo.dev/authenticated/v0.1/\", as: \"auth\")".to_owned(),
                 "@auth",
-                "authenticated",
+                "Authenticated",
             ),
         ] {
-            let refused = zoo(&link, directive);
-            assert_eq!(refused, Err(SupergraphError::Unenforced(guard.to_owned())), "{link} {directive}");
+            let found = zoo(&link, (BOX, &format!("box: Box {directive} boxes")));
+            assert_eq!(found, Ok(vec![format!("Query.box {requirement}")]), "{link} {directive}");
         }
     }
 
     /// What is for security is enforced or refused, also where nothing bears it under a name that could be found.
     #[test]
     fn what_is_for_security_is_enforced_or_refused() {
+        let nothing = (BOX, BOX);
         for (link, url) in [
             ("@link(url: \"https://guards.test/mine/v1.0\", for: SECURITY)", "https://guards.test/mine/v1.0"),
             (
@@ -184,12 +296,40 @@ mod tests {
                 "https://specs.apollo.dev/inaccessible/v0.2",
             ),
         ] {
-            assert_eq!(zoo(link, ""), Err(SupergraphError::UnknownGuard(url.to_owned())), "{link}");
+            assert_eq!(zoo(link, nothing), Err(SupergraphError::UnknownGuard(url.to_owned())), "{link}");
         }
-        assert_eq!(
-            zoo("@link(url: \"https://marks.test/marks/v1.0\", import: [\"@mark\"])", "@mark"),
-            Ok(())
-        );
-        assert_eq!(zoo("", ""), Ok(()));
+        let mark = "@link(url: \"https://marks.test/marks/v1.0\", import: [\"@mark\"])";
+        assert_eq!(zoo(mark, (BOX, "box: Box @mark boxes")), Ok(vec![]));
+        assert_eq!(zoo("", nothing), Ok(vec![]));
+    }
+
+    /// A guard that cannot be read, or that stands where it means nothing, is not served open.
+    #[test]
+    fn what_cannot_be_enforced_is_refused() {
+        for (at, with) in [
+            (BOX, "box: Box @requiresScopes boxes"),
+            (BOX, "box: Box @requiresScopes(scopes: 1) boxes"),
+            (BOX, "box: Box @requiresScopes(scopes: [[a]]) boxes"),
+            (BOX, "box: Box @policy(scopes: [[\"a\"]]) boxes"),
+        ] {
+            let refused = zoo("", (at, with));
+            assert!(
+                matches!(&refused, Err(SupergraphError::UnreadableGuard { at, .. }) if at == "Query.box"),
+                "{with}"
+            );
+        }
+        for (at, with) in [
+            (BOX, "box(a: Int @authenticated): Box boxes"),
+            ("HAPPY", "HAPPY @authenticated"),
+            ("scalar Json", "union Any @authenticated = Cat input In { a: Int } scalar Json"),
+            ("scalar Json", "input In { a: Int @authenticated } scalar Json"),
+            ("scalar Json", "input In @authenticated { a: Int } scalar Json"),
+        ] {
+            let refused = zoo("", (at, with));
+            assert!(
+                matches!(refused, Err(SupergraphError::Unenforced { guard: "authenticated", .. })),
+                "{with}"
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod alone;
 mod copies;
-mod guards;
+pub mod guards;
 pub mod source;
 pub mod subgraphs;
 
@@ -19,6 +19,7 @@ use hive_router_query_planner::utils::parsing::safe_parse_schema;
 
 use alone::Alone;
 
+use super::guard::Guards;
 use super::introspection::Introspection;
 use super::schema::ApiSchema;
 use super::settings::parse_url;
@@ -31,6 +32,7 @@ pub struct Supergraph {
     pub planner: Planner,
     pub rules: ValidationPlan,
     pub schema: ApiSchema,
+    pub guards: Guards,
     pub introspection: Introspection,
     pub inputs: InputTypes,
     /// Where each subgraph is, by its name.
@@ -53,8 +55,10 @@ pub enum SupergraphError {
     SameName(String),
     #[error("the URL of subgraph `{name}` is {url:?}, which is no http:// or https:// URL")]
     BadUrl { name: String, url: String },
-    #[error("it bears `@{0}`, which this gateway does not enforce: it would be served open")]
-    Unenforced(String),
+    #[error("it bears `@{guard}` at {at}, where this gateway cannot enforce it: it would be served open")]
+    Unenforced { guard: &'static str, at: String },
+    #[error("what `@{guard}` at {at} asks for cannot be read: it takes lists of lists of names")]
+    UnreadableGuard { guard: &'static str, at: String },
     #[error(
         "it links {0} for SECURITY, which this gateway does not enforce under that name: what that guards would be \
          served open"
@@ -85,7 +89,7 @@ impl Supergraph {
         let document =
             safe_parse_schema(text).map_err(|error| SupergraphError::Unparsable(error.to_string()))?;
         let subgraphs = subgraphs(&document)?;
-        guards::require_none(&document)?;
+        let declared = guards::declared(&document)?;
         let planner = Planner::new_from_supergraph(&document, QueryPlannerOptions::default())
             .map_err(|error| SupergraphError::Unplannable(error.to_string()))?;
         let api = planner.consumer_schema.document.clone();
@@ -93,10 +97,15 @@ impl Supergraph {
         text.hash(&mut hasher);
         let graphs = graphs(&document).ok_or(SupergraphError::NotComposed)?;
         let graph = graphs.iter().find(|graph| argument(graph, "name").as_deref() == Some(alone));
+        let schema = ApiSchema::new(&api, &planner.supergraph);
+        let guards = Guards::new(&declared, &schema);
         Ok(Self {
             id: hasher.finish(),
-            alone: graph.map(|graph| Alone::new(&document, &api, &graph.name)).unwrap_or_default(),
-            schema: ApiSchema::new(&api, &planner.supergraph),
+            alone: graph
+                .map(|graph| Alone::new((&document, &api), (&schema, &guards), &graph.name))
+                .unwrap_or_default(),
+            schema,
+            guards,
             inputs: InputTypes::new(&api),
             introspection: Introspection::new(api),
             rules: default_rules_validation_plan(),

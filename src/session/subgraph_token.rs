@@ -1,0 +1,149 @@
+//! Tokens for subgraphs: what a subgraph of somebody else learns of who asks, instead of a client's own token.
+//!
+//! **Invariants.** One is good for one subgraph, for a minute at most, and nowhere here: its header says what it is, and
+//! whatever takes tokens refuses it, also where a subgraph has a name that is our own audience.
+
+use axum::http::HeaderValue;
+use chrono::TimeDelta;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Tokens, Viewer};
+use crate::ids::{Ids, NodeId, NodeKind};
+
+/// The `typ` of their header (RFC 8725, section 3.11).
+pub(super) const SUBGRAPH: &str = "subgraph+jwt";
+/// Tokens that are kept, each for the session and subgraph that it is of.
+pub(super) const KEPT: usize = 20_000;
+const LIFETIME: TimeDelta = TimeDelta::seconds(60);
+/// One that has no more than this is not given out any more: a call may take a while.
+const LEAST: TimeDelta = TimeDelta::seconds(20);
+
+/// Whom a token is for, and whom it speaks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Minted {
+    session: Option<Uuid>,
+    subgraph: String,
+}
+
+/// A token as a header, and when it is given out for the last time, in seconds since the epoch.
+#[derive(Clone)]
+pub(super) struct Mint {
+    header: HeaderValue,
+    until: i64,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    /// The account's global id; absent for who is not signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    jti: String,
+    iat: i64,
+    exp: i64,
+}
+
+impl Tokens {
+    /// `Bearer …` for the subgraph of this name, which speaks for `viewer` with those of the viewer's scopes that are among
+    /// `scopes`.
+    pub fn for_subgraph(
+        &self,
+        viewer: Option<Viewer>,
+        (subgraph, scopes): (&str, &[String]),
+        ids: &Ids,
+    ) -> anyhow::Result<HeaderValue> {
+        let now = self.now();
+        let key = Minted { session: viewer.map(|viewer| viewer.session), subgraph: subgraph.to_owned() };
+        if let Some(mint) = self.minted().get(&key).filter(|mint| now.timestamp() < mint.until) {
+            return Ok(mint.header);
+        }
+        let expires_at = now + LIFETIME;
+        let had = self.scopes_of(viewer);
+        let claims = Claims {
+            iss: self.issuer(),
+            aud: subgraph,
+            sub: viewer.map(|viewer| NodeId::new(NodeKind::Account, viewer.account).to_string()),
+            scope: had.into_iter().filter(|scope| scopes.contains(scope)).collect::<Vec<_>>().join(" "),
+            jti: ids.uuid(now).simple().to_string(),
+            iat: now.timestamp(),
+            exp: expires_at.timestamp(),
+        };
+        let mut header = HeaderValue::try_from(format!("Bearer {}", self.encode_for_subgraph(&claims)?))?;
+        header.set_sensitive(true);
+        let mint = Mint { header: header.clone(), until: (expires_at - LEAST).timestamp() };
+        self.minted().insert(key, mint);
+        Ok(header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use chrono::DateTime;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::keys::Keys;
+    use crate::session::{ROUTER, TokenError};
+
+    fn tokens(clock: &Clock) -> Tokens {
+        let mut sessions = Config::from_pairs([]).unwrap().sessions;
+        sessions.scopes = [("read", "*"), ("write", "*"), ("admin", "account_1")]
+            .map(|(scope, who)| (scope.to_owned(), vec![who.to_owned()]))
+            .into();
+        Tokens::new(&Keys::derive(&[1; 32], 0), clock.clone(), &sessions)
+    }
+
+    fn claims(header: &HeaderValue) -> (String, Value) {
+        let token = header.to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+        let part = token.split('.').nth(1).unwrap();
+        let claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+        (token, claims)
+    }
+
+    const ADA: Viewer = Viewer { account: Uuid::from_u128(1), session: Uuid::from_u128(2) };
+
+    #[test]
+    fn s43_a_token_for_a_subgraph_is_good_for_nothing_here() {
+        let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let (tokens, ids) = (tokens(&clock), Ids::seeded(1));
+        // Also where the subgraph is called as we are.
+        for name in ["instagram", "accounts-center", "accounts-center-services"] {
+            let header = tokens.for_subgraph(Some(ADA), (name, &["router".to_owned()]), &ids).unwrap();
+            let (token, claims) = claims(&header);
+            assert_eq!(claims["aud"], name);
+            assert_eq!(tokens.verify(&token), Err(TokenError::Invalid), "{name}");
+            assert_eq!(tokens.verify_service(&token, ROUTER), Err(TokenError::Invalid), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_tells_what_its_subgraph_needs_for_a_minute() {
+        let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let (tokens, ids) = (tokens(&clock), Ids::seeded(1));
+        let scopes = ["write".to_owned(), "admin".to_owned()];
+        let mint = |viewer, name| tokens.for_subgraph(viewer, (name, &scopes), &ids).unwrap();
+        let first = mint(Some(ADA), "a");
+        let (_, told) = claims(&first);
+        let account = NodeId::new(NodeKind::Account, ADA.account).to_string();
+        assert_eq!((&told["sub"], &told["scope"]), (&json!(account), &json!("write")), "{told}");
+        assert_eq!(told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap(), 60);
+        assert!(first.is_sensitive() && told.get("sid").is_none());
+        let (_, nobody) = claims(&mint(None, "a"));
+        assert!(nobody.get("sub").is_none() && nobody.get("scope").is_none(), "{nobody}");
+        // It is the same one for a while, of one session and one subgraph.
+        let bob = Viewer { account: Uuid::from_u128(3), session: Uuid::from_u128(4) };
+        assert!(first != mint(Some(ADA), "b") && first != mint(Some(bob), "a"));
+        clock.set_offset(39);
+        assert_eq!(first, mint(Some(ADA), "a"));
+        clock.set_offset(40);
+        assert_ne!(first, mint(Some(ADA), "a"));
+    }
+}
