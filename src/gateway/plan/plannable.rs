@@ -32,7 +32,7 @@ impl Plannable<'_> {
                         items.push(item.clone());
                         continue;
                     }
-                    let selections = present(self.set(below, &field.selections)?);
+                    let selections = named(present(self.set(below, &field.selections)?));
                     items.push(SelectionItem::Field(FieldSelection { selections, ..field.clone() }));
                 }
                 SelectionItem::InlineFragment(fragment) => {
@@ -78,6 +78,24 @@ impl Plannable<'_> {
 /// so somebody has to say whether they are there.
 fn present(mut set: SelectionSet) -> SelectionSet {
     if set.items.is_empty() {
+        set.items.push(SelectionItem::Field(FieldSelection::new_typename()));
+    }
+    set
+}
+
+/// With `__typename` under its own name where it is asked for under another one only: by that alone nobody would know of an
+/// interface's object what it is.
+fn named(mut set: SelectionSet) -> SelectionSet {
+    fn asks(set: &SelectionSet, is_renamed: bool) -> bool {
+        set.items.iter().any(|item| match item {
+            SelectionItem::Field(field) => {
+                field.name == "__typename" && field.alias.is_some() == is_renamed
+            }
+            SelectionItem::InlineFragment(fragment) => is_renamed && asks(&fragment.selections, true),
+            SelectionItem::FragmentSpread(_) => false,
+        })
+    }
+    if asks(&set, true) && !asks(&set, false) {
         set.items.push(SelectionItem::Field(FieldSelection::new_typename()));
     }
     set

@@ -189,13 +189,8 @@ impl<'a> Subgraphs<'a> {
             let unknown = Fetched { outcome: Err(Failure::Unknown), took: Duration::ZERO };
             return Either::Left(std::future::ready(unknown));
         };
-        let mut headers = subgraph.rules.apply(self.headers);
         // Before anything is shared: what is told of one caller is for none but them.
-        if let Some(token) =
-            self.caller.filter(|_| subgraph.gets_token).and_then(|caller| caller.token_for(&subgraph.name))
-        {
-            headers.insert(header::AUTHORIZATION, token);
-        }
+        let headers = self.headers_for(&subgraph);
         let mut sent = headers.clone();
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
@@ -216,6 +211,16 @@ impl<'a> Subgraphs<'a> {
         })
     }
 
+    /// Those of the client's headers that a subgraph gets, and a token of its own.
+    fn headers_for(&self, subgraph: &Subgraph) -> HeaderMap {
+        let mut headers = subgraph.rules.apply(self.headers);
+        let caller = self.caller.filter(|_| subgraph.gets_token);
+        if let Some(token) = caller.and_then(|caller| caller.token_for(&subgraph.name)) {
+            headers.insert(header::AUTHORIZATION, token);
+        }
+        headers
+    }
+
     /// Begins a subscription, with variables without the braces around them.
     pub async fn follow(&self, step: &Step, variables: &[u8]) -> Result<BoxStream<'static, Event>, Failure> {
         if let Some(caller) = self.caller.filter(|_| self.is_local(&step.subgraph)) {
@@ -225,7 +230,7 @@ impl<'a> Subgraphs<'a> {
             return Ok(events.map(|response| Ok(Brought::Values(Box::new(response)))).boxed());
         }
         let subgraph = self.calls.subgraphs.get(&step.subgraph).ok_or(Failure::Unknown)?;
-        let mut headers = subgraph.rules.apply(self.headers);
+        let mut headers = self.headers_for(subgraph);
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut headers);
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
         let events = subgraph.client.subscribe(body, headers).await?;

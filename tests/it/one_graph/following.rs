@@ -65,6 +65,11 @@ on_both_stacks! {
         subgraph.complete();
         assert_eq!(answer(&mut socket).await, None);
         subgraph.until_followed_by(0).await;
+        // A token of its own says who follows, and not the client's.
+        let calls = subgraph.calls();
+        let (shown, own) = (&calls[0].headers["authorization"], ada.client.token.as_ref().unwrap());
+        assert!(shown.to_str().unwrap().starts_with("Bearer ") && !shown.to_str().unwrap().contains(own.as_str()));
+        assert_eq!(shown, &calls[0].headers["x-of-the-payload"]);
     }
 
     async fn s40_what_breaks_upstream_ends_a_subscription_clearly(place: Place) {

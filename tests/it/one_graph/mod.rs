@@ -23,6 +23,7 @@ async fn join(place: &mut Place) -> Subgraph {
     let sdl = sdl_file(place);
     std::fs::write(&sdl, subgraph::SDL).unwrap();
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display());
+    place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__PLATFORMS", "whatsapp");
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", format!("{}/graphql", subgraph.url));
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SUBSCRIPTIONS_URL", format!("{}/ws", subgraph.url));
     subgraph
