@@ -57,6 +57,7 @@ impl Place {
             settings.push(("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display().to_string()));
             settings.push(("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", "http://127.0.0.1:9/".to_owned()));
             settings.push(("ACCOUNTS__GATEWAY__DIRECT", "false".to_owned()));
+            settings.push(("ACCOUNTS__GATEWAY__PLANS__MILLISECONDS", "20000".to_owned()));
         }
         if stack == Stack::Production {
             let name = fresh_name();
