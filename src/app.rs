@@ -27,7 +27,10 @@ use crate::limits::RateLimits;
 use crate::link_graph::LinkGraphs;
 use crate::passkey::RelyingParty;
 use crate::platform::Platforms;
-use crate::profile::{self, EndGrace, EndOffer, HandOver, RefreshProfile, SettleClaim, TellOwner};
+use crate::profile::{
+    self, EndGrace, EndOffer, HandOver, ReadPrivacy, RefreshProfile, RevokeLogins, SendNotice, SettleClaim,
+    TellOwner,
+};
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::{EndedSessions, Tokens};
 use crate::store::{self, Database, Obstacle, Runner, Store};
@@ -471,6 +474,9 @@ fn job_runner(app: &Arc<App>) -> Runner {
         WarnOwner => verification::warn_owner,
         EndGrace => profile::end_grace,
         RefreshProfile => profile::refresh,
+        ReadPrivacy => profile::read_privacy,
+        SendNotice => profile::send_notice,
+        RevokeLogins => profile::revoke_logins,
         EndOffer => profile::end_offer,
         TellOwner => profile::tell_owner,
         SettleClaim => profile::settle_claim,

@@ -22,6 +22,7 @@ pub mod passkey_registration;
 pub mod profile_claim;
 pub mod profile_connection;
 pub mod profile_containment;
+pub mod profile_privacy;
 pub mod profile_refresh;
 pub mod security_alert;
 pub mod session;

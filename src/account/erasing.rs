@@ -15,6 +15,7 @@ use super::dismissal;
 use super::event::AccountErased;
 use crate::app::App;
 use crate::error::Error;
+use crate::profile::RevokeLogins;
 use crate::store::{Command, Job, JobError, Outcome};
 use crate::{passkey, profile, security, session, verification};
 
@@ -32,7 +33,7 @@ impl Job for ForgetErased {
 }
 
 /// Erases the account that the command is on; `operator` is who did it, unless it was its owner. Gives the sessions that
-/// ended by it. The platforms are told nothing: they know what their own profiles share, and that is nothing any more.
+/// ended by it. The platforms are told that logins which came from here are over.
 pub(super) async fn erase(
     app: &App,
     command: &mut Command,
@@ -46,7 +47,8 @@ pub(super) async fn erase(
     security::erase_all(command).await?;
     dismissal::erase_all(command).await?;
     account_lock::Entity::delete_by_id(account).exec(command.tx()).await?;
-    command.forget_history().await?;
+    // What is unlinked already may still have logins elsewhere.
+    command.forget_history(&[RevokeLogins::KIND]).await?;
     let empty = account::ActiveModel {
         id: Set(account),
         display_name: Set(String::new()),

@@ -119,6 +119,7 @@ pub async fn link(
     profile::end_locked_claims(command, &claims).await?;
     // A webhook that came since the claim was made found nobody who had linked it.
     profile::look_at_new_link(command, &row, profile.claim).await?;
+    profile::read_privacy_later(command, &row)?;
     Ok(Some(row))
 }
 

@@ -1,6 +1,6 @@
 use secrecy::ExposeSecret;
 
-use super::Config;
+use super::{Config, Offer};
 use crate::platform::PlatformKey;
 use crate::sandbox;
 
@@ -22,6 +22,18 @@ fn the_defaults_are_a_development_configuration() {
 }
 
 #[test]
+fn what_a_platform_offers_is_what_is_listed() {
+    let offers = |pairs: &[(&'static str, &str)]| {
+        let pairs = pairs.iter().map(|&(key, value)| (key, value.to_owned()));
+        Config::from_pairs(pairs).unwrap().platforms["whatsapp"].offers.clone()
+    };
+    assert_eq!(offers(&[]), None);
+    let listed = offers(&[("ACCOUNTS__PLATFORMS__WHATSAPP__OFFERS", "notices,sessions")]);
+    assert_eq!(listed, Some(vec![Offer::Notices, Offer::Sessions]));
+    assert_eq!(offers(&[("ACCOUNTS__PLATFORMS__WHATSAPP__OFFERS", "")]), Some(Vec::new()));
+}
+
+#[test]
 fn bad_settings_name_their_key_and_what_would_be_right() {
     let unknown = error(&[("ACCOUNTS__HTTP__LISTEM", "127.0.0.1:1")]);
     assert!(
@@ -40,6 +52,15 @@ fn bad_settings_name_their_key_and_what_would_be_right() {
     assert!(error(&[("ACCOUNTS__HTTP__LISTEN", "0.0.0.0:4000")]).contains("loopback"));
     assert!(error(&[("ACCOUNTS__KEYS__SECRET", "short")]).contains("keys.secret"));
     assert!(error(&[("ACCOUNTS__DATABASE__URL", "mysql://x")]).contains("database.url"));
+    let offers = error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__OFFERS", "notices, telepathy")]);
+    assert!(
+        offers.contains("platforms.whatsapp.offers: \"telepathy\" is none of: notices, privacy"),
+        "{offers}"
+    );
+    assert!(error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__CALLS_PER_SECOND", "0")]).contains("calls_per_second"));
+    for page in ["account", "ftp://www.example.com/", "https://me@www.example.com/"] {
+        assert!(error(&[("ACCOUNTS__NOTICES__ACTION_URL", page)]).contains("notices.action_url"), "{page}");
+    }
     let unescaped = error(&[("ACCOUNTS__DATABASE__URL", "postgres://me:pass/word@db/accounts")]);
     assert!(unescaped.contains("escaped") && !unescaped.contains("word@"), "{unescaped}");
 }

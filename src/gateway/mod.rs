@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ids::Ids;
+use crate::trace::{TRACEPARENT, TRACESTATE};
 use execute::errors::{GraphqlError, at_most};
 use metrics::Metrics;
 use overrides::Overrides;
@@ -35,7 +36,6 @@ use plan::conditions::Choice;
 use plan::planners::{Planners, Question};
 use plan::{Kind, Plan};
 use subgraph::share::Flights;
-use crate::trace::{TRACEPARENT, TRACESTATE};
 use subgraph::{Calls, Subgraphs};
 use supergraph::Supergraph;
 use supergraph::source::Source;

@@ -15,12 +15,13 @@ use crate::error::Error;
 use crate::profile::{self, ProfileWebhook};
 
 /// The events that make us look at a profile. Others are acknowledged, and do nothing.
-const ABOUT_PROFILES: [&str; 5] = [
+const ABOUT_PROFILES: [&str; 6] = [
     "profile.updated",
     "profile.deactivated",
     "profile.reactivated",
     "profile.credentials_expired",
     "profile.deleted",
+    "privacy.changed",
 ];
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::answers::{CodeDelivery, Delivered, Notice, PrivacyRead, ProfileClaim};
-use super::line::{CIRCUIT_OPEN, Line, circuit};
+use super::line::{CIRCUIT_OPEN, Caller, Line, circuit};
 use super::{PlatformError, PlatformKey};
 
 /// Bytes of an answer that we read; a platform's answers are small.
@@ -25,8 +25,7 @@ pub struct PlatformClient {
     credential: SecretString,
     line: Line,
     circuit: AsyncRecloser,
-    /// Whether somebody waits for the answer, and not a job.
-    is_awaited: bool,
+    caller: Caller,
 }
 
 impl PlatformClient {
@@ -42,12 +41,17 @@ impl PlatformClient {
         if base_url.cannot_be_a_base() || !matches!(base_url.scheme(), "http" | "https") {
             anyhow::bail!("platforms.{key}.base_url must begin with https:// or http://");
         }
-        Ok(Self { base_url, credential, line: line.clone(), circuit: circuit(), is_awaited: false })
+        Ok(Self { base_url, credential, line: line.clone(), circuit: circuit(), caller: Caller::Job })
     }
 
-    /// The same for a call that somebody waits for: it waits for its turn, where a job is put back.
+    /// The same for a call that a person waits for: it waits for its turn, where a job is put back.
     pub fn awaited(&self) -> Self {
-        Self { is_awaited: true, ..self.clone() }
+        Self { caller: Caller::Person, ..self.clone() }
+    }
+
+    /// The same for a job's further call, or one that makes two could be put back between them for ever.
+    pub fn going_on(&self) -> Self {
+        Self { caller: Caller::JobUnderWay, ..self.clone() }
     }
 
     /// Delivers a code to a profile, and tells that profile's external id. The same
@@ -108,12 +112,7 @@ impl PlatformClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PlatformError> {
-        let _place = if self.is_awaited {
-            self.line.for_person().await?;
-            None
-        } else {
-            Some(self.line.for_job().await?)
-        };
+        let _place = self.line.admit(self.caller).await?;
         let call = async {
             let unavailable =
                 |error: reqwest::Error| PlatformError::Unavailable(error.without_url().to_string());

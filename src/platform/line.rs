@@ -22,13 +22,24 @@ use crate::trace::Trace;
 /// Once half of so many calls have failed, none is made for some time.
 const CIRCUIT_CALLS: usize = 20;
 const CIRCUIT_WAIT: Duration = Duration::from_secs(5);
-/// How long a call that somebody waits for waits for its turn.
+/// How long a call waits for its turn that is not put back.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a job waits for others to end their calls, and for how long it is put back then.
-const FOR_A_PLACE: Duration = Duration::from_millis(500);
+const FOR_A_PLACE: Duration = Duration::from_millis(100);
 const PUT_BACK: TimeDelta = TimeDelta::seconds(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A job that has done nothing yet: it is put back rather than kept waiting.
+    Job,
+    /// A job that has made a call already. It waits for a moment.
+    JobUnderWay,
+    /// Somebody who waits for the answer, and not for long.
+    Person,
+}
 
 /// What calls to all platforms share.
 #[derive(Clone)]
@@ -96,37 +107,29 @@ impl Line {
         self.calls.switches.is_off(SwitchKind::Platform, self.key.as_str())
     }
 
-    /// Lets a job call, with the place that it holds until it is done. It is put back rather than kept waiting.
-    pub async fn for_job(&self) -> Result<OwnedSemaphorePermit, PlatformError> {
+    /// Lets somebody call, for a job with the place that it holds until it is done.
+    pub async fn admit(&self, caller: Caller) -> Result<Option<OwnedSemaphorePermit>, PlatformError> {
         if self.is_off() {
             return Err(PlatformError::SwitchedOff);
         }
-        let place = tokio::time::timeout(FOR_A_PLACE, self.places.clone().acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
-            return Err(PlatformError::NotNow("many calls to it are under way", PUT_BACK));
-        };
-        match self.turn() {
-            Ok(()) => Ok(place),
-            Err(wait) => {
-                let wait = TimeDelta::from_std(wait).unwrap_or(PUT_BACK).max(PUT_BACK);
-                Err(PlatformError::NotNow("it is called too often", wait))
-            }
-        }
-    }
-
-    /// Lets somebody call who waits for the answer, and who does not wait for long.
-    pub async fn for_person(&self) -> Result<(), PlatformError> {
-        if self.is_off() {
-            return Err(PlatformError::SwitchedOff);
-        }
-        let until = Instant::now() + PATIENCE;
+        let place = if caller == Caller::Person { None } else { Some(self.place().await?) };
+        let patience = if caller == Caller::Job { Duration::ZERO } else { PATIENCE };
+        let until = Instant::now() + patience;
         while let Err(wait) = self.turn() {
             if Instant::now() + wait > until {
-                return Err(PlatformError::NotNow("it is called too often", PUT_BACK));
+                let wait = TimeDelta::from_std(wait).unwrap_or(PUT_BACK).max(PUT_BACK);
+                return Err(PlatformError::NotNow("it is called too often", wait));
             }
             tokio::time::sleep(wait).await;
         }
-        Ok(())
+        Ok(place)
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, PlatformError> {
+        match tokio::time::timeout(FOR_A_PLACE, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(PlatformError::NotNow("many calls to it are under way", PUT_BACK)),
+        }
     }
 
     /// Counts a call; else how long there is to wait.

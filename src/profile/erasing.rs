@@ -3,7 +3,7 @@
 use accounts_center_entity::{linked_profile, profile_claim};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::HandOver;
+use super::{HandOver, revoking};
 use crate::error::Error;
 use crate::store::Command;
 
@@ -19,6 +19,7 @@ pub async fn erase_all(command: &mut Command) -> Result<(), Error> {
         .all(command.tx())
         .await?;
     for profile in linked {
+        revoking::enqueue(command, &profile)?;
         if let Some(claim) = first_claim(command, &profile).await? {
             command.enqueue(&HandOver { verification: claim.verification_id })?;
         }

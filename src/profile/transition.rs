@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::EndGrace;
 use super::state_machine::{Change, LinkState, Transition, Verdict};
-use super::{containment, refresh};
+use super::{containment, notice, privacy, refresh, revoking};
 use crate::error::Error;
 use crate::link_graph::event::LinkStatusChanged;
 use crate::link_graph::pausing;
@@ -39,6 +39,11 @@ pub(super) async fn apply(
     if changed.status != before {
         announce(command, &changed, before, &change)?;
         warn(command, &changed, before).await?;
+        if ends(before, changed.status) && transition != Transition::PlatformDeleted {
+            // By the row of before: what is unlinked has no external id any more.
+            notice::tell_of_end(command, profile)?;
+            revoking::enqueue(command, profile)?;
+        }
     }
     if changed.status != LinkStatus::Active {
         session::end_opened_by(command, changed.account_id, changed.id).await?;
@@ -47,6 +52,7 @@ pub(super) async fn apply(
         pausing::end_connections(command, changed.id).await?;
         refresh::forget(command, changed.id).await?;
         containment::forget(command, changed.id).await?;
+        privacy::forget(command, changed.id).await?;
     } else if (changed.status == LinkStatus::Active) != (before == LinkStatus::Active) {
         pausing::announce(command, changed.id).await?;
     }
@@ -54,6 +60,13 @@ pub(super) async fn apply(
         command.enqueue_at(&EndGrace { account: changed.account_id, profile: changed.id }, at)?;
     }
     Ok(Verdict::Becomes(changed))
+}
+
+/// Whether the platform has to hear that a profile has left its account, or is cut off from it. What is being unlinked was
+/// told so when that began.
+fn ends(before: LinkStatus, after: LinkStatus) -> bool {
+    let is_over = |status| matches!(status, LinkStatus::Unlinking | LinkStatus::Unlinked);
+    !is_over(before) && (is_over(after) || after == LinkStatus::Contained)
 }
 
 async fn write(

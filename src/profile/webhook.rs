@@ -4,6 +4,7 @@
 use accounts_center_entity::webhook_receipt;
 use sea_orm::{ActiveValue::Set, EntityTrait, TryInsertResult};
 
+use super::privacy;
 use super::refresh::{self, Reason};
 use crate::account;
 use crate::app::App;
@@ -25,12 +26,18 @@ pub struct ProfileWebhook<'a> {
 
 /// The platform asks for a new proof.
 const EXPIRED: &str = "profile.credentials_expired";
+/// What its owner shares there has changed, and nothing else.
+const PRIVACY: &str = "privacy.changed";
 
 /// Stores a webhook and has its profile looked at. One that came before is ignored, and so is one about a profile
 /// that nobody has linked: whoever links it looks at it then.
 pub async fn look_again(app: &App, webhook: ProfileWebhook<'_>) -> Result<(), Error> {
     let ProfileWebhook { platform, external_id, kind, .. } = webhook;
-    let reason = if kind == EXPIRED { Reason::Expired } else { Reason::Changed };
+    let reason = match kind {
+        PRIVACY => None,
+        EXPIRED => Some(Reason::Expired),
+        _ => Some(Reason::Changed),
+    };
     for _ in 0..OVERTAKEN_TRIES {
         let owner = bounded(account::find_owner(app.store.db().read(), platform, external_id)).await?;
         let Some(owner) = owner else { return Ok(()) };
@@ -43,7 +50,10 @@ pub async fn look_again(app: &App, webhook: ProfileWebhook<'_>) -> Result<(), Er
                     return Err(Error::Conflict);
                 }
                 if take(command, &webhook).await? {
-                    refresh::enqueue_next(command, &owner, reason).await?;
+                    match reason {
+                        Some(reason) => refresh::enqueue_next(command, &owner, reason).await?,
+                        None => privacy::enqueue(command, &owner)?,
+                    }
                 }
                 Ok(Outcome::Commit(()))
             })

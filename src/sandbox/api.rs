@@ -20,10 +20,7 @@ pub fn router(sandbox: &Sandbox) -> Router<Sandbox> {
         .route("/profiles/{external_id}", get(profile))
         .route("/profiles/{external_id}/privacy", get(privacy::read).put(privacy::push))
         .route("/profiles/{external_id}/notices", post(notices::tell))
-        .route(
-            "/profiles/{external_id}/publications",
-            get(publications::settle).post(publications::publish),
-        )
+        .route("/profiles/{external_id}/publications", get(publications::settle).post(publications::publish))
         .route("/profiles/{external_id}/publications/{publication_id}", delete(publications::remove))
         .route("/profiles/{external_id}/business-info", put(business::push))
         .route("/profiles/{external_id}/messages", post(messages::send))

@@ -178,8 +178,7 @@ async fn inbox(
         })
         .collect();
     let newest_first = state.notices.iter().rev();
-    let notices: Vec<_> =
-        newest_first.filter(|notice| notice.external_id == profile.external_id).collect();
+    let notices: Vec<_> = newest_first.filter(|notice| notice.external_id == profile.external_id).collect();
     Ok(Json(json!({ "codes": codes, "notices": notices })))
 }
 

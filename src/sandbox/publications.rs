@@ -143,7 +143,8 @@ pub async fn take_away(
         of = found.map(|index| state.publications.remove(index).external_id);
         of.is_some()
     });
-    let external_id = of.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such publication"))?;
+    let external_id =
+        of.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such publication"))?;
     let data = json!({ "external_id": external_id, "publication_id": publication_id });
     webhooks::tell(&sandbox, &platform, ("publication.removed", data), copies);
     Ok(StatusCode::NO_CONTENT)

@@ -10,8 +10,8 @@ use crate::error::Error;
 impl Command {
     /// Forgets the events of this command's stream so far, its activity, its idempotency keys and the jobs that wait in it.
     /// The numbers go on, and whoever reads on from before sees that something is gone. What this command itself emits and
-    /// enqueues stays.
-    pub async fn forget_history(&self) -> Result<(), Error> {
+    /// enqueues stays, and so do waiting jobs of the kinds `kept`, whose work is not about what is erased here.
+    pub async fn forget_history(&self, kept: &[&str]) -> Result<(), Error> {
         self.mark_all_purged().await?;
         let (tx, stream) = (self.tx(), self.stream());
         event::Entity::delete_many().filter(event::Column::StreamId.eq(stream)).exec(tx).await?;
@@ -20,7 +20,7 @@ impl Command {
             .filter(idempotency_record::Column::Scope.eq(stream))
             .exec(tx)
             .await?;
-        self.forget_jobs().await
+        self.forget_jobs(kept).await
     }
 
     async fn mark_all_purged(&self) -> Result<(), Error> {
@@ -46,13 +46,14 @@ impl Command {
     }
 
     /// One that runs just now ends by itself, and finds nothing any more.
-    async fn forget_jobs(&self) -> Result<(), Error> {
+    async fn forget_jobs(&self, kept: &[&str]) -> Result<(), Error> {
         use job::{Column, Entity};
         let mut waiting = Query::select();
         waiting
             .column(Column::Id)
             .from(Entity)
             .and_where(Column::StreamId.eq(self.stream()))
+            .and_where(Column::Kind.is_not_in(kept.iter().copied()))
             .and_where(Column::LeasedUntil.is_null());
         if self.tx().get_database_backend() == DbBackend::Postgres {
             waiting.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);

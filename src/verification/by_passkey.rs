@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError, UserResult};
 use crate::keys::new_secret;
 use crate::passkey::{self, Assertion, Expected, RelyingParty};
+use crate::profile;
 use crate::security::{self, AlertKind, NewAlert};
 use crate::session::{self, NewSession, OpenedWith, Viewer};
 use crate::store::{Command, Outcome, StreamKind};
@@ -197,6 +198,7 @@ async fn sign_in(app: &App, client: &Client, id: Uuid, assertion: &Assertion) ->
             let session = Some(opened.session.id);
             let alert = NewAlert { account, kind: AlertKind::NewSignIn, profile: None, session };
             security::raise(command, alert).await?;
+            profile::tell_of_sign_in(app, command, account, None).await?;
             let version = command.version(account);
             Ok(Outcome::Commit(Proven::SignedIn { account, version, created: false, opened }))
         })

@@ -61,7 +61,7 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
         Err(PlatformError::NotFound) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let claim = match platform.client.profile(&external_id).await {
+    let claim = match platform.client.going_on().profile(&external_id).await {
         Ok(claim) if claim.external_id == external_id => claim,
         Ok(_) => return Err(JobError::Retry("the platform answered with another profile".into())),
         // By the contract failures to be tried again, and never taken for deleted.

@@ -157,9 +157,10 @@ impl SigningIn<'_> {
         proof::close(command, row, End::Proved(profile.id)).await?;
         let created = command.stream() != account;
         if !created {
-            let (profile, session) = (Some(profile.id), Some(opened.session.id));
-            security::raise(command, NewAlert { account, kind: AlertKind::NewSignIn, profile, session })
+            let (by, session) = (Some(profile.id), Some(opened.session.id));
+            security::raise(command, NewAlert { account, kind: AlertKind::NewSignIn, profile: by, session })
                 .await?;
+            profile::tell_of_sign_in(self.app, command, account, by).await?;
         }
         let version = command.version(account);
         let proven = Proven::SignedIn { account, version, created, opened };

@@ -21,10 +21,10 @@ use super::plan::Kind;
 use super::plan::steps::Step;
 use super::settings::Gateway;
 use crate::ids::Ids;
+use crate::trace::Trace;
 use client::SubgraphClient;
 use headers::Rules;
 use share::Flights;
-use crate::trace::Trace;
 
 pub use failure::Failure;
 

@@ -7,6 +7,7 @@ use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use super::OpenId;
 use super::failure::CallError;
 use crate::platform::client::read;
+use crate::platform::line::Caller;
 
 /// The library's calls, by our own client.
 impl<'c> AsyncHttpClient<'c> for OpenId {
@@ -20,7 +21,7 @@ impl<'c> AsyncHttpClient<'c> for OpenId {
 
 impl OpenId {
     async fn try_call(&self, request: HttpRequest) -> Result<HttpResponse, CallError> {
-        self.line.for_person().await.map_err(|error| CallError::NotSent(error.to_string()))?;
+        self.line.admit(Caller::Person).await.map_err(|error| CallError::NotSent(error.to_string()))?;
         let is_fault = |_: &CallError| true;
         match self.circuit.call_with(is_fault, self.send(request)).await {
             Ok(response) => Ok(response),

@@ -73,6 +73,47 @@ impl SandboxProcess {
         (counts["calls"].as_u64().unwrap_or(0), counts["effects"].as_u64().unwrap_or(0))
     }
 
+    /// All that a platform holds.
+    pub async fn state_of(&self, platform: &str) -> Value {
+        let url = format!("{}/sandbox/{platform}/state", self.url);
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The kinds of the notices that a profile has got, oldest first.
+    pub async fn notices(&self, platform: &str, external_id: &str) -> Vec<String> {
+        let notices = self.state_of(platform).await["notices"].as_array().unwrap().clone();
+        let own = notices.iter().filter(|notice| notice["external_id"] == external_id);
+        own.map(|notice| notice["kind"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How often a platform was asked to end the logins of a profile, and did.
+    pub async fn revocations(&self, platform: &str, external_id: &str) -> usize {
+        let revoked = self.state_of(platform).await["sessions_revoked"].as_array().unwrap().clone();
+        revoked.iter().filter(|revocation| revocation["external_id"] == external_id).count()
+    }
+
+    /// A person changes their privacy settings at a platform.
+    pub async fn change_privacy(&self, platform: &str, external_id: &str, settings: Value) {
+        let url = format!("{}/sandbox/{platform}/profiles/{external_id}/privacy", self.url);
+        let change = json!({ "settings": settings });
+        self.http.patch(url).json(&change).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Makes a call as a hub does, with an idempotency key unless that is empty. Gives the status and the answer.
+    pub async fn call(&self, call: (&str, &str), key: &str, body: Value) -> (u16, Value) {
+        let (method, path) = call;
+        let url = format!("{}/sandbox/{path}", self.url);
+        let mut request = self.http.request(method.parse().unwrap(), url).bearer_auth("sandbox");
+        if !key.is_empty() {
+            request = request.header("Idempotency-Key", key);
+        }
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
     /// Makes WhatsApp misbehave from now on; `{}` ends it.
     pub async fn faults(&self, faults: Value) {
         self.faults_of("whatsapp", faults).await;
