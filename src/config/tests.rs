@@ -53,7 +53,10 @@ fn bad_settings_name_their_key_and_what_would_be_right() {
     assert!(error(&[("ACCOUNTS__KEYS__SECRET", "short")]).contains("keys.secret"));
     assert!(error(&[("ACCOUNTS__DATABASE__URL", "mysql://x")]).contains("database.url"));
     let offers = error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__OFFERS", "notices, telepathy")]);
-    assert!(offers.contains("platforms.whatsapp.offers: \"telepathy\" is none of: notices, privacy"), "{offers}");
+    assert!(
+        offers.contains("platforms.whatsapp.offers: \"telepathy\" is none of: notices, privacy"),
+        "{offers}"
+    );
     assert!(error(&[("ACCOUNTS__PLATFORMS__WHATSAPP__CALLS_PER_SECOND", "0")]).contains("calls_per_second"));
     for page in ["account", "ftp://www.example.com/", "https://me@www.example.com/"] {
         assert!(error(&[("ACCOUNTS__NOTICES__ACTION_URL", page)]).contains("notices.action_url"), "{page}");

@@ -1,15 +1,18 @@
-//! Field sets, as of `@key(fields:)`: which fields of which, without arguments, fragments and aliases.
+//! Field sets, as of `@key(fields:)`: which fields of which, without arguments and aliases.
 
 use std::collections::BTreeMap;
 
-/// Fields, each with those that are selected below it.
+/// What the type of a fragment stands behind.
+pub const FRAGMENT: &str = "...";
+
+/// Fields, each with those that are selected below it; `...Type` has those of a fragment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldSet(pub BTreeMap<String, FieldSet>);
 
 impl FieldSet {
-    /// Absent if it is none, or has what is not a plain field.
+    /// Absent if it is none, or has what is neither a plain field nor a fragment.
     pub fn parse(text: &str) -> Option<Self> {
-        let spaced = text.replace('{', " { ").replace('}', " } ").replace(',', " ");
+        let spaced = text.replace('{', " { ").replace('}', " } ").replace(',', " ").replace("...", " ... ");
         let mut words = spaced.split_whitespace().peekable();
         let set = Self::read(&mut words)?;
         (words.next().is_none() && !set.0.is_empty()).then_some(set)
@@ -18,6 +21,14 @@ impl FieldSet {
     fn read<'a>(words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) -> Option<Self> {
         let mut fields = BTreeMap::<String, Self>::new();
         while let Some(word) = words.next_if(|word| *word != "}") {
+            if word == "..." {
+                words.next_if_eq(&"on")?;
+                let name = format!("{FRAGMENT}{}", words.next()?);
+                words.next_if_eq(&"{")?;
+                fields.entry(name).or_default().0.extend(Self::read(words)?.0);
+                words.next_if_eq(&"}")?;
+                continue;
+            }
             if !word.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
                 return None;
             }
@@ -41,7 +52,9 @@ mod tests {
         assert_eq!(set("id"), set(" id "));
         assert_eq!(set("size product { upc }"), set("product{upc},size"));
         assert_ne!(set("product { upc }"), set("product { sku }"));
-        for none in ["", "{", "id }", "a { b", "a(x: 1)", "... on A { b }", "a: b"] {
+        assert_eq!(set("a {...on B{c}}"), set("a { ... on B { c } }"));
+        assert!(set("...on B { c }").is_some_and(|set| set.0.contains_key("...B")));
+        for none in ["", "{", "id }", "a { b", "a(x: 1)", "... { b }", "... on A", "a: b", "a @skip"] {
             assert_eq!(set(none), None, "{none}");
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use graphql_tools::parser::schema::{Definition, Directive, Field, TypeDefinition, Value};
 
 use super::complete::{Supergraph, graphs, text};
-use super::field_set::FieldSet;
+use super::field_set::{FRAGMENT, FieldSet};
 use crate::gateway::schema::name_of;
 
 type TypeAst = TypeDefinition<'static, String>;
@@ -105,7 +105,8 @@ impl<'a> Joins<'a> {
         let required = joins
             .filter(|join| text(join, "graph").is_some_and(|graph| reached.contains(graph)))
             .filter_map(|join| FieldSet::parse(text(join, "requires")?));
-        let mut required = required.flat_map(|set| set.0.into_keys());
+        let mut required =
+            required.flat_map(|set| set.0.into_keys()).filter(|part| !part.starts_with(FRAGMENT));
         has(&reached, field) && required.all(|part| has(&reached, &part))
     }
 }

@@ -95,14 +95,26 @@ pub async fn compose(composing: Composing) -> Result<Composed, Problems> {
 
 /// The same on this thread, which needs a stack of 16 MiB.
 fn compose_here(composing: Composing) -> Result<Composed, Problems> {
+    let trusted = composing.clone();
     // The libraries unwrap what they take for granted.
-    let composed = catch_unwind(AssertUnwindSafe(|| compose_trusting(composing)));
+    let composed = catch_unwind(AssertUnwindSafe(|| compose_trusting(trusted)));
     composed.unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
         let message = format!("the composition library panicked: {words}. {}", limits::WAY_OUT);
-        Err(Problem::new(message).into())
+        Err(Problem { subgraphs: panicking(composing), ..Problem::new(message) }.into())
     })
+}
+
+/// The subgraphs that the library panics over when they are alone.
+fn panicking(Composing { owner, others }: Composing) -> Vec<String> {
+    let all = owner.into_iter().chain(others.into_iter().map(|other| other.subgraph));
+    let panics = all.filter_map(|subgraph| {
+        let name = subgraph.name.clone();
+        let alone = Composing { owner: None, others: vec![Other { subgraph, ..Other::default() }] };
+        catch_unwind(AssertUnwindSafe(|| compose_trusting(alone))).is_err().then_some(name)
+    });
+    panics.collect()
 }
 
 fn compose_trusting(Composing { owner, mut others }: Composing) -> Result<Composed, Problems> {

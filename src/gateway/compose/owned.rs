@@ -9,7 +9,7 @@ use graphql_tools::parser::schema::{Field, InputValue, TypeDefinition};
 
 use super::Problem;
 use super::complete::{Supergraph, graphs, text};
-use super::field_set::FieldSet;
+use super::field_set::{FRAGMENT, FieldSet};
 use super::joins::{DirectiveAst, directives, fields, is, keys, types};
 
 type TypeAst = TypeDefinition<'static, String>;
@@ -27,6 +27,8 @@ impl Owned<'_> {
     pub fn broken(&self) -> Vec<Problem> {
         let own: BTreeMap<&str, &TypeAst> = types(self.alone).collect();
         let composed: BTreeMap<&str, &TypeAst> = types(self.composed).collect();
+        let known = Known { keyed: keyed(&own), own };
+        let own = &known.own;
         let mut problems = Vec::new();
         for (name, ty) in
             own.iter().filter(|(name, _)| !name.starts_with("join__") && !name.starts_with("link__"))
@@ -46,7 +48,7 @@ impl Owned<'_> {
         }
         for (name, ty) in &composed {
             for field in fields(ty) {
-                problems.extend(self.taken(&own, (name, ty), field));
+                problems.extend(self.taken(&known, (name, ty), field));
             }
         }
         problems
@@ -68,12 +70,12 @@ impl Owned<'_> {
     /// Where another subgraph has or provides a field of the owner's.
     fn taken(
         &self,
-        own: &BTreeMap<&str, &TypeAst>,
+        known: &Known<'_>,
         (name, ty): (&str, &TypeAst),
         field: &Field<'static, String>,
     ) -> Vec<Problem> {
-        let is_owned =
-            own.get(name).is_some_and(|ty| fields(ty).iter().any(|known| known.name == field.name));
+        let is_owned = known.has(name, &field.name);
+        let is_key = known.keyed.contains(&(name.to_owned(), field.name.clone()));
         let names = graphs(self.composed);
         let mut problems = Vec::new();
         for join in field.directives.iter().filter(|directive| directive.name == "join__field") {
@@ -84,21 +86,18 @@ impl Owned<'_> {
             let told = |message: String| Problem::of(subgraph, message).at(name, field.name.as_str());
             if text(join, "override").is_some_and(|from| from == self.name) {
                 problems.push(told(format!("overrides what {} owns", self.name)));
-            } else if is_owned
-                && !is(join, "external", true)
-                && !self.is_key(own.get(name).copied(), &field.name)
-            {
+            } else if is_owned && !is_key && !is(join, "external", true) {
                 problems.push(told(format!("is owned by {}, and resolved here", self.name)));
             }
             if let Some(provided) = text(join, "provides")
-                && let Some(taken) = self.provided(own, field.field_type.named(), FieldSet::parse(provided))
+                && let Some(taken) = self.provided(known, field.field_type.named(), FieldSet::parse(provided))
             {
                 problems.push(told(format!("provides `{taken}`, which is owned by {}", self.name)));
             }
         }
         // Without a `@join__field` all subgraphs of the type have the field.
         let has_joins = field.directives.iter().any(|directive| directive.name == "join__field");
-        if is_owned && !has_joins && !self.is_key(own.get(name).copied(), &field.name) && is_composite(ty) {
+        if is_owned && !has_joins && !is_key && is_composite(ty) {
             for subgraph in self.suspects(ty) {
                 let message = format!("is owned by {}, and resolved here", self.name);
                 problems.push(Problem::of(&subgraph, message).at(name, field.name.as_str()));
@@ -111,27 +110,57 @@ impl Owned<'_> {
         problems
     }
 
-    /// Whether a field is part of a key that the owner gives its type, or of one above it.
-    fn is_key(&self, own: Option<&TypeAst>, field: &str) -> bool {
-        let Some(own) = own else { return false };
-        let in_own = keys(own).any(|(_, key)| key.0.contains_key(field));
-        // Below the key of another type.
-        in_own || types(self.alone).any(|(_, ty)| keys(ty).any(|(_, key)| below(&key, field)))
-    }
-
-    fn provided(&self, own: &BTreeMap<&str, &TypeAst>, ty: &str, set: Option<FieldSet>) -> Option<String> {
-        let owned = own.get(ty).copied();
-        let Some(set) = set else { return owned.map(|_| ty.to_owned()) };
+    /// What of the owner's is provided, beyond keys.
+    fn provided(&self, known: &Known<'_>, ty: &str, set: Option<FieldSet>) -> Option<String> {
+        // What it means is not known here, so it may be anything.
+        let Some(set) = set else { return Some(ty.to_owned()) };
         set.0.into_iter().find_map(|(field, below)| {
-            let is_owned = owned.is_some_and(|ty| fields(ty).iter().any(|known| known.name == field));
-            if is_owned && !self.is_key(owned, &field) && !self.may_change(ty, Some(&field)) {
+            if let Some(on) = field.strip_prefix(FRAGMENT) {
+                return self.provided(known, on, Some(below));
+            }
+            let is_key = known.keyed.contains(&(ty.to_owned(), field.clone()));
+            if known.has(ty, &field) && !is_key && !self.may_change(ty, Some(&field)) {
                 return Some(format!("{ty}.{field}"));
             }
             let (_, here) = types(self.composed).find(|(name, _)| *name == ty)?;
             let found = fields(here).iter().find(|found| found.name == field)?;
-            (!below.0.is_empty()).then(|| self.provided(own, found.field_type.named(), Some(below)))?
+            (!below.0.is_empty()).then(|| self.provided(known, found.field_type.named(), Some(below)))?
         })
     }
+}
+
+/// What the owner has.
+struct Known<'a> {
+    own: BTreeMap<&'a str, &'a TypeAst>,
+    /// The fields that are part of its keys, by their types.
+    keyed: BTreeSet<(String, String)>,
+}
+
+impl Known<'_> {
+    fn has(&self, ty: &str, field: &str) -> bool {
+        self.own.get(ty).is_some_and(|ty| fields(ty).iter().any(|known| known.name == field))
+    }
+}
+
+fn keyed(own: &BTreeMap<&str, &TypeAst>) -> BTreeSet<(String, String)> {
+    fn keep(
+        own: &BTreeMap<&str, &TypeAst>,
+        (ty, set): (&str, &FieldSet),
+        keyed: &mut BTreeSet<(String, String)>,
+    ) {
+        for (field, below) in &set.0 {
+            keyed.insert((ty.to_owned(), field.clone()));
+            let found = own.get(ty).and_then(|ty| fields(ty).iter().find(|known| known.name == *field));
+            if let Some(found) = found {
+                keep(own, (found.field_type.named(), below), keyed);
+            }
+        }
+    }
+    let mut keyed = BTreeSet::new();
+    for (name, ty) in own {
+        keys(ty).for_each(|(_, key)| keep(own, (name, &key), &mut keyed));
+    }
+    keyed
 }
 
 /// The name within lists and what may not be null.
@@ -150,10 +179,6 @@ impl Named for graphql_tools::parser::schema::Type<'static, String> {
 
 fn is_composite(ty: &TypeAst) -> bool {
     matches!(ty, TypeDefinition::Object(_) | TypeDefinition::Interface(_))
-}
-
-fn below(key: &FieldSet, field: &str) -> bool {
-    key.0.values().any(|set| set.0.contains_key(field) || below(set, field))
 }
 
 /// Directives but those that say which subgraph has what.
@@ -289,6 +314,11 @@ mod tests {
                 "type Query { posts: Post } type Post { by: Account @provides(fields: \"name\") } \
                  type Account @key(fields: \"id\") { id: ID! name: String @external }",
                 "hostile: Post.by: provides `Account.name`",
+            ),
+            (
+                "type Query { found: Found @provides(fields: \"... on Account { name }\") } union Found = Account | Own \
+                 type Own { x: Int } type Account @key(fields: \"id\") { id: ID! name: String @external }",
+                "hostile: Query.found: provides `Account.name`",
             ),
         ] {
             let told = broken(sdl);

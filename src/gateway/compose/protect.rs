@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cynic_parser::type_system::{Directive, FieldDefinition, Iter, TypeDefinition};
 
 use super::Problem;
-use super::field_set::FieldSet;
+use super::field_set::{FRAGMENT, FieldSet};
 use super::sdl::{Sdl, fields, interfaces, keys, kind, signature};
 
 /// What the owner has.
@@ -231,11 +231,11 @@ impl<'a> Look<'a> {
                                     self.told((name, Some(field.name())), message);
                                 }
                             }
-                            None if self.protection.types.contains_key(field.ty().name()) => {
-                                let message = format!("provides of {owner}'s what is no plain set of fields");
+                            // What it means is not known here, so it may be anything.
+                            None => {
+                                let message = "provides what is no plain set of fields".to_owned();
                                 self.told((name, Some(field.name())), message);
                             }
-                            None => {}
                         }
                     }
                     _ => {}
@@ -247,6 +247,9 @@ impl<'a> Look<'a> {
     /// What of the owner's is provided, beyond keys.
     fn taken(&self, ty: &str, provided: &FieldSet) -> Option<String> {
         provided.0.iter().find_map(|(field, below)| {
+            if let Some(on) = field.strip_prefix(FRAGMENT) {
+                return self.taken(on, below);
+            }
             let owned =
                 self.protection.types.get(ty).filter(|owned| owned.fields.contains_key(field.as_str()));
             let is_key = self.keyed.get(ty).is_some_and(|keyed| keyed.contains(field));
@@ -426,6 +429,24 @@ mod tests {
                      type Post {{ by: Profile }} type Profile {keyed} handle: String @external }}"
                 ),
                 "hostile: Query.posts: provides `Profile.handle`",
+            ),
+            (
+                format!(
+                    "type Query {{ found: Found @provides(fields: \"... on Profile {{ handle }}\") }} union Found = Profile \
+                     type Profile {keyed} handle: String @external }}"
+                ),
+                "hostile: Query.found: provides `Profile.handle`",
+            ),
+            (
+                "type Query { a: Mine @provides(fields: \"b(c: 1)\") } type Mine { b(c: Int): Int }"
+                    .to_owned(),
+                "hostile: Query.a: provides what is no plain set",
+            ),
+            // Of federation 1, where everything is shared.
+            (format!("type Account {keyed} name: String }} # @link"), "hostile: Account.name: redefines"),
+            (
+                format!("extend type Account {keyed} name: String }} # @link"),
+                "hostile: Account.name: redefines",
             ),
         ] {
             let told = told(&sdl, &[]);

@@ -384,6 +384,12 @@ fn any_text_is_composed_or_refused() {
         Ok(())
     });
     run.unwrap();
+    // What the library takes for granted: that only objects have fields.
+    let told = refused(&[
+        ("bad", "type Query { a: A } type A @key(fields: \"id { x }\") { id: ID! }"),
+        ("good", "type Query { b: Int }"),
+    ]);
+    assert!(told[0].starts_with("bad: the composition library panicked: "), "{told:?}");
     // Deeper than any stack.
     for deep in [
         "[".repeat(3_000_000),

@@ -99,8 +99,8 @@ fn command(folder: &Path, others: &[(&str, &Posts)]) -> Command {
 }
 
 /// What a gateway says that does not start.
-async fn refused(folder: &Path, others: &[(&str, &Posts)]) -> String {
-    let ended = command(folder, others).stderr(Stdio::piped()).output();
+async fn refused(mut command: Command) -> String {
+    let ended = command.stderr(Stdio::piped()).output();
     let ended =
         tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("it ends").unwrap();
     assert!(!ended.status.success(), "it does not start");
@@ -160,16 +160,15 @@ async fn s44_what_the_accounts_graph_owns_is_refused_to_others() {
         ),
     ] {
         let hostile = Posts::new(&sdl).await;
-        let line = refused(folder.path(), &[("hostile", &hostile)]).await;
+        let line = refused(command(folder.path(), &[("hostile", &hostile)])).await;
         assert!(line.contains(told), "{sdl}: {line}");
     }
     // Where nobody looks at what it says, there is who looks at what comes of it.
     let hostile = Posts::new(&format!("{profile} handle: String! @override(from: \"accounts\") }}")).await;
     let mut unprotected = command(folder.path(), &[("hostile", &hostile)]);
-    unprotected.env("FAILPOINTS", "gateway::protection=return").stderr(Stdio::piped());
-    let ended = unprotected.output().await.unwrap();
-    let line = String::from_utf8(ended.stderr).unwrap();
-    assert!(!ended.status.success() && line.contains("hostile: LinkedProfile.handle: overrides"), "{line}");
+    unprotected.env("FAILPOINTS", "gateway::protection=return");
+    let line = refused(unprotected).await;
+    assert!(line.contains("hostile: LinkedProfile.handle: overrides"), "{line}");
     // And later on what was good stays.
     let posts = Posts::new(POSTS).await;
     let gateway = GatewayProcess::start(command(folder.path(), &[("posts", &posts)])).await;
@@ -342,18 +341,17 @@ async fn settings_that_mean_nothing_are_refused() {
         ("SUBGRAPHS__ACCOUNTS__URL", "accounts", "gateway.subgraphs.accounts.url"),
     ] {
         let mut command = command(folder.path(), &[("posts", &posts)]);
-        command.env(format!("ACCOUNTS__GATEWAY__{variable}"), value).stderr(Stdio::piped());
-        let ended = command.output().await.unwrap();
-        let line = String::from_utf8(ended.stderr).unwrap();
-        assert!(!ended.status.success() && line.contains(told), "{line} does not say {told}");
+        command.env(format!("ACCOUNTS__GATEWAY__{variable}"), value);
+        let line = refused(command).await;
+        assert!(line.contains(told), "{line} does not say {told}");
     }
     let mut without = command(folder.path(), &[("posts", &posts)]);
-    without.env_remove("ACCOUNTS__GATEWAY__SUBGRAPHS__ACCOUNTS__URL").stderr(Stdio::piped());
-    let line = String::from_utf8(without.output().await.unwrap().stderr).unwrap();
+    without.env_remove("ACCOUNTS__GATEWAY__SUBGRAPHS__ACCOUNTS__URL");
+    let line = refused(without).await;
     assert!(line.contains("gateway.subgraphs.accounts.url"), "{line}");
     let mut beside = command(folder.path(), &[("posts", &posts)]);
-    beside.env("ACCOUNTS__GATEWAY__SUPERGRAPH", "supergraph.graphql").stderr(Stdio::piped());
+    beside.env("ACCOUNTS__GATEWAY__SUPERGRAPH", "supergraph.graphql");
     beside.env("ACCOUNTS__GATEWAY__SUBGRAPHS__POSTS__SDL", "posts.graphql");
-    let line = String::from_utf8(beside.output().await.unwrap().stderr).unwrap();
+    let line = refused(beside).await;
     assert!(line.contains("gateway.supergraph is composed already"), "{line}");
 }
