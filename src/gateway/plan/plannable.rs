@@ -88,9 +88,7 @@ fn present(mut set: SelectionSet) -> SelectionSet {
 fn named(mut set: SelectionSet) -> SelectionSet {
     fn asks(set: &SelectionSet, is_renamed: bool) -> bool {
         set.items.iter().any(|item| match item {
-            SelectionItem::Field(field) => {
-                field.name == "__typename" && field.alias.is_some() == is_renamed
-            }
+            SelectionItem::Field(field) => field.name == "__typename" && field.alias.is_some() == is_renamed,
             SelectionItem::InlineFragment(fragment) => is_renamed && asks(&fragment.selections, true),
             SelectionItem::FragmentSpread(_) => false,
         })
