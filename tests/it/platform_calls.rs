@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use accounts_center::config::Offer;
 use accounts_center_entity::job;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
@@ -64,6 +65,9 @@ on_both_stacks! {
             assert!(trace[2].len() == 16 && trace[2] != "0000000000000000", "{trace:?}");
         }
         assert_ne!(calls[0]["x-request-id"], calls[1]["x-request-id"]);
+        // A platform of one's own has nothing until it is listed.
+        let offers = |key| app.app().platforms.get(key).unwrap().offers(Offer::Notices);
+        assert_eq!((offers("whatsapp"), offers("facebook")), (false, true));
         serving.abort();
     }
 
@@ -87,6 +91,14 @@ on_both_stacks! {
         let calls = place.sandbox.requests(CODES).await.0 + place.sandbox.requests("GET /profiles/{external_id}").await.0;
         assert!((calls as f64) <= most, "{calls} calls, and {most} are allowed");
         assert_eq!(place.sandbox.requests(CODES).await.1, 8);
+    }
+
+    async fn a_job_that_makes_two_calls_gets_through_at_one_a_second(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__PLATFORMS__WHATSAPP__CALLS_PER_SECOND", 1);
+        let server = ServerProcess::start(&place).await;
+        server.client().sign_in(&place, ADA).await;
+        assert_eq!(place.sandbox.requests(CODES).await, (1, 1), "and not from its beginning");
     }
 
     async fn a_person_waits_a_moment_where_a_job_is_put_back(place: Place) {
