@@ -3,11 +3,12 @@
 //! **Invariants.** These limits are of one process and are lost with it: they keep a caller from being a burden. What must
 //! hold across replicas and restarts, as the tries of a code and the codes of a phone number, is in the database.
 
+mod places;
 mod rate;
 mod sockets;
 
 pub use rate::{Limit, RateLimits};
-pub use sockets::{SocketQuotas, SocketSlot};
+pub use sockets::{SocketQuotas, SocketSlot, SubscriptionSlot};
 
 use std::net::{IpAddr, Ipv6Addr};
 
