@@ -207,6 +207,38 @@ on_both_stacks! {
         drop(owner);
     }
 
+    async fn s10_spellings_of_one_handle_are_counted_together(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", 4);
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+        let app = place.app().await;
+        // To a platform that is less strict than we are, each of these is the same phone; it gets them as they were typed.
+        let typed = ["+49 171 39200043", "0049-171.39200043", "(0049) 171 39200043"];
+        for handle in typed {
+            assert_eq!(app.client().start_sign_in(handle).await.user_errors(), [""; 0], "{handle}");
+        }
+        let started = app.client().start_sign_in("00 49 [171] 39200043").await;
+        assert_eq!(started.user_errors(), ["TOO_MANY_ATTEMPTS"], "three of four from one address");
+        let elsewhere = |n: u8| app.client().behind(&format!("192.0.2.{n}"));
+        assert_eq!(elsewhere(1).start_sign_in("0049/171/39200043").await.user_errors(), [""; 0]);
+        assert_eq!(elsewhere(2).start_sign_in(GRACE).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        let named = ["Ada.Lovelace", "ada.lovelace", "ADA LOVELACE", "ada-lovelace"];
+        for (n, handle) in named.into_iter().enumerate() {
+            let started = app.client().start_sign_in(handle).await;
+            assert_eq!(started.user_errors().is_empty(), n < 3, "{handle}");
+        }
+        assert_eq!(app.client().start_sign_in("ada_lovelace").await.user_errors(), [""; 0], "that is somebody else");
+        let db = place.database().await;
+        let sent = verification::Entity::find().all(&db).await.unwrap();
+        let handle = |row: &verification::Model| {
+            app.app().keys.open(row.id, row.sealed_handle.as_ref()?).ok().map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        let sent: Vec<_> = sent.iter().filter_map(handle).collect();
+        for handle in [GRACE, typed[1], typed[2], named[0], named[2]] {
+            assert!(sent.iter().any(|sent| sent == handle), "{handle} in {sent:?}");
+        }
+    }
+
     async fn s49_pending_verifications_have_a_quota(place: Place) {
         let mut place = place;
         place.set("ACCOUNTS__VERIFICATION__PENDING_PER_ACCOUNT", 2);
