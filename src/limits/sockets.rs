@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use super::counted;
+use super::network::Network;
 use super::places::Places;
 use crate::config;
 
@@ -27,14 +27,14 @@ struct Open {
 /// The place of an open socket; it is free again once this is dropped.
 pub struct SocketSlot {
     quotas: SocketQuotas,
-    address: Option<IpAddr>,
+    address: Option<Network>,
     caller: Option<Caller>,
 }
 
 /// The place of an open subscription; it is free again once this is dropped.
 pub struct SubscriptionSlot {
     quotas: SocketQuotas,
-    address: Option<IpAddr>,
+    address: Option<Network>,
     account: Option<Uuid>,
 }
 
@@ -56,7 +56,7 @@ impl SocketQuotas {
 
     /// A place for a socket from `address`; `None` if those of this address are taken.
     pub fn open(&self, address: Option<IpAddr>) -> Option<SocketSlot> {
-        let address = address.map(counted);
+        let address = address.map(Network::of);
         let is_free = self.lock().sockets.take_at(address);
         is_free.then(|| SocketSlot { quotas: self.clone(), address, caller: None })
     }
@@ -183,5 +183,27 @@ mod tests {
         let fifth = eve.subscribe().expect("what the address refused was not counted for the account");
         drop((first, second, third, fifth));
         assert!(quotas.lock().subscriptions.are_free());
+    }
+
+    #[test]
+    fn a_site_has_the_places_of_eight_networks() {
+        let settings = [("ACCOUNTS__LIMITS__SOCKETS_PER_ADDRESS", "2".to_owned())];
+        let quotas = SocketQuotas::new(&config::Config::from_pairs(settings).unwrap().limits);
+        let open = |address: String| quotas.open(Some(address.parse().unwrap()));
+        let mut slots: Vec<_> =
+            (0..16).map(|n| open(format!("2001:db8:1:{:x}::{n}", n / 2)).unwrap()).collect();
+        assert!(open("2001:db8:1:7::9".to_owned()).is_none(), "the network has no more");
+        for _ in 0..3 {
+            assert!(open("2001:db8:1:ff::1".to_owned()).is_none(), "the site has no more");
+        }
+        assert!(open("2001:db8:2::1".to_owned()).is_some(), "others are served");
+        slots.truncate(14);
+        slots.extend([
+            open("2001:db8:1:ff::1".to_owned()).unwrap(),
+            open("2001:db8:1:ff::2".to_owned()).unwrap(),
+        ]);
+        assert!(open("2001:db8:1:fe::1".to_owned()).is_none());
+        drop(slots);
+        assert!(quotas.lock().sockets.are_free());
     }
 }

@@ -94,6 +94,32 @@ on_both_stacks! {
         assert_eq!(ada.client.query(ME).await.field()["id"], ada.account, "reading costs nobody anything");
     }
 
+    /// Who has a site of IPv6 has 65,536 networks, and not as many times the starts of one.
+    async fn s32_a_site_has_the_starts_of_eight_networks(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", 2);
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+        let app = place.app().await;
+        let start = async |address: &str| app.client().behind(address).start_sign_in(UNKNOWN).await;
+        let mut started = 0;
+        for network in 1..=12 {
+            for host in 1..=2 {
+                let answer = start(&format!("2001:db8:7:{network:x}::{host}")).await;
+                if answer.body.get("errors").is_some() {
+                    retry_after(&answer);
+                    break;
+                }
+                started += 1;
+            }
+            if network == 8 {
+                assert_eq!(started, 16, "each network has its two");
+            }
+        }
+        // One of them comes again every few seconds, so the machine may be slow, but not that slow.
+        assert!((16..24).contains(&started), "{started} of 24");
+        assert_eq!(start("2001:db8:8:1::1").await.user_errors(), [""; 0], "another site is another caller");
+    }
+
     async fn s32_submitting_and_refreshing_is_limited(place: Place) {
         let mut place = place;
         place.set("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ADDRESS", 3);
