@@ -40,6 +40,7 @@ mod m20261129_000012_code_allowance;
 mod m20261129_000013_passkeys;
 mod m20261129_000014_erasing;
 mod m20261129_000015_claim_sessions;
+mod m20261129_000018_claimants;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000013_passkeys::Migration),
             Box::new(m20261129_000014_erasing::Migration),
             Box::new(m20261129_000015_claim_sessions::Migration),
+            Box::new(m20261129_000018_claimants::Migration),
         ]
     }
 }

@@ -14,6 +14,7 @@ mod answers;
 mod cache;
 mod cancelling;
 mod claiming;
+mod claiming_at_once;
 mod command_line;
 mod connections;
 mod containing;
