@@ -22,6 +22,7 @@ mod cookies;
 mod deleting;
 mod deploys;
 mod erasing;
+mod erasing_faults;
 mod faults;
 mod fence;
 mod following;
