@@ -23,6 +23,7 @@ mod deleting;
 mod deploys;
 mod erasing;
 mod erasing_faults;
+mod error_codes;
 mod faults;
 mod fence;
 mod following;
