@@ -41,6 +41,7 @@ mod m20261129_000013_passkeys;
 mod m20261129_000014_erasing;
 mod m20261129_000015_claim_sessions;
 mod m20261129_000016_privacy_read;
+mod m20261129_000018_claimants;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000014_erasing::Migration),
             Box::new(m20261129_000015_claim_sessions::Migration),
             Box::new(m20261129_000016_privacy_read::Migration),
+            Box::new(m20261129_000018_claimants::Migration),
         ]
     }
 }

@@ -16,7 +16,7 @@ use super::event::AccountErased;
 use crate::app::App;
 use crate::error::Error;
 use crate::profile::RevokeLogins;
-use crate::store::{Command, Job, JobError, Outcome};
+use crate::store::{Command, Job, JobError, Outcome, failpoint};
 use crate::{passkey, profile, security, session, verification};
 
 /// For how much longer than its tokens the row of an erased account stays.
@@ -42,6 +42,7 @@ pub(super) async fn erase(
     let account = command.stream();
     let ended = session::erase_all(command).await?;
     profile::erase_all(command).await?;
+    failpoint::failpoint(failpoint::HALF_ERASED);
     passkey::erase_all(command).await?;
     verification::erase_all(command).await?;
     security::erase_all(command).await?;

@@ -165,6 +165,8 @@ pub struct Limits {
     pub sockets_per_address: usize,
     pub sockets_per_account: usize,
     pub anonymous_sockets: usize,
+    pub subscriptions_per_address: usize,
+    pub subscriptions_per_account: usize,
     pub sessions_per_account: u64,
 }
 

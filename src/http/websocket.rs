@@ -219,6 +219,11 @@ fn raw(body: &[u8]) -> Result<&RawValue, End> {
     serde_json::from_slice(body).map_err(|_| End::Gone)
 }
 
+fn too_many_subscriptions() -> Error {
+    let message = "This account or address has as many subscriptions as it may have; complete one first.";
+    Error::client(Code::BadUserInput, message)
+}
+
 struct Connection {
     wire: Arc<Wire>,
     client: Client,
@@ -359,16 +364,22 @@ impl Connection {
                     return Err(End::Close(Close::DuplicateOperation));
                 }
                 if self.operations.len() >= MAX_OPERATIONS {
-                    // Said at once and not kept: who sends on and on has to take the answers, too.
-                    let refusal = outcome::refuse(&too_many());
-                    let payload = Errors::Response(&refusal.errors);
-                    return self.say(socket, &ToClient::Error { id: &id, payload }).await;
+                    return self.refuse(socket, &id, &too_many()).await;
                 }
                 let execution = self.execute(viewer, *payload);
+                let place = if execution.is_subscription { Some(self.slot.subscribe()) } else { None };
+                if matches!(place, Some(None)) {
+                    return self.refuse(socket, &id, &too_many_subscriptions()).await;
+                }
                 if !execution.is_subscription {
                     self.single.insert(id.clone());
                 }
-                let answers = execution.answers.map(Some).chain(stream::once(async { None }));
+                // The place goes with the operation, however that ends.
+                let end = async move {
+                    drop(place);
+                    None
+                };
+                let answers = execution.answers.map(Some).chain(stream::once(end));
                 self.operations.insert(id, Box::pin(answers));
                 Ok(())
             }
@@ -378,6 +389,13 @@ impl Connection {
                 Ok(())
             }
         }
+    }
+
+    /// Says why an operation is not begun: at once, and nothing is kept. Who sends on and on has to take the answers, too.
+    async fn refuse(&mut self, socket: &mut WebSocket, id: &str, error: &Error) -> Result<(), End> {
+        let refusal = outcome::refuse(error);
+        let payload = Errors::Response(&refusal.errors);
+        self.say(socket, &ToClient::Error { id, payload }).await
     }
 
     async fn authenticate(&mut self, payload: InitPayload) -> Result<Option<Viewer>, End> {

@@ -1,6 +1,6 @@
 //! How often one caller may do what costs others something.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use uuid::Uuid;
 
-use super::counted;
+use super::network::{Network, SITE};
 use crate::config;
 use crate::error::Error;
 
@@ -31,36 +31,41 @@ pub enum Limit {
 
 /// The rate limits of one process.
 pub struct RateLimits {
-    starts: Pair,
-    submissions: Pair,
-    refreshes: Pair,
+    starts: Limiters,
+    submissions: Limiters,
+    refreshes: Limiters,
 }
 
-/// A limit for each address, and one for each account: a caller has to keep both.
-struct Pair {
+/// Limits for each address, for each site of IPv6, and for each account: a caller has to keep all of them.
+struct Limiters {
     by_address: Limiter<IpAddr>,
+    by_site: Limiter<Ipv6Addr>,
     by_account: Limiter<Uuid>,
 }
 
-impl Pair {
+impl Limiters {
     fn per_minute(by_address: NonZeroU32, by_account: NonZeroU32) -> Self {
         Self {
             by_address: RateLimiter::keyed(Quota::per_minute(by_address)),
+            by_site: RateLimiter::keyed(Quota::per_minute(by_address.saturating_mul(SITE))),
             by_account: RateLimiter::keyed(Quota::per_minute(by_account)),
         }
     }
 
     fn check(&self, address: Option<IpAddr>, account: Option<Uuid>) -> Result<(), Error> {
-        // The account first: one that is too fast does not use up what its neighbours have.
+        // The narrowest first: one that is too fast does not use up what its neighbours have.
         if let Some(account) = account {
             check(&self.by_account, &account)?;
         }
         // What has no address is a test, or of this process.
-        address.map_or(Ok(()), |address| check(&self.by_address, &counted(address)))
+        let Some(network) = address.map(Network::of) else { return Ok(()) };
+        check(&self.by_address, &network.own)?;
+        network.site.map_or(Ok(()), |site| check(&self.by_site, &site))
     }
 
     fn forget(&self) {
         self.by_address.retain_recent();
+        self.by_site.retain_recent();
         self.by_account.retain_recent();
     }
 }
@@ -76,10 +81,10 @@ fn check<K: Clone + Eq + std::hash::Hash>(limiter: &Limiter<K>, key: &K) -> Resu
 impl RateLimits {
     pub fn new(config: &config::Limits) -> Self {
         Self {
-            starts: Pair::per_minute(config.starts_per_address, config.starts_per_account),
-            submissions: Pair::per_minute(config.submissions_per_address, config.submissions_per_account),
+            starts: Limiters::per_minute(config.starts_per_address, config.starts_per_account),
+            submissions: Limiters::per_minute(config.submissions_per_address, config.submissions_per_account),
             // Each session refreshes every few minutes.
-            refreshes: Pair::per_minute(config.refreshes_per_address, config.refreshes_per_address),
+            refreshes: Limiters::per_minute(config.refreshes_per_address, config.refreshes_per_address),
         }
     }
 
@@ -92,20 +97,20 @@ impl RateLimits {
         limit: Limit,
         (address, account): (Option<IpAddr>, Option<Uuid>),
     ) -> Result<(), Error> {
-        let pair = match limit {
+        let limiters = match limit {
             Limit::Start => &self.starts,
             Limit::Submit => &self.submissions,
             Limit::Refresh => &self.refreshes,
         };
-        pair.check(address, account)
+        limiters.check(address, account)
     }
 
     /// Forgets those who have done nothing lately, again and again.
     pub async fn forget(&self) {
         loop {
             tokio::time::sleep(FORGET).await;
-            for pair in [&self.starts, &self.submissions, &self.refreshes] {
-                pair.forget();
+            for limiters in [&self.starts, &self.submissions, &self.refreshes] {
+                limiters.forget();
             }
         }
     }

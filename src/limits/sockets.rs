@@ -1,13 +1,12 @@
-//! How many sockets one caller may hold open.
+//! How many sockets one caller may hold open, and how many subscriptions over all of them.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use super::counted;
+use super::network::Network;
+use super::places::Places;
 use crate::config;
 
 /// The open sockets of one process, by who holds them. Cheap to clone.
@@ -15,24 +14,28 @@ use crate::config;
 pub struct SocketQuotas(Arc<Inner>);
 
 struct Inner {
-    per_address: usize,
-    per_account: usize,
     anonymous: usize,
     open: Mutex<Open>,
 }
 
-#[derive(Default)]
 struct Open {
-    by_address: HashMap<IpAddr, usize>,
-    by_account: HashMap<Uuid, usize>,
+    sockets: Places,
     anonymous: usize,
+    subscriptions: Places,
 }
 
 /// The place of an open socket; it is free again once this is dropped.
 pub struct SocketSlot {
     quotas: SocketQuotas,
-    address: Option<IpAddr>,
+    address: Option<Network>,
     caller: Option<Caller>,
+}
+
+/// The place of an open subscription; it is free again once this is dropped.
+pub struct SubscriptionSlot {
+    quotas: SocketQuotas,
+    address: Option<Network>,
+    account: Option<Uuid>,
 }
 
 #[derive(Clone, Copy)]
@@ -43,32 +46,33 @@ enum Caller {
 
 impl SocketQuotas {
     pub fn new(config: &config::Limits) -> Self {
-        Self(Arc::new(Inner {
-            per_address: config.sockets_per_address,
-            per_account: config.sockets_per_account,
-            anonymous: config.anonymous_sockets,
-            open: Mutex::default(),
-        }))
+        let open = Open {
+            sockets: Places::new(config.sockets_per_address, config.sockets_per_account),
+            anonymous: 0,
+            subscriptions: Places::new(config.subscriptions_per_address, config.subscriptions_per_account),
+        };
+        Self(Arc::new(Inner { anonymous: config.anonymous_sockets, open: Mutex::new(open) }))
     }
 
     /// A place for a socket from `address`; `None` if those of this address are taken.
     pub fn open(&self, address: Option<IpAddr>) -> Option<SocketSlot> {
-        let address = address.map(counted);
-        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_free = address.is_none_or(|address| take(&mut open.by_address, address, self.0.per_address));
-        drop(open);
+        let address = address.map(Network::of);
+        let is_free = self.lock().sockets.take_at(address);
         is_free.then(|| SocketSlot { quotas: self.clone(), address, caller: None })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl SocketSlot {
     /// Says whose socket it is, once that is known; false if the places of this caller are taken.
     pub fn is_of(&mut self, account: Option<Uuid>) -> bool {
-        let limits = &self.quotas.0;
-        let mut open = limits.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.quotas.lock();
         let is_free = match account {
-            Some(account) => take(&mut open.by_account, account, limits.per_account),
-            None if open.anonymous >= limits.anonymous => false,
+            Some(account) => open.sockets.take_for(account),
+            None if open.anonymous >= self.quotas.0.anonymous => false,
             None => {
                 open.anonymous += 1;
                 true
@@ -80,36 +84,46 @@ impl SocketSlot {
         }
         is_free
     }
+
+    /// A place for a subscription over this socket; `None` if those of its account or its address are taken.
+    pub fn subscribe(&self) -> Option<SubscriptionSlot> {
+        let account = match self.caller {
+            Some(Caller::Account(account)) => Some(account),
+            Some(Caller::Anonymous) | None => None,
+        };
+        let mut open = self.quotas.lock();
+        if !account.is_none_or(|account| open.subscriptions.take_for(account)) {
+            return None;
+        }
+        if !open.subscriptions.take_at(self.address) {
+            if let Some(account) = account {
+                open.subscriptions.leave_for(account);
+            }
+            return None;
+        }
+        drop(open);
+        Some(SubscriptionSlot { quotas: self.quotas.clone(), address: self.address, account })
+    }
 }
 
 impl Drop for SocketSlot {
     fn drop(&mut self) {
-        let mut open = self.quotas.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(address) = self.address {
-            leave(&mut open.by_address, address);
-        }
+        let mut open = self.quotas.lock();
+        open.sockets.leave_at(self.address);
         match self.caller {
             Some(Caller::Anonymous) => open.anonymous -= 1,
-            Some(Caller::Account(account)) => leave(&mut open.by_account, account),
+            Some(Caller::Account(account)) => open.sockets.leave_for(account),
             None => {}
         }
     }
 }
 
-fn take<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: K, most: usize) -> bool {
-    let taken = taken.entry(key).or_default();
-    let is_free = *taken < most;
-    if is_free {
-        *taken += 1;
-    }
-    is_free
-}
-
-fn leave<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: K) {
-    if let Some(left) = taken.get_mut(&key) {
-        *left -= 1;
-        if *left == 0 {
-            taken.remove(&key);
+impl Drop for SubscriptionSlot {
+    fn drop(&mut self) {
+        let mut open = self.quotas.lock();
+        open.subscriptions.leave_at(self.address);
+        if let Some(account) = self.account {
+            open.subscriptions.leave_for(account);
         }
     }
 }
@@ -143,7 +157,53 @@ mod tests {
         let mut fifth = quotas.open(address).unwrap();
         assert!(!fifth.is_of(ada) && fifth.is_of(None));
         drop((second, fourth, fifth, elsewhere));
-        let open = quotas.0.open.lock().unwrap();
-        assert!(open.by_address.is_empty() && open.by_account.is_empty() && open.anonymous == 0);
+        let open = quotas.lock();
+        assert!(open.sockets.are_free() && open.anonymous == 0);
+    }
+
+    #[test]
+    fn subscriptions_are_counted_over_all_sockets() {
+        let settings = [
+            ("ACCOUNTS__LIMITS__SUBSCRIPTIONS_PER_ADDRESS", "3".to_owned()),
+            ("ACCOUNTS__LIMITS__SUBSCRIPTIONS_PER_ACCOUNT", "2".to_owned()),
+        ];
+        let quotas = SocketQuotas::new(&config::Config::from_pairs(settings).unwrap().limits);
+        let socket = |address: &str, account: Option<u128>| {
+            let mut slot = quotas.open(Some(address.parse().unwrap())).unwrap();
+            assert!(slot.is_of(account.map(Uuid::from_u128)));
+            slot
+        };
+        let (ada, adas) = (socket("192.0.2.7", Some(1)), socket("192.0.2.8", Some(1)));
+        let (eve, nobody) = (socket("192.0.2.7", Some(2)), socket("192.0.2.7", None));
+        let (first, second) = (ada.subscribe().unwrap(), adas.subscribe().unwrap());
+        assert!(ada.subscribe().is_none() && adas.subscribe().is_none(), "two of the account");
+        let (third, fourth) = (eve.subscribe().unwrap(), nobody.subscribe().unwrap());
+        assert!(eve.subscribe().is_none() && nobody.subscribe().is_none(), "three of the address");
+        drop(fourth);
+        let fifth = eve.subscribe().expect("what the address refused was not counted for the account");
+        drop((first, second, third, fifth));
+        assert!(quotas.lock().subscriptions.are_free());
+    }
+
+    #[test]
+    fn a_site_has_the_places_of_eight_networks() {
+        let settings = [("ACCOUNTS__LIMITS__SOCKETS_PER_ADDRESS", "2".to_owned())];
+        let quotas = SocketQuotas::new(&config::Config::from_pairs(settings).unwrap().limits);
+        let open = |address: String| quotas.open(Some(address.parse().unwrap()));
+        let mut slots: Vec<_> =
+            (0..16).map(|n| open(format!("2001:db8:1:{:x}::{n}", n / 2)).unwrap()).collect();
+        assert!(open("2001:db8:1:7::9".to_owned()).is_none(), "the network has no more");
+        for _ in 0..3 {
+            assert!(open("2001:db8:1:ff::1".to_owned()).is_none(), "the site has no more");
+        }
+        assert!(open("2001:db8:2::1".to_owned()).is_some(), "others are served");
+        slots.truncate(14);
+        slots.extend([
+            open("2001:db8:1:ff::1".to_owned()).unwrap(),
+            open("2001:db8:1:ff::2".to_owned()).unwrap(),
+        ]);
+        assert!(open("2001:db8:1:fe::1".to_owned()).is_none());
+        drop(slots);
+        assert!(quotas.lock().sockets.are_free());
     }
 }

@@ -20,7 +20,7 @@ use super::event::ClaimStarted;
 use crate::app::App;
 use crate::error::Error;
 use crate::security::{self, AlertKind, NewAlert};
-use crate::store::{Command, Job, Store, bounded};
+use crate::store::{Command, Job, Store, bounded, failpoint};
 
 /// How long after its proof a profile can be claimed.
 const OFFERED: TimeDelta = TimeDelta::hours(1);
@@ -116,22 +116,34 @@ pub async fn end_claims(command: &Command, platform: &str, external_id: &str) ->
     end_locked_claims(command, &claims).await
 }
 
-/// Ends what these sessions have claimed: who ends a session undoes what it has begun.
+/// Ends what these sessions of the command's account have claimed: who ends a session undoes what it has begun.
 pub async fn end_claims_of(command: &Command, sessions: &[Uuid]) -> Result<(), Error> {
     let claims = Entity::find().filter(Column::SessionId.is_in(sessions.iter().copied()));
     end_locked_claims(command, &in_order(command, claims).await?).await
 }
 
+/// Ends all claims of the command's account: it is erased.
+pub(super) async fn end_own_claims(command: &Command) -> Result<(), Error> {
+    let claims = Entity::find().filter(Column::ClaimantId.eq(command.stream()));
+    end_locked_claims(command, &in_order(command, claims).await?).await
+}
+
 /// All claims to a profile, and proofs that may still become one, locked until the command ends. Who links a profile or ends
-/// its link locks them here first, so that nobody waits for somebody who waits for them.
+/// its link locks them here first, so that nobody waits for somebody who waits for them. Those of the command's own account are
+/// locked with them: they end later on, with its sessions, when two accounts that claim each other's profiles would wait for
+/// each other.
 pub async fn lock_claims(command: &Command, platform: &str, external_id: &str) -> Result<Vec<Model>, Error> {
-    let claims = Entity::find().filter(Column::Platform.eq(platform));
-    in_order(command, claims.filter(Column::ExternalId.eq(external_id))).await
+    let to_it = Column::Platform.eq(platform).and(Column::ExternalId.eq(external_id));
+    let claims = Entity::find().filter(to_it.or(Column::ClaimantId.eq(command.stream())));
+    let mut claims = in_order(command, claims).await?;
+    claims.retain(|claim| claim.platform == platform && claim.external_id == external_id);
+    Ok(claims)
 }
 
 async fn in_order(command: &Command, claims: sea_orm::Select<Entity>) -> Result<Vec<Model>, Error> {
-    let claims = claims.order_by_asc(Column::VerificationId).lock_exclusive();
-    Ok(claims.all(command.tx()).await?)
+    let claims = claims.order_by_asc(Column::VerificationId).lock_exclusive().all(command.tx()).await?;
+    failpoint::pause("profile::claims-locked").await;
+    Ok(claims)
 }
 
 /// Ends claims that the command has locked.

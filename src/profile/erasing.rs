@@ -3,6 +3,7 @@
 use accounts_center_entity::{linked_profile, profile_claim};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::claim::end_own_claims;
 use super::{HandOver, revoking};
 use crate::error::Error;
 use crate::store::Command;
@@ -24,10 +25,7 @@ pub async fn erase_all(command: &mut Command) -> Result<(), Error> {
             command.enqueue(&HandOver { verification: claim.verification_id })?;
         }
     }
-    profile_claim::Entity::delete_many()
-        .filter(profile_claim::Column::ClaimantId.eq(command.stream()))
-        .exec(command.tx())
-        .await?;
+    end_own_claims(command).await?;
     // What belongs to them goes with them.
     Entity::delete_many().filter(Column::AccountId.eq(command.stream())).exec(command.tx()).await?;
     Ok(())

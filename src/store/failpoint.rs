@@ -3,7 +3,7 @@
 //! Compiled in with the feature `failpoints` only. `FAILPOINTS="store::command-committed=1*off->return"`
 //! dies at the second time that a command has committed and its hint has not gone out.
 
-/// Every failpoint, in the order in which a command and a job pass them.
+/// Every failpoint that any command and any job pass, in that order.
 pub const ALL: [&str; 6] = [
     "store::command-locked",
     "store::command-applied",
@@ -21,8 +21,11 @@ pub fn set_up() {
     }
 }
 
+/// Where an account is half erased, in the midst of a command.
+pub const HALF_ERASED: &str = "account::half-erased";
+
 /// A place where a test can kill this process: no destructor, no flush, no rollback that was asked for.
-pub(super) fn failpoint(name: &'static str) {
+pub fn failpoint(name: &'static str) {
     if reached(name) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }

@@ -2,8 +2,8 @@
 //! tries at a handle's codes than there are codes. It is counted in the command that has a code sent, by one row for each
 //! handle, so that requests at the same moment count one after the other, on all replicas.
 //!
-//! What is counted is what the caller typed, or the stored profile, so that a known handle looks like an unknown one. Of what
-//! is typed one address gets three quarters, so that nobody keeps a handle's owner out from one place; and it takes nothing
+//! What is counted is what the caller typed, in whatever spelling ([`counted`]), or the stored profile, so that a known handle
+//! looks like an unknown one. Of what is typed one address gets three quarters, so that nobody keeps a handle's owner out from one place; and it takes nothing
 //! from the codes that an account's own proofs have for its stored profiles.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityName, EntityTrait, QueryFilter};
 
+use super::handle::counted;
 use crate::app::App;
 use crate::error::{AccountsErrorCode, Error, UserError};
 use crate::profile;
@@ -38,7 +39,7 @@ pub(super) async fn take(
 ) -> Result<Option<UserError>, Error> {
     let hash = |value: String| app.keys.hash("code allowance", value.as_bytes()).to_vec();
     let of_all = hash(match &recipient {
-        Recipient::Handle(handle, _) => format!("{platform}\0handle\0{handle}"),
+        Recipient::Handle(handle, _) => format!("{platform}\0handle\0{}", counted(handle)),
         Recipient::Own(profile) => {
             format!("{platform}\0external id\0{}\0{}", profile.external_id, profile.account_id)
         }
@@ -52,6 +53,7 @@ pub(super) async fn take(
     let Recipient::Handle(handle, Some(address)) = recipient else { return Ok(None) };
     // In the handle's own window, or two windows of an address could use up one of the handle.
     let (network, window) = (network(address), began_at.timestamp_micros());
+    let handle = counted(handle);
     let of_address = hash(format!("{platform}\0handle from\0{network}\0{window}\0{handle}"));
     let (sent_from_there, _) = count(command, of_address).await?;
     if sent_from_there <= Ord::max(most * 3 / 4, 1) {

@@ -41,6 +41,20 @@ impl Handle {
     }
 }
 
+/// What a handle is counted under: one for all the spellings by which a platform may find the same person. Some different
+/// handles share one, which costs them no more than sharing what they are counted for; what is sent stays as it was typed.
+pub(super) fn counted(handle: &str) -> String {
+    let is_filling = |c: char| {
+        matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '.' | '/' | '(' | ')' | '[' | ']')
+            || c.is_whitespace()
+    };
+    let bare: String = handle.chars().filter(|c| !is_filling(*c)).flat_map(char::to_lowercase).collect();
+    match bare.strip_prefix("00") {
+        Some(number) => format!("+{number}"),
+        None => bare,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +70,21 @@ mod tests {
             assert_eq!(parse(bad), Err(AccountsErrorCode::Invalid), "{bad:?}");
         }
         assert_eq!(parse(&"a".repeat(255)), Err(AccountsErrorCode::TooLong));
+    }
+
+    #[test]
+    fn all_spellings_are_counted_as_one() {
+        for typed in [
+            "+491713920042",
+            "0049 171 3920042",
+            "0049-171.392/0042",
+            "(0049) [171] 3920042",
+            "00 49\u{a0}171\u{2011}3920042",
+        ] {
+            assert_eq!(counted(typed), "+491713920042", "{typed:?}");
+        }
+        assert_eq!(counted("Ada.Lovelace"), counted("ada-lovelace"));
+        assert_ne!(counted("ada_lovelace"), counted("grace_hopper"));
+        assert_ne!(counted("+491713920042"), counted("+491713920043"));
     }
 }

@@ -152,8 +152,9 @@ impl SigningIn<'_> {
             device: self.client.device.as_deref().map(str::to_owned),
             ip_address: self.client.ip_address.map(|address| address.to_string()),
         };
-        let opened = session::open(self.app, command, new).await?;
+        // Before the session: to make room for it may end others, with their claims.
         profile::end_claims(command, &profile.platform, &profile.external_id).await?;
+        let opened = session::open(self.app, command, new).await?;
         proof::close(command, row, End::Proved(profile.id)).await?;
         let created = command.stream() != account;
         if !created {

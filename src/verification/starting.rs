@@ -145,7 +145,7 @@ pub struct StartMutation;
 #[Object]
 impl StartMutation {
     /// Step-up, but for the first hour of a new account. UNKNOWN_PLATFORM, UNSUPPORTED_BY_PLATFORM,
-    /// REDIRECT_URI_NOT_REGISTERED, PLATFORM_UNAVAILABLE, LIMIT_REACHED.
+    /// REDIRECT_URI_NOT_REGISTERED, PLATFORM_UNAVAILABLE, LIMIT_REACHED, TOO_MANY_ATTEMPTS.
     async fn start_profile_link(
         &self,
         ctx: &Context<'_>,
@@ -164,7 +164,8 @@ impl StartMutation {
     }
 
     /// For ATTENTION_REQUIRED and CONTAINED profiles, and for ACTIVE ones whose owner wants to be sure. The proof goes to the
-    /// stored profile. NOT_FOUND, PROFILE_NOT_ACTIVE, UNSUPPORTED_BY_PLATFORM, PLATFORM_UNAVAILABLE.
+    /// stored profile. NOT_FOUND, PROFILE_NOT_ACTIVE, REDIRECT_URI_NOT_REGISTERED, PLATFORM_UNAVAILABLE, LIMIT_REACHED,
+    /// TOO_MANY_ATTEMPTS.
     async fn start_profile_reverification(
         &self,
         ctx: &Context<'_>,
@@ -184,7 +185,8 @@ impl StartMutation {
     }
 
     /// With one of `stepUpOptions`: a profile that signs in, to which the proof goes as it is stored, or a passkey. It counts for
-    /// this session. NOT_FOUND, PROFILE_NOT_ACTIVE, SIGN_IN_DISABLED, UNSUPPORTED_BY_PLATFORM, PLATFORM_UNAVAILABLE.
+    /// this session. NOT_FOUND, PROFILE_NOT_ACTIVE, SIGN_IN_DISABLED, UNSUPPORTED_BY_PLATFORM, REDIRECT_URI_NOT_REGISTERED,
+    /// PLATFORM_UNAVAILABLE, LIMIT_REACHED, TOO_MANY_ATTEMPTS.
     async fn start_step_up(
         &self,
         ctx: &Context<'_>,

@@ -30,6 +30,37 @@ async fn init(client: &Client) -> Socket {
     socket
 }
 
+/// Subscribes to the account's events; whether there was a place. What stands behind it in the socket is answered first.
+async fn follows(socket: &mut Socket, id: &str) -> bool {
+    socket.subscribe(id, "subscription { accountEvents { cursor } }", json!({})).await;
+    socket.subscribe("then", ME, json!({})).await;
+    let SocketMessage::Json(first) = socket.next().await else { panic!("closed") };
+    let is_refused = first["id"] == id;
+    if is_refused {
+        assert_eq!(refusal(&first), "BAD_USER_INPUT");
+        socket.next().await;
+    }
+    assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "then" })));
+    !is_refused
+}
+
+/// The code by which an operation over a socket was refused.
+#[track_caller]
+fn refusal(message: &Value) -> &str {
+    assert_eq!(message["type"], "error", "{message}");
+    message["payload"][0]["extensions"]["code"].as_str().unwrap()
+}
+
+/// The next message of one operation.
+async fn answer_to(socket: &mut Socket, id: &str) -> Value {
+    loop {
+        let SocketMessage::Json(message) = socket.next().await else { panic!("closed") };
+        if message["id"] == id {
+            return message;
+        }
+    }
+}
+
 on_both_stacks! {
     async fn s32_starting_verifications_is_limited(place: Place) {
         let mut place = place;
@@ -61,6 +92,32 @@ on_both_stacks! {
         let elsewhere = app.client().behind("192.0.2.1").start_sign_in(UNKNOWN).await;
         assert_eq!(elsewhere.user_errors(), Vec::<&str>::new());
         assert_eq!(ada.client.query(ME).await.field()["id"], ada.account, "reading costs nobody anything");
+    }
+
+    /// Who has a site of IPv6 has 65,536 networks, and not as many times the starts of one.
+    async fn s32_a_site_has_the_starts_of_eight_networks(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", 2);
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+        let app = place.app().await;
+        let start = async |address: &str| app.client().behind(address).start_sign_in(UNKNOWN).await;
+        let mut started = 0;
+        for network in 1..=12 {
+            for host in 1..=2 {
+                let answer = start(&format!("2001:db8:7:{network:x}::{host}")).await;
+                if answer.body.get("errors").is_some() {
+                    retry_after(&answer);
+                    break;
+                }
+                started += 1;
+            }
+            if network == 8 {
+                assert_eq!(started, 16, "each network has its two");
+            }
+        }
+        // One of them comes again every few seconds, so the machine may be slow, but not that slow.
+        assert!((16..24).contains(&started), "{started} of 24");
+        assert_eq!(start("2001:db8:8:1::1").await.user_errors(), [""; 0], "another site is another caller");
     }
 
     async fn s32_submitting_and_refreshing_is_limited(place: Place) {
@@ -176,6 +233,38 @@ on_both_stacks! {
         drop(owner);
     }
 
+    async fn s10_spellings_of_one_handle_are_counted_together(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__VERIFICATION__CODES_PER_HANDLE", 4);
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+        let app = place.app().await;
+        // To a platform that is less strict than we are, each of these is the same phone; it gets them as they were typed.
+        let typed = ["+49 171 39200043", "0049-171.39200043", "(0049) 171 39200043"];
+        for handle in typed {
+            assert_eq!(app.client().start_sign_in(handle).await.user_errors(), [""; 0], "{handle}");
+        }
+        let started = app.client().start_sign_in("00 49 [171] 39200043").await;
+        assert_eq!(started.user_errors(), ["TOO_MANY_ATTEMPTS"], "three of four from one address");
+        let elsewhere = |n: u8| app.client().behind(&format!("192.0.2.{n}"));
+        assert_eq!(elsewhere(1).start_sign_in("0049/171/39200043").await.user_errors(), [""; 0]);
+        assert_eq!(elsewhere(2).start_sign_in(GRACE).await.user_errors(), ["TOO_MANY_ATTEMPTS"]);
+        let named = ["Ada.Lovelace", "ada.lovelace", "ADA LOVELACE", "ada-lovelace"];
+        for (n, handle) in named.into_iter().enumerate() {
+            let started = app.client().start_sign_in(handle).await;
+            assert_eq!(started.user_errors().is_empty(), n < 3, "{handle}");
+        }
+        assert_eq!(app.client().start_sign_in("ada_lovelace").await.user_errors(), [""; 0], "that is somebody else");
+        let db = place.database().await;
+        let sent = verification::Entity::find().all(&db).await.unwrap();
+        let handle = |row: &verification::Model| {
+            app.app().keys.open(row.id, row.sealed_handle.as_ref()?).ok().map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        let sent: Vec<_> = sent.iter().filter_map(handle).collect();
+        for handle in [GRACE, typed[1], typed[2], named[0], named[2]] {
+            assert!(sent.iter().any(|sent| sent == handle), "{handle} in {sent:?}");
+        }
+    }
+
     async fn s49_pending_verifications_have_a_quota(place: Place) {
         let mut place = place;
         place.set("ACCOUNTS__VERIFICATION__PENDING_PER_ACCOUNT", 2);
@@ -243,5 +332,48 @@ on_both_stacks! {
         assert_eq!(first.ask(ME).await["viewer"]["id"], ada.account);
         app.client().query("{ platforms { key } }").await.field();
         drop((fifth, anonymous));
+    }
+
+    async fn s49_subscriptions_have_quotas_and_others_are_served(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__SUBSCRIPTIONS_PER_ACCOUNT", 2);
+        place.set("ACCOUNTS__LIMITS__SUBSCRIPTIONS_PER_ADDRESS", 5);
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        place.sandbox.add_profile("wa_eve", EVE).await;
+        let eve = app.client().sign_in(&place, EVE).await.client;
+        let (mut tab, mut phone) = (ada.socket().await, ada.socket().await);
+        assert!(follows(&mut tab, "1").await && follows(&mut phone, "1").await, "two of the account");
+        assert!(!follows(&mut tab, "2").await && !follows(&mut phone, "2").await, "over all of its sockets");
+        assert_eq!(tab.ask(ME).await, phone.ask(ME).await, "queries are no subscriptions");
+        // One that is over has left its place: completed by its client, refused by the graph, or with its socket.
+        phone.send(json!({ "type": "complete", "id": "1" })).await;
+        phone.subscribe("bad", "subscription { nothing }", json!({})).await;
+        assert_eq!(answer_to(&mut phone, "bad").await["type"], "error");
+        assert!(follows(&mut phone, "3").await && !follows(&mut tab, "2").await);
+        drop(phone);
+        eventually("its socket's places are free", async || follows(&mut tab, "2").await.then_some(())).await;
+        // The address has three more: for somebody else, and one that is not signed in.
+        let mut hers = eve.socket().await;
+        assert!(follows(&mut hers, "1").await && follows(&mut hers, "2").await && !follows(&mut hers, "3").await);
+        let (mut device, started) = (app.client().socket().await, app.client().start_sign_in(GRACE).await);
+        let started = started.field();
+        let watched = json!({ "id": started["verification"]["id"], "secret": started["clientSecret"] });
+        let watch = "subscription($id: ID!, $secret: Secret) {
+            verificationUpdated(id: $id, clientSecret: $secret) { status } }";
+        device.subscribe("1", watch, watched.clone()).await;
+        let state = answer_to(&mut device, "1").await;
+        assert_eq!(state["payload"]["data"]["verificationUpdated"]["status"], "PENDING", "{state}");
+        device.subscribe("2", watch, watched.clone()).await;
+        assert_eq!(refusal(&answer_to(&mut device, "2").await), "BAD_USER_INPUT");
+        // What the address refused was not counted for the account.
+        tab.send(json!({ "type": "complete", "id": "2" })).await;
+        eventually("a place of the address is free", async || {
+            device.subscribe("2", watch, watched.clone()).await;
+            (answer_to(&mut device, "2").await["type"] == "next").then_some(())
+        }).await;
+        assert!(!follows(&mut tab, "2").await, "the address has none left");
+        hers.send(json!({ "type": "complete", "id": "1" })).await;
+        eventually("the account has one left", async || follows(&mut tab, "2").await.then_some(())).await;
     }
 }
