@@ -109,10 +109,7 @@ async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results
         content_type: answer.content_type,
         resolved_ratio: Goal::at_most(RESOLVED_GOAL, ratio(&resolved)),
         from_answer_cache_ratio: Goal::at_most(CACHED_GOAL, ratio(&cached)),
-        direct_ratio: Goal::at_most(
-            DIRECT_GOAL,
-            within.cpu_us_per_request / resolved.cpu_us_per_request,
-        ),
+        direct_ratio: Goal::at_most(DIRECT_GOAL, within.cpu_us_per_request / resolved.cpu_us_per_request),
         resolved,
         from_answer_cache: cached,
         within_one_graph: within,

@@ -267,7 +267,7 @@ impl Gateway {
         let supergraph = &serving.supergraph;
         let known = &supergraph.planner.supergraph.progressive_overrides;
         let chance = u64::from_be_bytes(self.0.ids.bytes());
-        let rights = self.rights(&asked);
+        let rights = self.rights(asked);
         let chance = rights.part.unwrap_or(chance);
         let overrides = Overrides::of(known, self.0.override_labels.as_ref(), &asked.headers, chance);
         let overrides = overrides.with(known, self.labels_of(&rights));
