@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use self::errors::{unreadable, without_value};
-pub(crate) use self::values::list;
 use self::values::{address_or_none, networks, secrets, words, words_or_none};
+pub(crate) use self::values::{list, lists};
 use crate::http::body;
 use crate::http::listening::Patience;
 use crate::platform::PlatformKey;
@@ -140,6 +140,7 @@ pub struct Sessions {
     pub refresh_retry_seconds: u32,
     pub step_up_minutes: u32,
     pub new_account_minutes: u32,
+    #[serde(deserialize_with = "lists")]
     pub scopes: IndexMap<String, Vec<String>>,
 }
 

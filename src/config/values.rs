@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use indexmap::IndexMap;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -32,6 +33,16 @@ pub(crate) fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
         }
     })
+}
+
+/// The same of lists that have names.
+pub(crate) fn lists<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<IndexMap<String, Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Items(#[serde(deserialize_with = "list")] Vec<String>);
+    let lists = IndexMap::<String, Items>::deserialize(deserializer)?;
+    Ok(lists.into_iter().map(|(name, Items(items))| (name, items)).collect())
 }
 
 /// The same of networks, as 10.0.0.0/8, or single addresses.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::subgraph::headers::Rules;
 use super::subgraph::upstream::Protocol;
-use crate::config::list;
+use crate::config::{list, lists};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +25,7 @@ pub struct Gateway {
     pub share_queries: bool,
     pub override_label_header: String,
     /// Labels with the scopes that they hold for.
+    #[serde(deserialize_with = "lists")]
     pub override_labels: IndexMap<String, Vec<String>>,
     /// Policies with the scopes that they ask for: one of the lists, all of it.
     pub policies: IndexMap<String, Vec<Vec<String>>>,

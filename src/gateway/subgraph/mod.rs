@@ -35,6 +35,7 @@ use client::SubgraphClient;
 use confined::Confined;
 use headers::Rules;
 use share::Flights;
+use upstream::Token;
 
 pub use failure::Failure;
 
@@ -231,9 +232,14 @@ impl<'a> Subgraphs<'a> {
         }
         let subgraph = self.calls.subgraphs.get(&step.subgraph).ok_or(Failure::Unknown)?;
         let mut headers = self.headers_for(subgraph);
+        // A subscription may outlive a token, and begin again.
+        let token = self.caller.filter(|_| subgraph.gets_token).map(|caller| {
+            let (caller, name) = (caller.anew(), subgraph.name.clone());
+            Box::new(move || caller.token_for(&name)) as Token
+        });
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut headers);
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
-        let events = subgraph.client.subscribe(body, headers).await?;
+        let events = subgraph.client.subscribe(body, headers, token).await?;
         Ok(events.map(|event| event.map(|bytes| Brought::Text(Unread::new(bytes)))).boxed())
     }
 

@@ -4,6 +4,8 @@ mod changing;
 mod crossing;
 mod direct;
 mod following;
+mod guards;
+mod hostile;
 mod subgraph;
 
 use std::path::PathBuf;
@@ -19,9 +21,15 @@ async fn one_graph(place: &mut Place) -> (TestApp, Subgraph) {
 
 /// Starts a subgraph, and has all servers of a place serve it.
 async fn join(place: &mut Place) -> Subgraph {
+    join_with(place, subgraph::SDL).await
+}
+
+/// The same with another schema.
+async fn join_with(place: &mut Place, text: &str) -> Subgraph {
     let subgraph = Subgraph::start().await;
     let sdl = sdl_file(place);
-    std::fs::write(&sdl, subgraph::SDL).unwrap();
+    std::fs::write(&sdl, text).unwrap();
+    place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__PLATFORMS", "whatsapp");
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display());
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__PLATFORMS", "whatsapp");
     // A machine that is busy plans slowly, and what is too slow is not what is tested here.

@@ -4,7 +4,7 @@ mod sse;
 mod websocket;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
 
@@ -25,9 +25,17 @@ pub enum Protocol {
 /// The answers of a subscription, as they come; a failure is the last of them.
 pub type Events = BoxStream<'static, Result<Bytes, Failure>>;
 
+/// What stands as `Authorization` whenever the subgraph is asked anew.
+pub type Token = Box<dyn Fn() -> Option<HeaderValue> + Send + Sync>;
+
 impl SubgraphClient {
     /// Begins a subscription. `body` is the request as it would be sent by POST.
-    pub async fn subscribe(&self, body: Bytes, headers: HeaderMap) -> Result<Events, Failure> {
+    pub async fn subscribe(
+        &self,
+        body: Bytes,
+        headers: HeaderMap,
+        token: Option<Token>,
+    ) -> Result<Events, Failure> {
         if self.is_open() {
             return Err(Failure::CircuitOpen);
         }
@@ -37,7 +45,7 @@ impl SubgraphClient {
                     let place = self.subscriptions_uri();
                     websocket::open((place, headers), body, self.settings()).await.map(StreamExt::boxed)
                 }
-                Protocol::Sse => sse::open(self.clone(), (body, headers)).await.map(StreamExt::boxed),
+                Protocol::Sse => sse::open(self.clone(), (body, headers, token)).await.map(StreamExt::boxed),
             }
         };
         let opened = tokio::time::timeout(self.settings().answer(), opening).await;

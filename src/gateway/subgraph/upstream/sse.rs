@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream, Stream};
 use http_body_util::{BodyExt, BodyStream};
 
-use super::{Failure, SubgraphClient};
+use super::{Failure, SubgraphClient, Token};
 
 const ACCEPTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -29,6 +29,7 @@ struct Following {
     client: SubgraphClient,
     body: Bytes,
     headers: HeaderMap,
+    token: Option<Token>,
     events: Events,
     /// What the subgraph calls the last event.
     last: Option<HeaderValue>,
@@ -37,10 +38,10 @@ struct Following {
 /// Begins the subscription.
 pub async fn open(
     client: SubgraphClient,
-    (body, headers): (Bytes, HeaderMap),
+    (body, headers, token): (Bytes, HeaderMap, Option<Token>),
 ) -> Result<impl Stream<Item = Result<Bytes, Failure>> + Send + use<>, Failure> {
     let events = request(&client, &body, &headers).await?;
-    let following = Following { client, body, headers, events, last: None };
+    let following = Following { client, body, headers, token, events, last: None };
     Ok(stream::unfold(Some(Box::new(following)), |following| async move {
         let mut following = following?;
         match following.next().await {
@@ -79,6 +80,9 @@ impl Following {
     async fn go_on(&mut self) -> Result<(), Failure> {
         let last = self.last.clone().ok_or(Failure::Interrupted)?;
         self.headers.insert(LAST_EVENT_ID, last);
+        if let Some(token) = self.token.as_ref().and_then(|token| token()) {
+            self.headers.insert(header::AUTHORIZATION, token);
+        }
         for attempt in 1..=TRIES {
             tokio::time::sleep(PAUSE * attempt).await;
             let asking = request(&self.client, &self.body, &self.headers);
