@@ -23,7 +23,7 @@ pub const WITHOUT_ANSWER_CACHE: Setting<'_> = ("ACCOUNTS__GRAPH__ANSWER_BYTES", 
 const LONG_TOKENS: Setting<'_> = ("ACCOUNTS__SESSIONS__ACCESS_TOKEN_MINUTES", "1440");
 
 /// A run is one address, and in a hurry.
-const WITHOUT_LIMITS: [Setting<'_>; 8] = [
+const WITHOUT_LIMITS: [Setting<'_>; 9] = [
     ("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", "1000000"),
     ("ACCOUNTS__LIMITS__STARTS_PER_ACCOUNT", "1000000"),
     ("ACCOUNTS__LIMITS__SUBMISSIONS_PER_ADDRESS", "1000000"),
