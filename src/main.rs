@@ -292,9 +292,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 config.gateway.leave_out();
                 config.demo.subgraph = false;
             }
-            Box::pin(command::serve(config, without.contains(&Part::Worker))).await?;
+            command::serve(config, without.contains(&Part::Worker)).await?;
         }
-        Command::Worker(settings) => Box::pin(command::worker(settings.load()?.checked()?)).await?,
+        Command::Worker(settings) => command::worker(settings.load()?.checked()?).await?,
         Command::Gateway { supergraph, listen, settings } => {
             accounts_center_allocator::give_back_at_once();
             command::gateway(settings.load()?, supergraph, listen).await?;
@@ -332,7 +332,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Account::Erase { account, yes } => (account, Deed::Erase { confirmed: yes }),
             };
             let operator = operator_name(operator)?;
-            Box::pin(command::administer(settings.load()?.checked()?, account, deed, &operator)).await?;
+            command::administer(settings.load()?.checked()?, account, deed, &operator).await?;
         }
         Command::Switch { action, operator, settings } => {
             let config = settings.load()?.checked()?;

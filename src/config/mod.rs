@@ -56,7 +56,8 @@ pub struct Config {
     pub passkeys: Passkeys,
     pub sandbox: Sandbox,
     pub demo: Demo,
-    pub gateway: crate::gateway::settings::Gateway,
+    /// Boxed: it is large, and a configuration is moved through many futures.
+    pub gateway: Box<crate::gateway::settings::Gateway>,
     pub log: Log,
 }
 

@@ -41,6 +41,7 @@ mod link_graph;
 mod linking;
 mod migrations;
 mod min_version;
+mod never_joined;
 mod node_client;
 mod nodes;
 mod notices;

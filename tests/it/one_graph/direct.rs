@@ -19,7 +19,7 @@ const COUNT: u64 = 150;
 async fn ask(client: &Client, query: &str, variables: &Value) -> (String, Vec<Value>) {
     let request = reqwest::Client::new().post(format!("{}/graphql", client.url));
     let request = request.json(&json!({ "query": query, "variables": variables }));
-    let request = client.token.iter().fold(request, |request, token| request.bearer_auth(token));
+    let request = client.token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let text = request.send().await.unwrap().text().await.unwrap();
     let answer: Answer = serde_json::from_str(&text).unwrap();
     let mut errors = answer.errors;
