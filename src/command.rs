@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{Config, Proof};
 use crate::gateway::Gateway;
+use crate::gateway::contract::Contract;
 use crate::gateway::execute::errors::GraphqlError;
 use crate::gateway::guard::Refused;
 use crate::gateway::overrides::Overrides;
@@ -344,6 +345,22 @@ pub async fn print_schema(subgraph: bool, example: bool) -> anyhow::Result<()> {
         (true, false) => graph::subgraph_sdl(),
         (false, false) => graph::api_sdl(),
     };
+    print(format_args!("{}", sdl.trim_end()))
+}
+
+/// Prints what clients see under a contract: of a supergraph in a file, or of the accounts graph.
+pub async fn print_contract(supergraph: Option<&Path>, contract: &Contract) -> anyhow::Result<()> {
+    let (api, tagged) = match supergraph {
+        None => (graph::api_sdl(), graph::subgraph_sdl()),
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the supergraph {}", file.display()))?;
+            let supergraph =
+                Supergraph::parse(&text).with_context(|| format!("{} cannot be served", file.display()))?;
+            (supergraph.planner.consumer_schema.document.to_string(), text)
+        }
+    };
+    let sdl = contract.apply(&api, &tagged)?;
     print(format_args!("{}", sdl.trim_end()))
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accounts_center::command::{Deed, Replay};
+use accounts_center::gateway::contract::Contract;
 use accounts_center::ids::{NodeId, NodeKind};
 use accounts_center::seed::Plan;
 use accounts_center::{command, store};
@@ -227,11 +228,20 @@ enum Schema {
     /// Print it as SDL.
     Print {
         /// As a Federation v2 subgraph.
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["supergraph", "exclude_tag", "include_tag"])]
         subgraph: bool,
         /// That of the example subgraph of development mode.
-        #[arg(long, conflicts_with = "subgraph")]
+        #[arg(long, conflicts_with_all = ["subgraph", "supergraph", "exclude_tag", "include_tag"])]
         example: bool,
+        /// What clients see of this supergraph, instead of the accounts graph alone.
+        #[arg(long, value_name = "FILE")]
+        supergraph: Option<PathBuf>,
+        /// Leave out what bears this tag (`@tag(name:)`), and what leads to nothing else; may be given several times.
+        #[arg(long, value_name = "TAG")]
+        exclude_tag: Vec<String>,
+        /// Leave out what bears none of these tags.
+        #[arg(long, value_name = "TAG")]
+        include_tag: Vec<String>,
     },
     /// Fail if replacing the schema in FILE by this one would break a client.
     Check {
@@ -349,8 +359,15 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Seed { accounts, seed, settings } => {
             command::seed(&settings.load()?.checked()?, Plan { accounts, seed }).await?;
         }
-        Command::Schema { action: Schema::Print { subgraph, example } } => {
-            command::print_schema(subgraph, example).await?;
+        Command::Schema {
+            action: Schema::Print { subgraph, example, supergraph, exclude_tag, include_tag },
+        } => {
+            let contract = Contract { exclude: exclude_tag, include: include_tag };
+            if supergraph.is_none() && contract.is_empty() {
+                command::print_schema(subgraph, example).await?;
+            } else {
+                command::print_contract(supergraph.as_deref(), &contract).await?;
+            }
         }
         Command::Schema { action: Schema::Check { against } } => {
             return command::check_schema(&against).await;

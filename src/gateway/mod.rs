@@ -4,6 +4,7 @@
 
 pub mod caller;
 pub mod compose;
+pub mod contract;
 pub mod execute;
 pub mod guard;
 pub mod http;
