@@ -211,7 +211,7 @@ async fn open_gateway(
         Source::new(&settings.supergraph)?
     };
     let text = source.changed().await?.unwrap_or_default();
-    let gateway = Gateway::new(&text, settings.clone(), app.ids.clone())
+    let gateway = Gateway::new(&text, (**settings).clone(), app.ids.clone())
         .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
     tasks.spawn(until(stop.clone(), gateway.clone().follow(source)));
     Ok(Some(gateway))

@@ -126,7 +126,7 @@ pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketA
     let mut source = source_of(&config, supergraph.as_deref())?;
     let text = source.changed().await?.unwrap_or_default();
     let is_quiet = config.is_development();
-    let gateway = Gateway::new(&text, config.gateway, Ids::random())
+    let gateway = Gateway::new(&text, *config.gateway, Ids::random())
         .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let following = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow(source)));

@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 
 use uuid::Uuid;
 
-use super::network::{Network, SITE};
+use super::network::{Network, SITE, Site};
 
 /// What is taken of one kind.
 pub(super) struct Places {
     per_address: usize,
     per_account: usize,
-    by_address: HashMap<IpAddr, usize>,
-    by_site: HashMap<Ipv6Addr, usize>,
+    by_address: HashMap<Network, usize>,
+    by_site: HashMap<Site, usize>,
     by_account: HashMap<Uuid, usize>,
 }
 
@@ -27,14 +26,14 @@ impl Places {
     /// Takes a place of an address; false if they are all taken, or all of its site. What has no address is of this process, and
     /// free.
     pub fn take_at(&mut self, address: Option<Network>) -> bool {
-        let Some(Network { own, site }) = address else { return true };
-        if !take(&mut self.by_address, own, self.per_address) {
+        let Some(network) = address else { return true };
+        if !take(&mut self.by_address, network, self.per_address) {
             return false;
         }
         let of_site = self.per_address.saturating_mul(SITE.get() as usize);
-        let is_free = site.is_none_or(|site| take(&mut self.by_site, site, of_site));
+        let is_free = network.site().is_none_or(|site| take(&mut self.by_site, site, of_site));
         if !is_free {
-            leave(&mut self.by_address, own);
+            leave(&mut self.by_address, network);
         }
         is_free
     }
@@ -45,9 +44,9 @@ impl Places {
     }
 
     pub fn leave_at(&mut self, address: Option<Network>) {
-        let Some(Network { own, site }) = address else { return };
-        leave(&mut self.by_address, own);
-        if let Some(site) = site {
+        let Some(network) = address else { return };
+        leave(&mut self.by_address, network);
+        if let Some(site) = network.site() {
             leave(&mut self.by_site, site);
         }
     }

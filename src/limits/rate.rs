@@ -1,6 +1,6 @@
 //! How often one caller may do what costs others something.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use uuid::Uuid;
 
-use super::network::{Network, SITE};
+use super::network::{Network, SITE, Site};
 use crate::config;
 use crate::error::Error;
 
@@ -38,8 +38,8 @@ pub struct RateLimits {
 
 /// Limits for each address, for each site of IPv6, and for each account: a caller has to keep all of them.
 struct Limiters {
-    by_address: Limiter<IpAddr>,
-    by_site: Limiter<Ipv6Addr>,
+    by_address: Limiter<Network>,
+    by_site: Limiter<Site>,
     by_account: Limiter<Uuid>,
 }
 
@@ -59,8 +59,8 @@ impl Limiters {
         }
         // What has no address is a test, or of this process.
         let Some(network) = address.map(Network::of) else { return Ok(()) };
-        check(&self.by_address, &network.own)?;
-        network.site.map_or(Ok(()), |site| check(&self.by_site, &site))
+        check(&self.by_address, &network)?;
+        network.site().map_or(Ok(()), |site| check(&self.by_site, &site))
     }
 
     fn forget(&self) {
