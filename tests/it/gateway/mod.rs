@@ -8,6 +8,7 @@ mod compose_directive;
 mod composing;
 mod compressed;
 mod conditions;
+mod contract;
 mod error_limits;
 mod error_paths;
 mod extends;

@@ -13,7 +13,7 @@ use crate::support::{Client, Person, Place, TestApp, on_both_stacks};
 const ADA: &str = "+4917139200042";
 const EVE: &str = "+4917139200050";
 /// The subgraph's schema with guards: its server knows nothing of them.
-const GUARDED: &str = r#"
+pub const GUARDED: &str = r#"
 extend schema @link(url: "https://specs.apollo.dev/federation/v2.7",
   import: ["@key", "@authenticated", "@requiresScopes", "@policy"])
 type LinkedProfile @key(fields: "platformKey externalId") {
@@ -28,7 +28,7 @@ type Query {
 }
 type Subscription { followed: LinkedProfile! @authenticated }
 "#;
-const EVERYTHING: &str = "{ viewer { id profiles { externalId followers } } greeting }";
+pub const EVERYTHING: &str = "{ viewer { id profiles { externalId followers } } greeting }";
 
 /// Ada has the scope and Eve has not.
 async fn two(place: &mut Place) -> (TestApp, Subgraph, Person, Person) {
@@ -47,7 +47,7 @@ async fn two(place: &mut Place) -> (TestApp, Subgraph, Person, Person) {
 }
 
 /// The codes of an answer's errors, by their paths.
-fn refused(answer: &Value) -> Vec<(String, String)> {
+pub fn refused(answer: &Value) -> Vec<(String, String)> {
     let errors = answer["errors"].as_array().cloned().unwrap_or_default();
     let told = errors.iter().map(|error| {
         (error["path"].to_string(), error["extensions"]["code"].as_str().unwrap_or_default().to_owned())
@@ -55,7 +55,7 @@ fn refused(answer: &Value) -> Vec<(String, String)> {
     told.collect()
 }
 
-fn told(path: Value, code: &str) -> (String, String) {
+pub fn told(path: Value, code: &str) -> (String, String) {
     (path.to_string(), code.to_owned())
 }
 

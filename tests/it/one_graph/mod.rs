@@ -1,5 +1,6 @@
 //! The accounts graph and a platform team's subgraph as one graph.
 
+mod apart;
 mod changing;
 mod crossing;
 mod direct;
@@ -29,7 +30,6 @@ async fn join_with(place: &mut Place, text: &str) -> Subgraph {
     let subgraph = Subgraph::start().await;
     let sdl = sdl_file(place);
     std::fs::write(&sdl, text).unwrap();
-    place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__PLATFORMS", "whatsapp");
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.display());
     place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__PLATFORMS", "whatsapp");
     // A machine that is busy plans slowly, and what is too slow is not what is tested here.
