@@ -359,7 +359,7 @@ mod tests {
             ("by: In,", "by: In, deep: Deep!,", "`Query.find` needs `deep`"),
             (
                 "type C implements Any { id: ID",
-                "type C implements Any { id: ID @tag(name: \"internal\")",
+                "type C implements Any { own: Int id: ID @tag(name: \"internal\")",
                 "`C.id`",
             ),
         ] {
