@@ -227,14 +227,14 @@ async fn without_configuration_everything_is_there() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = async || lines.next_line().await.unwrap().unwrap();
     let base = next().await.rsplit_once(' ').unwrap().1.to_owned();
-    let links = [next().await, next().await, next().await, next().await];
+    let links = [next().await, next().await, next().await, next().await, next().await];
     let links = links.map(|line| line.rsplit_once(' ').unwrap().1.to_owned());
     assert!(home.path().join(".local/share/accounts-center/accounts.sqlite").is_file());
 
     let http =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     assert_eq!(http.get(&links[0]).send().await.unwrap().status(), 200);
-    assert_eq!(http.get(&links[3]).send().await.unwrap().status(), 200);
+    assert_eq!(http.get(&links[4]).send().await.unwrap().status(), 200);
     let signed_in = http.get(&links[1]).send().await.unwrap();
     let location = signed_in.headers()["location"].to_str().unwrap().to_owned();
     let token = location.strip_prefix("/#access_token=").unwrap();
@@ -242,6 +242,12 @@ async fn without_configuration_everything_is_there() {
     assert!(linking.headers()["location"].to_str().unwrap().starts_with("/dev/link#access_token="));
     let demo = crate::support::Client::new(&base).with_token(token);
     assert_eq!(demo.query("{ viewer { displayName } }").await.field()["displayName"], "Demo");
+    // The example subgraph has its own port, and is a part of the graph.
+    let alone = http.post(&links[3]).json(&serde_json::json!({ "query": "{ _service { sdl } }" }));
+    let alone: serde_json::Value = alone.send().await.unwrap().json().await.unwrap();
+    assert!(alone["data"]["_service"]["sdl"].as_str().unwrap().contains("followers"), "{alone:#}");
+    let whole = demo.query("{ viewer { displayName profiles { followers { totalCount } } } }").await;
+    assert_eq!(whole.field()["profiles"][0]["followers"], serde_json::Value::Null, "it is of WhatsApp");
     // A code reaches the phone of the sandbox inside.
     demo.start_link("+4917139200042").await.field();
     eventually("the phone has a code", async || {
