@@ -33,6 +33,8 @@ impl Contract {
     /// # Errors
     /// Names what is left out and would have to be given, and an interface that its types do not fulfil any more.
     pub fn apply(&self, api: &str, tagged: &str) -> anyhow::Result<String> {
+        // The parser knows no `extend schema`, which stands at the end of an exported subgraph and says nothing here.
+        let tagged = tagged.find("\nextend schema").map_or(tagged, |end| &tagged[..end]);
         let tagged =
             parse_schema::<String>(tagged).context("the schema with tags does not parse")?.into_static();
         let mut api = parse_schema::<String>(api).context("the schema does not parse")?.into_static();
