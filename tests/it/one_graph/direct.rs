@@ -1,17 +1,13 @@
 //! What the accounts graph can answer alone goes there directly, and is answered as by a plan (S47).
 
-use rand::{Rng, SeedableRng};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::one_graph;
-use crate::gateway::random::draw::{Operation, Tape, operation};
-use crate::gateway::types::Types;
 use crate::support::{Client, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
-const API: &str = include_str!("../../../schema/api.graphql");
 /// What front-ends ask.
 const HUBS: [&str; 2] = [
     "{ viewer { id displayName version profiles { id handle status signInEnabled platform { key displayName capabilities } }
@@ -19,8 +15,6 @@ const HUBS: [&str; 2] = [
     "query Two { platforms { ...p } all: platforms { key } viewer { profiles { ...l } } }
         fragment p on Platform { id key displayName verificationMethods } fragment l on LinkedProfile { id statusReason linkedAt }",
 ];
-/// Operations that are drawn.
-const COUNT: u64 = 150;
 
 /// An answer as text, and its errors without the places in the text, which a plan does not know.
 async fn ask(client: &Client, query: &str, variables: &Value) -> (String, Vec<Value>) {
@@ -55,8 +49,8 @@ async fn compare(client: &Client, query: &str, variables: &Value) -> usize {
     let (direct, direct_errors) = ask(client, query, variables).await;
     let (other, other_errors) = ask(client, &planned(query), variables).await;
     let other = other.replacen("\"zz\":\"hello\",", "", 1);
-    assert_eq!(direct, other, "{query} {variables}");
     assert_eq!(direct_errors, other_errors, "{query} {variables}");
+    assert_eq!(direct, other, "{query} {variables}");
     direct.len()
 }
 
@@ -82,18 +76,5 @@ on_both_stacks! {
             assert!(compare(&ada.client, hub, &json!({})).await > 200, "{hub}");
             compare(&app.client(), hub, &json!({})).await;
         }
-        let types = Types::of(API);
-        let mut answered = 0;
-        for seed in 0..COUNT {
-            let mut bytes = vec![0; 400];
-            rand_chacha::ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
-            let Operation { query, variables } = operation(&types, &mut Tape(&bytes));
-            answered += compare(&ada.client, &query, &variables).await;
-            if seed % 5 == 0 {
-                compare(&app.client(), &query, &variables).await;
-            }
-        }
-        // Most of them ask with cursors and ids that are none, and are refused: both ways alike.
-        assert!(answered > 0, "no operation of {COUNT} was answered");
     }
 }

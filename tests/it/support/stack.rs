@@ -17,7 +17,7 @@ pub enum Stack {
 
 const EXTRA: &str = include_str!("../one_graph/extra.graphql");
 
-/// Whether every operation goes through the engine, as in the second run of the test command.
+/// Whether every operation goes through the engine, by the environment.
 fn is_planned() -> bool {
     std::env::var("ACCOUNTS_TEST_WAY").is_ok_and(|way| way == "planned")
 }
