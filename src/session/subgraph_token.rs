@@ -95,7 +95,7 @@ mod tests {
 
     fn tokens(clock: &Clock) -> Tokens {
         let mut sessions = Config::from_pairs([]).unwrap().sessions;
-        sessions.scopes = [("read", "*"), ("write", "*"), ("admin", "account_1")]
+        sessions.scopes = [("read", "*"), ("write", "*"), ("admin", "account_1"), (ROUTER, "*")]
             .map(|(scope, who)| (scope.to_owned(), vec![who.to_owned()]))
             .into();
         Tokens::new(&Keys::derive(&[1; 32], 0), clock.clone(), &sessions)
@@ -114,9 +114,9 @@ mod tests {
     fn s43_a_token_for_a_subgraph_is_good_for_nothing_here() {
         let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let (tokens, ids) = (tokens(&clock), Ids::seeded(1));
-        // Also where the subgraph is called as we are.
+        // Also where the subgraph is called as we are, and whoever asks has the scope of routers.
         for name in ["instagram", "accounts-center", "accounts-center-services"] {
-            let header = tokens.for_subgraph(Some(ADA), (name, &["router".to_owned()]), &ids).unwrap();
+            let header = tokens.for_subgraph(Some(ADA), (name, &[ROUTER.to_owned()]), &ids).unwrap();
             let (token, claims) = claims(&header);
             assert_eq!(claims["aud"], name);
             assert_eq!(tokens.verify(&token), Err(TokenError::Invalid), "{name}");
