@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::beside::Tell;
 use crate::client::{Answer, Api, UserError, refuse};
 use crate::proof::Proof;
 
@@ -21,12 +22,17 @@ pub enum Event {
     Account,
     /// `linkStatusChanged`, which tell of every new profile
     Link,
+    /// `accountEvents` with a field of a subgraph beside the accounts graph
+    Completed,
+    /// `loadTold`, whose root is in that subgraph
+    Told,
 }
 
 /// A change that takes one more request.
 pub enum Change {
     Link(Proof),
     Rename(String),
+    Tell(String),
 }
 
 /// A change that was committed.
@@ -47,6 +53,7 @@ pub struct Commit {
 pub struct Told {
     link_status_changed: Option<LinkStatusChange>,
     account_events: Option<AccountEvent>,
+    load_told: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +83,13 @@ struct AccountEvent {
 #[serde(rename_all = "camelCase")]
 struct Named {
     display_name: String,
+    profiles: Option<Vec<Followed>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Followed {
+    load_followers: usize,
 }
 
 #[derive(Deserialize)]
@@ -98,23 +112,35 @@ struct Position {
 }
 
 impl Event {
-    /// The subscription that a socket opens.
-    pub fn subscription(self) -> &'static str {
+    /// The subscription that a socket of `account` opens.
+    pub fn subscription(self, account: usize) -> String {
+        let of_account = |fields| {
+            format!(
+                "subscription {{ accountEvents {{ __typename cursor ... on AccountChange {{ account {{ {fields} }} }} }} }}"
+            )
+        };
         match self {
             Self::Link => {
                 "subscription { linkStatusChanged { cursor linkStatus graphVersion profile { id } } }"
+                    .to_owned()
             }
-            Self::Account => {
-                "subscription { accountEvents { __typename cursor ... on AccountChange { account { displayName } } } }"
-            }
+            Self::Account => of_account("displayName"),
+            Self::Completed => of_account("displayName profiles { loadFollowers }"),
+            Self::Told => format!("subscription {{ loadTold(account: {account}) }}"),
         }
+    }
+
+    /// Whether it takes a subgraph beside the accounts graph.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Completed | Self::Told)
     }
 
     /// Does all of a change but its last request. `number` tells it from any other one of the run.
     pub async fn prepare(self, api: &Api, token: &str, number: usize) -> anyhow::Result<Change> {
         Ok(match self {
             Self::Link => Change::Link(Proof::of_link(api, token).await.context("starting a link")?),
-            Self::Account => Change::Rename(format!("Load {number}")),
+            Self::Account | Self::Completed => Change::Rename(format!("Load {number}")),
+            Self::Told => Change::Tell(format!("mark {number}")),
         })
     }
 }
@@ -126,6 +152,11 @@ impl Change {
         let Answer { data: mark, sent, received: answered } = match self {
             Self::Link(proof) => proof.link(api, token).await.context("linking a profile")?,
             Self::Rename(name) => rename(api, token, &name).await.context("changing a display name")?,
+            Self::Tell(mark) => {
+                let tell = Tell { account, mark };
+                let (sent, received) = api.tell(&tell).await.context("having the subgraph tell something")?;
+                Answer { data: tell.mark, sent, received }
+            }
         };
         Ok(Commit { account, mark, sent, answered })
     }
@@ -143,9 +174,10 @@ async fn rename(api: &Api, token: &str, name: &str) -> anyhow::Result<Answer<Str
 impl Told {
     /// The mark of the commit that it tells of, if it tells of one as this run makes them.
     pub fn mark(self) -> anyhow::Result<String> {
-        match (self.link_status_changed, self.account_events) {
-            (Some(change), None) => change.mark(),
-            (None, Some(event)) => event.mark(),
+        match (self.link_status_changed, self.account_events, self.load_told) {
+            (Some(change), None, None) => change.mark(),
+            (None, Some(event), None) => event.mark(),
+            (None, None, Some(mark)) => Ok(mark),
             _ => anyhow::bail!("an event without a field"),
         }
     }
@@ -165,7 +197,12 @@ impl LinkStatusChange {
 impl AccountEvent {
     fn mark(self) -> anyhow::Result<String> {
         let Self { kind, cursor, account } = self;
-        let name = account.map(|account| account.display_name).unwrap_or_default();
+        let Named { display_name: name, profiles } = account.context("an event without its account")?;
+        // A number of three digits, if it was asked for.
+        let followed = |profiles: Vec<Followed>| {
+            !profiles.is_empty() && profiles.iter().all(|it| it.load_followers > 99)
+        };
+        ensure!(profiles.is_none_or(followed), "an event without what the subgraph knows");
         ensure!(
             kind == "AccountChange" && name.starts_with("Load ") && !cursor.is_empty(),
             "an event {kind} with the display name `{name}` and the cursor `{cursor}`"

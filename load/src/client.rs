@@ -10,17 +10,20 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::beside::Tell;
 use crate::phones::Phones;
 
 /// What we accept, by GraphQL over HTTP.
 pub const ACCEPT: &str = "application/graphql-response+json, application/json;q=0.9";
 
-/// Talks to one server, and to the sandbox behind it. Cheap to clone.
+/// Talks to one server, to the sandbox behind it and to the subgraph beside it. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     http: reqwest::Client,
     address: SocketAddr,
     pub phones: Arc<Phones>,
+    /// Where the subgraph is, if there is one.
+    beside: Option<SocketAddr>,
 }
 
 /// Data of an operation with the moments that frame it.
@@ -67,7 +70,21 @@ impl Api {
             .tcp_nodelay(true)
             .timeout(Duration::from_secs(30))
             .build()?;
-        Ok(Self { http, address, phones })
+        Ok(Self { http, address, phones, beside: None })
+    }
+
+    /// With the subgraph at `beside`.
+    pub fn beside(self, beside: Option<SocketAddr>) -> Self {
+        Self { beside, ..self }
+    }
+
+    /// Has the subgraph tell something. Gives when it was asked, and when it had.
+    pub async fn tell(&self, tell: &Tell) -> anyhow::Result<(Instant, Instant)> {
+        let beside = self.beside.context("there is no subgraph beside the accounts graph")?;
+        let request = self.http.post(format!("http://{beside}/tell")).json(tell);
+        let sent = Instant::now();
+        request.send().await?.error_for_status()?;
+        Ok((sent, Instant::now()))
     }
 
     /// Executes an operation; a rate limit is waited for, any other error ends the run.

@@ -17,13 +17,16 @@ const LEAST_CPU: Duration = Duration::from_millis(20);
 
 pub struct Contender {
     process: Process,
+    /// What it asks for its answers, where that counts as well.
+    behind: Option<Process>,
     target: Target,
     /// Where it says that it lives.
     probe: &'static str,
     /// Of each right answer, in bytes.
     length: usize,
-    /// CPU of each round.
+    /// CPU of each round, and what of it was behind.
     cpu: Vec<Duration>,
+    cpu_behind: Duration,
     elapsed: Duration,
     latencies: Vec<i64>,
     /// What it counted meanwhile; absent if it counts nothing.
@@ -35,6 +38,8 @@ pub struct Contender {
 pub struct Side {
     pub requests: usize,
     pub cpu_us_per_request: f64,
+    /// What of it the process behind took.
+    pub cpu_us_behind: f64,
     /// CPU per request in each round, in µs.
     pub cpu_us_by_round: Vec<f64>,
     pub requests_per_second: f64,
@@ -48,10 +53,12 @@ impl Contender {
     pub fn new(process: Process, target: Target, length: usize, counts: bool) -> Self {
         Self {
             process,
+            behind: None,
             target,
             probe: "/live",
             length,
             cpu: Vec::new(),
+            cpu_behind: Duration::ZERO,
             elapsed: Duration::ZERO,
             latencies: Vec::new(),
             counted: counts.then(Counters::default),
@@ -61,6 +68,15 @@ impl Contender {
     /// One that says elsewhere that it lives.
     pub fn at(self, probe: &'static str) -> Self {
         Self { probe, ..self }
+    }
+
+    /// One that asks `behind` for its answers, whose CPU is counted with its own.
+    pub fn before(self, behind: Process) -> Self {
+        Self { behind: Some(behind), ..self }
+    }
+
+    fn behind(&self) -> anyhow::Result<Duration> {
+        self.behind.as_ref().map_or(Ok(Duration::ZERO), Process::cpu)
     }
 
     /// Answers for a while before anything is measured.
@@ -82,9 +98,11 @@ impl Contender {
             Some(_) => Some(Counters::of(&self.process).await?),
             None => None,
         };
-        let cpu_before = self.process.cpu()?;
+        let (cpu_before, behind_before) = (self.process.cpu()?, self.behind()?);
         let round = connections.round(&self.target, requests, of_length(self.length), bar).await?;
-        let cpu = self.process.cpu()? - cpu_before;
+        let behind = self.behind()? - behind_before;
+        let cpu = self.process.cpu()? - cpu_before + behind;
+        self.cpu_behind += behind;
         if let (Some(counted), Some(before)) = (&mut self.counted, counted_before) {
             counted.add(Counters::of(&self.process).await?.since(&before));
         }
@@ -106,7 +124,10 @@ impl Contender {
     }
 
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.process.stop().await
+        for process in [self.process].into_iter().chain(self.behind) {
+            process.stop().await?;
+        }
+        Ok(())
     }
 
     pub fn target(&self) -> &Target {
@@ -122,6 +143,7 @@ impl Contender {
             // The rounds are of one size, but for a request more or less.
             cpu_us_per_request: cpu_us_by_round.iter().sum::<f64>() / cpu_us_by_round.len() as f64,
             cpu_us_by_round,
+            cpu_us_behind: take(&mut self.cpu_behind).as_secs_f64() * 1e6 / requests as f64,
             requests,
             requests_per_second: requests as f64 / take(&mut self.elapsed).as_secs_f64(),
             latency: Percentiles::of(latencies)?,

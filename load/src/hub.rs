@@ -5,11 +5,13 @@
 //! falls on all of them. What counts is the ratio of their CPU per request.
 
 use std::fs;
+use std::net::Ipv4Addr;
 
 use anyhow::ensure;
 use serde::Serialize;
 use tokio::process::Command;
 
+use crate::beside;
 use crate::contender::{Contender, Side};
 use crate::drive::{self, Reply, Target};
 use crate::hub_query;
@@ -26,8 +28,6 @@ const RESOLVED_GOAL: f64 = 7.0;
 const CACHED_GOAL: f64 = 1.5;
 /// What the way through one graph may cost, as a multiple of the accounts graph alone.
 const DIRECT_GOAL: f64 = 1.05;
-/// A subgraph beside the accounts graph. It is never called: the hub query needs nothing of it.
-const SUBGRAPH: &str = include_str!("extra.graphql");
 const ROUNDS: usize = 5;
 const WARM_UP: usize = 2_000;
 
@@ -73,14 +73,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results> {
     let (mut resolved, answer, target) = hub_contender(stack, "resolved", &[WITHOUT_ANSWER_CACHE]).await?;
     let (mut cached, ..) = hub_contender(stack, "cached", &[]).await?;
-    let sdl = stack.folder.join("extra.graphql");
-    fs::write(&sdl, SUBGRAPH)?;
-    let sdl = sdl.display().to_string();
-    let within = [
-        WITHOUT_ANSWER_CACHE,
-        ("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__SDL", sdl.as_str()),
-        ("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__URL", "http://127.0.0.1:9/graphql"),
-    ];
+    // It is never called: the hub query needs nothing of it.
+    let beside = beside::settings(stack, (Ipv4Addr::LOCALHOST, 9).into())?;
+    let beside = beside.iter().map(|(name, value)| (*name, value.as_str()));
+    let within: Vec<Setting<'_>> = beside.chain([WITHOUT_ANSWER_CACHE]).collect();
     let (mut within, ..) = hub_contender(stack, "within", &within).await?;
     let mut constant = constant_contender(stack, &answer, target).await?;
 

@@ -6,12 +6,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run prints is its result")]
 #![allow(clippy::disallowed_methods, reason = "a load run measures against the machine's own clock")]
 
+mod beside;
 mod change;
 mod client;
 mod cold;
 mod commits;
 mod constant;
 mod contender;
+mod crossing;
 mod drive;
 mod federation;
 mod hub;
@@ -60,6 +62,11 @@ enum Run {
     Jobs(jobs::Options),
     /// A heavy query over four subgraphs, beside a reverse proxy and other gateways
     Federation(federation::Options),
+    /// A query over the accounts graph and one subgraph, in one process, through a gateway apart, and through `@apollo/gateway`
+    Crossing(crossing::Options),
+    /// The subgraph beside the accounts graph
+    #[command(hide = true)]
+    Beside(beside::Options),
     /// The subgraphs of `federation`
     #[command(hide = true)]
     Subgraphs(federation::subgraphs::Options),
@@ -81,6 +88,8 @@ async fn main() -> ExitCode {
         Run::Jobs(options) => jobs::run(options).await,
         Run::Timing(options) => timing::run(options).await,
         Run::Federation(options) => federation::run(options).await,
+        Run::Crossing(options) => crossing::run(options).await,
+        Run::Beside(options) => beside::serve(options).await,
         Run::Subgraphs(options) => federation::subgraphs::serve(options).await,
         Run::Proxy(options) => federation::proxy::serve(options).await,
         Run::Constant(options) => constant::serve(options).await,

@@ -1,5 +1,6 @@
 //! The sockets run: memory per idle subscription, and the delay from a commit to its event.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -17,9 +18,9 @@ use crate::person::{self, Person};
 use crate::plan::Plan;
 use crate::report::{self, Goal, Machine, Percentiles, ReportOptions};
 use crate::server::{self, Process};
-use crate::stack::{ServerOptions, Stack};
+use crate::stack::{ServerOptions, Setting, Stack};
 use crate::subscription::{News, Subscription};
-use crate::{sockets_table, tally};
+use crate::{beside, sockets_table, tally};
 
 /// The goal of DESIGN.md for an idle subscription, in KiB.
 const MEMORY_GOAL: f64 = 6.0;
@@ -135,7 +136,9 @@ impl Setup {
             None => options.commits.unwrap_or(room.min(20)),
         };
         ensure!(commits <= room, "{accounts} accounts have room for {room} links, not {commits}");
-        let (needed, limit) = (sockets + OTHER_FILES, server::open_files_limit()?);
+        // A socket whose root is elsewhere has one of its own to there.
+        let files = if event == Event::Told { 2 * sockets } else { sockets };
+        let (needed, limit) = (files + OTHER_FILES, server::open_files_limit()?);
         ensure!(
             u64::try_from(needed)? <= limit,
             "{sockets} sockets need {needed} open files, and the limit is {limit}: raise it with `ulimit -n {needed}`"
@@ -146,31 +149,41 @@ impl Setup {
 
 async fn measure(setup: Setup, stack: &'static str, servers: &Stack<'_>) -> anyhow::Result<Results> {
     let Setup { plan, event, rate } = setup;
+    let beside = if event.is_shared() { Some(beside::start(servers.folder).await?) } else { None };
+    let subgraph = beside.as_ref().map(|beside| beside.address);
+    let settings = match subgraph {
+        Some(address) => beside::settings(servers, address)?,
+        None => Vec::new(),
+    };
+    let settings: Vec<Setting<'_>> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut replicas = Vec::with_capacity(plan.replicas);
     for number in 0..plan.replicas {
-        replicas.push(servers.server(&format!("replica-{}", number + 1), &[]).await?);
+        replicas.push(servers.server(&format!("replica-{}", number + 1), &settings).await?);
     }
-    let apis = replicas.iter().map(|replica| servers.api(replica)).collect::<Result<Vec<Api>, _>>()?;
+    let apis = replicas.iter().map(|replica| Ok(servers.api(replica)?.beside(subgraph)));
+    let apis = apis.collect::<anyhow::Result<Vec<Api>>>()?;
     let people = person::crowd(&apis[0], plan.accounts, 1).await?;
     let sockets = Sockets { plan, event, replicas: &replicas, people: &people };
 
     // Warms the accounts and the code: what stays after these sockets is not the sockets' share.
     let warm = plan.sockets.min(plan.accounts * plan.replicas);
     drop(sockets.stream(warm).try_collect::<Vec<_>>().await?);
+    sockets.are_heard(subgraph, 0).await.context("once the first sockets are gone")?;
     sleep(SETTLE).await;
     let without_sockets = Usage::of(&replicas)?;
 
     let begin = Instant::now();
     let (tasks, mut news) = sockets.open_all().await?;
     let opened_per_second = plan.sockets as f64 / begin.elapsed().as_secs_f64();
+    sockets.are_heard(subgraph, plan.sockets).await.context("once all sockets are open")?;
     commits::quiet(&mut news, SETTLE).await.context("before the first commit")?;
     let with_sockets = Usage::of(&replicas)?;
 
     let committers = Committers { plan, event, people: &people, apis: &apis };
     let (history, counted) = commit(committers, rate, &replicas, &mut news).await?;
     drop(tasks);
-    for replica in replicas {
-        replica.stop().await?;
+    for process in replicas.into_iter().chain(beside) {
+        process.stop().await?;
     }
 
     let delays = tally::delays(plan, &history.commits, &history.heard)?;
@@ -242,14 +255,23 @@ impl<'a> Sockets<'a> {
     ) -> impl futures_util::Stream<Item = anyhow::Result<(usize, Subscription)>> + 'a {
         stream::iter(0..count)
             .map(move |socket| async move {
-                let token = &self.people[self.plan.account_of(socket)].token;
+                let account = self.plan.account_of(socket);
+                let token = &self.people[account].token;
                 let address = self.replicas[self.plan.replica_of(socket)].address;
-                let subscription = Subscription::open(address, token, self.event)
+                let subscription = Subscription::open(address, token, &self.event.subscription(account))
                     .await
                     .with_context(|| format!("opening socket {socket}"))?;
                 Ok((socket, subscription))
             })
             .buffer_unordered(OPENING_AT_ONCE)
+    }
+
+    /// Waits until the subgraph at `subgraph` has so many subscriptions, if they are at a subgraph.
+    async fn are_heard(self, subgraph: Option<SocketAddr>, count: usize) -> anyhow::Result<()> {
+        match subgraph.filter(|_| self.event == Event::Told) {
+            Some(address) => beside::followers(address, count).await,
+            None => Ok(()),
+        }
     }
 
     /// Opens all, each with a task that listens until the set of tasks is dropped.

@@ -16,6 +16,8 @@ pub fn about(results: &Results) -> String {
     let followed = match event {
         Event::Account => "accountEvents",
         Event::Link => "linkStatusChanged",
+        Event::Completed => "accountEvents with a field of a subgraph",
+        Event::Told => "loadTold of a subgraph",
     };
     format!(
         "sockets: {sockets} on {followed} of {accounts} accounts over {replicas} replica(s), {commits} commits \

@@ -22,6 +22,9 @@ pub const WITHOUT_ANSWER_CACHE: Setting<'_> = ("ACCOUNTS__GRAPH__ANSWER_BYTES", 
 /// The longest that the server allows: tokens outlive the run.
 const LONG_TOKENS: Setting<'_> = ("ACCOUNTS__SESSIONS__ACCESS_TOKEN_MINUTES", "1440");
 
+/// The example subgraph is no part of what is measured.
+const WITHOUT_EXAMPLE: Setting<'_> = ("ACCOUNTS__DEMO__SUBGRAPH", "false");
+
 /// A run is one address, and in a hurry.
 const WITHOUT_LIMITS: [Setting<'_>; 9] = [
     ("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", "1000000"),
@@ -164,6 +167,41 @@ impl<'a> Stack<'a> {
             .await
     }
 
+    /// Starts a gateway of its own and waits until it is ready.
+    pub async fn gateway(&self, name: &str, settings: &[Setting<'_>]) -> anyhow::Result<Process> {
+        let address = free_address()?;
+        let mut command = self.command(name, "gateway", settings);
+        command.arg("--listen").arg(address.to_string());
+        Process::start(Start { command, address, ready: Ready::Answers("/ready"), log: &self.log(name) })
+            .await
+    }
+
+    /// What a router shows to the server of this name.
+    pub async fn router_token(&self, name: &str) -> anyhow::Result<String> {
+        let mut command = self.command(name, "token", &[]);
+        command.args(["--router", "load", "--days", "1"]).stdin(Stdio::null()).kill_on_drop(true);
+        let output = command.output().await.context("cannot start `accounts-center token`")?;
+        ensure!(
+            output.status.success(),
+            "`accounts-center token` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// The supergraph of these settings.
+    pub async fn supergraph(&self, settings: &[Setting<'_>]) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.options.server);
+        command.args(["schema", "compose"]).envs(settings.iter().copied());
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+        ensure!(
+            output.status.success(),
+            "`accounts-center schema compose` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Starts a worker and waits until it runs.
     pub async fn worker(&self, name: &str, settings: &[Setting<'_>]) -> anyhow::Result<Process> {
         let command = self.command(name, "worker", settings);
@@ -207,7 +245,7 @@ impl<'a> Stack<'a> {
             };
         }
         command.env("ACCOUNTS__SANDBOX__URL", format!("http://{}", self.sandbox.address));
-        command.envs([LONG_TOKENS]).envs(WITHOUT_LIMITS).envs(settings.iter().copied());
+        command.envs([LONG_TOKENS, WITHOUT_EXAMPLE]).envs(WITHOUT_LIMITS).envs(settings.iter().copied());
         command
     }
 }

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::change::{Event, Told};
+use crate::change::Told;
 
 /// What a socket tells the run.
 pub struct News {
@@ -56,7 +56,7 @@ pub struct Subscription(WebSocketStream<TcpStream>);
 impl Subscription {
     /// Connects, signs in and subscribes. The protocol does not acknowledge a subscription; the pong
     /// says at least that the server has read our message and not refused it.
-    pub async fn open(address: SocketAddr, token: &str, event: Event) -> anyhow::Result<Self> {
+    pub async fn open(address: SocketAddr, token: &str, query: &str) -> anyhow::Result<Self> {
         let mut request = format!("ws://{address}/graphql").into_client_request()?;
         let protocol = HeaderValue::from_static("graphql-transport-ws");
         request.headers_mut().insert("sec-websocket-protocol", protocol);
@@ -66,11 +66,11 @@ impl Subscription {
         let config = WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0);
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
         let mut subscription = Self(socket);
-        subscription.start(token, event).await?;
+        subscription.start(token, query).await?;
         Ok(subscription)
     }
 
-    async fn start(&mut self, token: &str, event: Event) -> anyhow::Result<()> {
+    async fn start(&mut self, token: &str, query: &str) -> anyhow::Result<()> {
         let authorization = format!("Bearer {token}");
         let payload = json!({ "authorization": authorization });
         self.send(json!({ "type": "connection_init", "payload": payload })).await?;
@@ -78,7 +78,7 @@ impl Subscription {
             (_, Incoming::ConnectionAck) => {}
             _ => bail!("no connection_ack after connection_init"),
         }
-        let payload = json!({ "query": event.subscription() });
+        let payload = json!({ "query": query });
         self.send(json!({ "type": "subscribe", "id": "1", "payload": payload })).await?;
         self.send(json!({ "type": "ping" })).await?;
         match self.receive().await? {

@@ -92,10 +92,12 @@ impl Following {
     async fn complete(&mut self, event: Event) -> (Answer, bool) {
         let asked =
             Asked { caller: self.asked.caller.as_ref().map(|caller| caller.anew()), ..self.asked.clone() };
-        let Ok(Ready { serving, plan, variables, .. }) =
-            self.gateway.ready(self.request.clone(), &asked).await
-        else {
-            return (changed(), true);
+        let ready = self.gateway.ready(self.request.clone(), &asked).await;
+        let Ready { serving, plan, variables, .. } = match ready {
+            Ok(ready) => ready,
+            // It may be answered as before, and nobody can say how now.
+            Err(Answer { outcome: Outcome::Overloaded, .. }) => return (overloaded(), true),
+            Err(_) => return (changed(), true),
         };
         let Some(step) = plan.source().filter(|step| Source::of(step) == self.source) else {
             return (changed(), true);
@@ -123,7 +125,7 @@ fn written(variables: &Map<String, Value>, names: &[String]) -> Vec<u8> {
     let used: Map<String, Value> =
         names.iter().filter_map(|name| Some((name.clone(), variables.get(name)?.clone()))).collect();
     let text = serde_json::to_string(&used).unwrap_or_default();
-    text.trim_start_matches('{').strip_suffix('}').unwrap_or_default().as_bytes().to_vec()
+    text.get(1..text.len().saturating_sub(1)).unwrap_or_default().as_bytes().to_vec()
 }
 
 fn failed(subgraphs: &Subgraphs<'_>, step: &Step, failure: Failure) -> Answer {
@@ -133,6 +135,11 @@ fn failed(subgraphs: &Subgraphs<'_>, step: &Step, failure: Failure) -> Answer {
 fn changed() -> Answer {
     let message = "What this subscription asks for has changed; subscribe again.";
     last(GraphqlError::new("SUPERGRAPH_CHANGED", message))
+}
+
+fn overloaded() -> Answer {
+    let message = "Too much is to be planned at once; subscribe again in a moment.";
+    last(GraphqlError::new("SERVICE_UNAVAILABLE", message))
 }
 
 /// The last answer of a subscription, of which nothing more comes.

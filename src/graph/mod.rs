@@ -300,17 +300,13 @@ impl Operations {
             return refuse(&outcome::refuse(&error), Outcome::NotByGet);
         }
         if let Some(whole) = self.whole_for(&prepared) {
-            if let Some(error) = whole.excess(&prepared) {
-                return refuse(&outcome::refuse(&error), Outcome::Refused);
-            }
-            let answered = self.answer_whole(whole, prepared, asked).await;
-            return match answered {
+            return match self.answer_whole(whole, prepared, asked).await {
                 Ok(answered) => answered,
                 Err(refusal) => refuse(&refusal, Outcome::Refused),
             };
         }
-        let shared = Shared::new(self, asked.at_least);
         let Some((answers, mut question)) = self.question(&prepared, asked.viewer) else {
+            let shared = Shared::new(self, asked.at_least);
             let (response, outcome) = self.run_telling(prepared, asked, shared).await;
             let answered = Answered::fresh(write(&response, outcome), outcome);
             return Answered { headers: response.http_headers, ..answered };
@@ -322,6 +318,7 @@ impl Operations {
                 return Answered { tag: Some(tag), ..Answered::fresh(body, Outcome::Executed) };
             }
         }
+        let shared = Shared::new(self, asked.at_least);
         let (response, outcome) = self.run_telling(prepared, asked, shared.clone()).await;
         let body = write(&response, outcome);
         let tag = match (outcome, shared.consistency.one_version()) {
@@ -385,9 +382,6 @@ impl Operations {
         let operations = self.clone();
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             if let Some(whole) = operations.whole_for(&prepared) {
-                if let Some(error) = whole.excess(&prepared) {
-                    return (outcome::refuse(&error).into(), Outcome::Refused);
-                }
                 return match operations.answer_whole(whole, prepared, asked).await {
                     Ok(Answered { body, outcome, .. }) => (Told::Written(body), outcome),
                     Err(refusal) => (refusal.into(), Outcome::Refused),
@@ -412,6 +406,9 @@ impl Operations {
         mut prepared: Prepared,
         asked: Asked,
     ) -> Result<Answered, Response> {
+        if let Some(error) = whole.excess(&prepared) {
+            return Err(outcome::refuse(&error));
+        }
         let unknown = prepared.unknown.take();
         let answered = whole.answer(&prepared, asked).await?;
         if let (Outcome::Executed, Some(unknown)) = (answered.outcome, unknown) {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::support::{Place, ServerProcess, Socket, Stack, eventually, on_both_stacks};
+use crate::support::{Place, ServerProcess, Socket, Stack, ended, eventually, on_both_stacks};
 
 on_both_stacks! {
     async fn ctrl_c_drains_and_ends(place: Place) {
@@ -167,7 +167,7 @@ async fn s36_production_has_nothing_of_development() {
         place.set(key, value);
     }
     assert_says(&failed(&place, &["serve"], &[]).await, &["migrate up"]);
-    let migrated = ServerProcess::bare(&place).args(["migrate", "up"]).output().await.unwrap();
+    let migrated = ended(ServerProcess::bare(&place).args(["migrate", "up"])).await;
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
     assert_says(&failed(&place, &["sandbox", "--listen", "127.0.0.1:0"], &[]).await, &["development"]);
     let server = ServerProcess::start(&place).await;
@@ -260,7 +260,7 @@ async fn without_configuration_everything_is_there() {
 
 /// What the program prints when it succeeds.
 pub async fn printed(place: &Place, arguments: &[&str]) -> String {
-    let output = ServerProcess::bare(place).args(arguments).output().await.unwrap();
+    let output = ended(ServerProcess::bare(place).args(arguments)).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -15,7 +15,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{
-    Client, Place, START, ServerProcess, Socket, SocketMessage, Stack, TestApp, on_both_stacks, uuid_of,
+    Client, Place, START, ServerProcess, Socket, SocketMessage, Stack, TestApp, ended, on_both_stacks,
+    uuid_of,
 };
 
 const ADA: &str = "+4917139200042";
@@ -263,7 +264,7 @@ on_both_stacks! {
         assert!(refused.contains(NEXT) && refused.contains("newer release"), "{refused}");
         if place.stack == Stack::Production {
             let mut strict = ServerProcess::bare(&place);
-            let refused = failure(strict.arg("serve").envs(of_production()).output().await.unwrap());
+            let refused = failure(ended(strict.arg("serve").envs(of_production())).await);
             assert!(refused.contains(NEXT) && refused.contains("newer release"), "{refused}");
         }
         Newest::down(&db, Some(1)).await.unwrap();
@@ -481,13 +482,13 @@ async fn refusal(client: &Client, after: &str) -> String {
 }
 
 async fn succeeded(place: &Place, arguments: &[&str]) -> String {
-    let output = ServerProcess::bare(place).args(arguments).output().await.unwrap();
+    let output = ended(ServerProcess::bare(place).args(arguments)).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 async fn failed(place: &Place, arguments: &[&str]) -> String {
-    failure(ServerProcess::bare(place).args(arguments).output().await.unwrap())
+    failure(ended(ServerProcess::bare(place).args(arguments)).await)
 }
 
 #[track_caller]

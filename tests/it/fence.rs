@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use crate::support::{Client, Place, ServerProcess, Stack, eventually, on_both_stacks};
+use crate::support::{Client, Place, ServerProcess, Stack, ended, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const RENAME: &str =
@@ -27,7 +27,7 @@ async fn unaware(place: &mut Place) -> ServerProcess {
 async fn renew_epoch(place: &Place, db: &DatabaseConnection) {
     match place.stack {
         Stack::Production => {
-            let renewed = ServerProcess::bare(place).args(["migrate", "new-epoch"]).output().await.unwrap();
+            let renewed = ended(ServerProcess::bare(place).args(["migrate", "new-epoch"])).await;
             assert!(renewed.status.success(), "{}", String::from_utf8_lossy(&renewed.stderr));
         }
         // The program asks that the server is stopped first.

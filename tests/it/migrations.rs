@@ -6,7 +6,7 @@ use accounts_center_migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use tokio::process::Child;
 
-use crate::support::{Place, ServerProcess, Stack, eventually, on_both_stacks};
+use crate::support::{Place, ServerProcess, Stack, ended, eventually, on_both_stacks};
 
 /// Every column with its table and type, and every index with what it is on: a line each. What the migrations
 /// themselves are noted in is left out.
@@ -35,7 +35,7 @@ async fn schema(db: &DatabaseConnection) -> BTreeSet<String> {
 }
 
 async fn run(place: &Place, arguments: &[&str]) -> String {
-    let output = ServerProcess::bare(place).args(arguments).output().await.unwrap();
+    let output = ended(ServerProcess::bare(place).args(arguments)).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Place, START, ServerProcess, Stack, TestApp, eventually, on_both_stacks};
+use crate::support::{Place, START, ServerProcess, Stack, TestApp, ended, eventually, on_both_stacks};
 
 /// A kind that nobody runs.
 #[derive(Serialize, Deserialize)]
@@ -153,7 +153,7 @@ async fn a_worker_says_where_it_cannot_listen() {
     for (address, word) in [("0.0.0.0:4001", "loopback"), ("nowhere", "must be"), (taken.as_str(), "in use")]
     {
         let mut worker = ServerProcess::bare(&place);
-        let output = worker.arg("worker").env("ACCOUNTS__WORKER__LISTEN", address).output().await.unwrap();
+        let output = ended(worker.arg("worker").env("ACCOUNTS__WORKER__LISTEN", address)).await;
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(
             !output.status.success() && error.contains("worker.listen") && error.contains(word),

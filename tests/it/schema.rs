@@ -7,6 +7,8 @@ use accounts_center::graph;
 use accounts_center::schema_check::{self, Severity};
 use tokio::process::Command;
 
+use crate::support::ended;
+
 const CONTRACT: &str = include_str!("../../schema/contract.graphql");
 
 #[test]
@@ -107,8 +109,7 @@ async fn a_breaking_change_fails_the_check() {
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr),
         )
     };
-    let printed =
-        Command::new(env!("CARGO_BIN_EXE_accounts-center")).args(["schema", "print"]).output().await.unwrap();
+    let printed = ended(Command::new(env!("CARGO_BIN_EXE_accounts-center")).args(["schema", "print"])).await;
     let sdl = String::from_utf8(printed.stdout).unwrap();
     assert_eq!(check(&sdl).await, (true, "0 breaking, 0 dangerous, 0 safe\n".to_owned()));
     // They used a field that is not there any more.

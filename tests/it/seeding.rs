@@ -9,7 +9,7 @@ use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Place, ServerProcess, Stack, on_both_stacks};
+use crate::support::{Place, ServerProcess, Stack, ended, on_both_stacks};
 
 on_both_stacks! {
     async fn a_database_is_filled_with_people(place: Place) {
@@ -87,7 +87,7 @@ async fn production_has_no_made_up_people() {
     ] {
         place.set(key, value);
     }
-    let output = ServerProcess::bare(&place).args(["seed", "--accounts", "1"]).output().await.unwrap();
+    let output = ended(ServerProcess::bare(&place).args(["seed", "--accounts", "1"])).await;
     assert!(!output.status.success());
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("seed") && error.contains("mode is production"), "{error}");
@@ -95,7 +95,7 @@ async fn production_has_no_made_up_people() {
 
 /// The lines that `accounts-center seed` prints.
 async fn seed(place: &Place, arguments: &[&str]) -> Vec<String> {
-    let output = ServerProcess::bare(place).arg("seed").args(arguments).output().await.unwrap();
+    let output = ended(ServerProcess::bare(place).arg("seed").args(arguments)).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }

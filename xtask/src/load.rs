@@ -19,7 +19,7 @@ const DEMANDS: &[Demand] = &[("INT", Duration::from_secs(30))];
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The measurement: `hub`, `cold`, `storm`, `sockets`, `jobs`, `timing` or `federation`
+    /// The measurement: `hub`, `cold`, `storm`, `sockets`, `jobs`, `timing`, `federation` or `crossing`
     name: String,
     /// Arguments for it, as in `--stack production`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -35,7 +35,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let programs = workspace::target_dir()?.join("release");
     let mut client = Command::new(programs.join("load"));
     client.arg(&options.name).args(&options.args).arg("--server").arg(programs.join("accounts-center"));
-    if options.name == "federation" && !options.asks_for_help() {
+    if ["federation", "crossing"].contains(&options.name.as_str()) && !options.asks_for_help() {
         client.args(options.peers(&interrupt)?);
     }
     let servers = if options.wants_servers() {
@@ -72,7 +72,8 @@ impl Options {
             let folder = node::prepare(&workspace::root().join("load/peers"), folder, interrupt)?;
             peers.extend(["--apollo".into(), folder]);
         }
-        if let Some(program) = workspace::find_on_path("hive_router").filter(|_| !given("--hive-router")) {
+        let hive = workspace::find_on_path("hive_router").filter(|_| self.name == "federation");
+        if let Some(program) = hive.filter(|_| !given("--hive-router")) {
             peers.extend(["--hive-router".into(), program]);
         }
         Ok(peers)

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::shop::GatewayProcess;
-use crate::support::eventually;
+use crate::support::{ended, eventually};
 
 const LINK: &str = r#"extend schema @link(url: "https://specs.apollo.dev/federation/v2.7",
   import: ["@key", "@external", "@override", "@shareable", "@provides", "@inaccessible", "@tag", "@interfaceObject"])
@@ -279,7 +279,7 @@ async fn composed(settings: &[(&str, &str)]) -> (Output, TempDir) {
     let file = folder.path().join("config.toml");
     std::fs::write(&file, configuration).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_accounts-center"));
-    let output = command.args(["schema", "compose", "--config"]).arg(file).output().await.unwrap();
+    let output = ended(command.args(["schema", "compose", "--config"]).arg(file)).await;
     (output, folder)
 }
 

@@ -2,9 +2,11 @@
 
 use tokio::process::Command;
 
+use crate::support::ended;
+
 async fn printed(arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accounts-center"));
-    let output = command.args(["schema", "print"]).args(arguments).output().await.unwrap();
+    let output = ended(command.args(["schema", "print"]).args(arguments)).await;
     let text = |bytes| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }

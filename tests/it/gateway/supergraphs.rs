@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shop::{SUPERGRAPH, Shop};
-use crate::support::eventually;
+use crate::support::{ended, eventually};
 
 /// One clear message each, and the process ends.
 #[tokio::test]
 async fn a_bad_supergraph_is_refused_at_start() {
     let shop = Shop::new().await;
-    let guarded = SUPERGRAPH.replace("  me: User", "  me: User @authenticated");
+    // Nobody asks for an argument, so nobody could be refused it.
+    let guarded = SUPERGRAPH.replace("product(upc: ID!", "product(upc: ID! @authenticated");
     let twice = SUPERGRAPH.replace("name: \"reviews\"", "name: \"users\"");
     let no_url = SUPERGRAPH.replace("http://reviews.test/", "ftp://reviews.test/");
     for (supergraph, says) in [
@@ -22,22 +23,22 @@ async fn a_bad_supergraph_is_refused_at_start() {
         (guarded.as_str(), "it bears `@authenticated`"),
     ] {
         shop.publish(supergraph);
-        let ended = shop.command(&[]).stderr(std::process::Stdio::piped()).output().await.unwrap();
-        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(!ended.status.success() && told.contains(says), "{told} does not say: {says}");
+        let refused = ended(&mut shop.command(&[])).await;
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && told.contains(says), "{told} does not say: {says}");
         assert!(!told.contains("panicked"), "{told}");
     }
     std::fs::remove_file(shop.folder.path().join("supergraph.graphql")).unwrap();
-    let ended = shop.command(&[]).stderr(std::process::Stdio::piped()).output().await.unwrap();
-    assert!(String::from_utf8_lossy(&ended.stderr).contains("cannot read the supergraph"));
+    let refused = ended(&mut shop.command(&[])).await;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot read the supergraph"));
     let settings =
         [("SUBGRAPHS__USERS__URL", "users"), ("SUBGRAPH__FORWARD_HEADERS", "a b"), ("PLANS__THREADS", "0")];
     shop.publish(SUPERGRAPH);
     for setting in settings {
-        let ended = shop.command(&[setting]).stderr(std::process::Stdio::piped()).output().await.unwrap();
-        let told = String::from_utf8_lossy(&ended.stderr).to_lowercase();
+        let refused = ended(&mut shop.command(&[setting])).await;
+        let told = String::from_utf8_lossy(&refused.stderr).to_lowercase();
         let last = setting.0.rsplit("__").next().unwrap().to_lowercase();
-        assert!(!ended.status.success() && told.contains(&last), "{told} does not name {last}");
+        assert!(!refused.status.success() && told.contains(&last), "{told} does not name {last}");
     }
 }
 

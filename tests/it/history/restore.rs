@@ -14,7 +14,7 @@ use super::echo::Echo;
 use super::replay::read_truth;
 use super::settle::ask;
 use super::wire::Answer;
-use crate::support::{Place, ServerProcess, Socket, SocketMessage, Stack, eventually, needed};
+use crate::support::{Place, ServerProcess, Socket, SocketMessage, Stack, ended, eventually, needed};
 
 const EXPIRED: &str = "a restore expires cursors";
 
@@ -62,7 +62,7 @@ impl Backup {
                 copy_files(&place.folder.path().join("backup"), &data(place));
             }
         }
-        let renewed = ServerProcess::bare(place).args(["migrate", "new-epoch"]).output().await.unwrap();
+        let renewed = ended(ServerProcess::bare(place).args(["migrate", "new-epoch"])).await;
         let complaint = String::from_utf8_lossy(&renewed.stderr);
         assert!(renewed.status.success(), "`migrate new-epoch` failed: {complaint}");
         let db = place.database().await;

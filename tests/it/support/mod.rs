@@ -17,7 +17,7 @@ mod websocket;
 pub use announced::Announced;
 pub use app::{START, TestApp};
 pub use graphql::{Answer, Client, Person, SUBMIT, uuid_of};
-pub use process::ServerProcess;
+pub use process::{ServerProcess, ended};
 pub use proxy::{Fault, Proxy};
 pub use redis::{RedisProcess, plain};
 pub use sandbox::{SandboxProcess, announced_url};
@@ -38,6 +38,11 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
     }
 }
 
+/// A test that hangs says so and fails; without, it holds up the whole run and nobody sees which one it was.
+pub async fn whole(test: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(600), test).await.expect("the test hangs");
+}
+
 /// Makes a test for each stack of `async fn name(place: Place)`, which begins on an empty database.
 macro_rules! on_both_stacks {
     ($($(#[$attribute:meta])* async fn $name:ident($place:ident: Place) $body:block)+) => {$(
@@ -50,13 +55,13 @@ macro_rules! on_both_stacks {
             $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn embedded() {
-                test($crate::support::Place::new($crate::support::Stack::Embedded).await).await;
+                $crate::support::whole(test($crate::support::Place::new($crate::support::Stack::Embedded).await)).await;
             }
 
             $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn production() {
-                test($crate::support::Place::new($crate::support::Stack::Production).await).await;
+                $crate::support::whole(test($crate::support::Place::new($crate::support::Stack::Production).await)).await;
             }
         }
     )+};

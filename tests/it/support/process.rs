@@ -1,11 +1,18 @@
 //! The server as a process, which can be killed.
 
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
 use super::sandbox::{announced, announced_url};
 use super::{Client, Place};
+
+/// What a command that ends by itself has said. One that serves where it should refuse fails its test, and not the run.
+pub async fn ended(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    tokio::time::timeout(Duration::from_secs(60), command.output()).await.expect("it runs on").unwrap()
+}
 
 pub struct ServerProcess {
     pub url: String,
@@ -91,7 +98,7 @@ impl ServerProcess {
 
     /// Waits for it to end by itself.
     pub async fn ended(&mut self) -> ExitStatus {
-        tokio::time::timeout(std::time::Duration::from_secs(20), self.child.wait())
+        tokio::time::timeout(Duration::from_secs(20), self.child.wait())
             .await
             .expect("the server did not end within 20 s")
             .unwrap()

@@ -4,7 +4,7 @@
 //! `FEDERATION_OPERATIONS` is how many operations each test draws, 60 without it, and `FEDERATION_SEED` where it
 //! begins.
 
-mod draw;
+pub(crate) mod draw;
 mod federations;
 mod fuzz;
 mod same;
