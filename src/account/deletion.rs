@@ -6,10 +6,12 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::administration::is_locked;
 use super::erasing::erase;
 use super::event::DeletionChanged;
 use crate::app::App;
 use crate::error::Error;
+use crate::profile;
 use crate::security::{self, AlertKind, NewAlert};
 use crate::session::{self, Confirmation, Viewer};
 use crate::store::{Command, Job, JobError, Outcome};
@@ -59,6 +61,7 @@ pub async fn request_deletion(
             let (account, session) = (viewer.account, Some(viewer.session));
             let kind = AlertKind::AccountDeletionRequested;
             security::raise(command, NewAlert { account, kind, profile: None, session }).await?;
+            profile::tell_of_deletion(app, command, account).await?;
             command.enqueue_at(&EraseAccount { account }, deletes_at)?;
             Ok(Outcome::Commit(Requested::Waits(command.version(account))))
         })
@@ -85,22 +88,27 @@ pub async fn cancel_deletion(app: &App, viewer: Viewer) -> Result<i64, Error> {
     done.map_err(|_| Error::internal(anyhow::anyhow!("nothing here is rejected")))
 }
 
-/// Runs [`EraseAccount`]. One that was kept meanwhile, or is to be deleted later by a new request, stays.
+/// Runs [`EraseAccount`]. One that was kept meanwhile, or is to be deleted later by a new request, stays. So does one that an
+/// operator has locked: its owner cannot sign in to keep it, and the request may be a thief's.
 pub async fn end_deletion(app: &App, job: EraseAccount) -> Result<(), JobError> {
     let done = app
         .store
         .command(job.account, async |command: &mut Command| {
             let row = account::Entity::find_by_id(job.account).one(command.tx()).await?;
             let deletes_at = row.filter(|row| row.erased_at.is_none()).and_then(|row| row.deletes_at);
-            let ended = match deletes_at {
-                Some(at) if at <= command.now() => erase(app, command, None).await?,
-                _ => Vec::new(),
-            };
-            Ok(Outcome::Commit(ended))
+            if !deletes_at.is_some_and(|at| at <= command.now()) {
+                return Ok(Outcome::Commit(Some(Vec::new())));
+            }
+            if is_locked(command.tx(), job.account).await? {
+                return Ok(Outcome::Commit(None));
+            }
+            Ok(Outcome::Commit(Some(erase(app, command, None).await?)))
         })
         .await?;
-    if let Ok(ended) = done {
-        app.ended.note(&ended);
+    match done {
+        Ok(Some(ended)) => app.ended.note(&ended),
+        Ok(None) => return Err(JobError::Wait("an operator has locked the account".into())),
+        Err(_) => {}
     }
     Ok(())
 }

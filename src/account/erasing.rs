@@ -15,7 +15,7 @@ use super::dismissal;
 use super::event::AccountErased;
 use crate::app::App;
 use crate::error::Error;
-use crate::profile::RevokeLogins;
+use crate::profile::{RevokeLogins, SendNotice};
 use crate::store::{Command, Job, JobError, Outcome, failpoint};
 use crate::{passkey, profile, security, session, verification};
 
@@ -48,8 +48,8 @@ pub(super) async fn erase(
     security::erase_all(command).await?;
     dismissal::erase_all(command).await?;
     account_lock::Entity::delete_by_id(account).exec(command.tx()).await?;
-    // What is unlinked already may still have logins elsewhere.
-    command.forget_history(&[RevokeLogins::KIND]).await?;
+    // What is unlinked already may still have logins elsewhere, and somebody there who has to hear of it.
+    command.forget_history(&[RevokeLogins::KIND, SendNotice::KIND]).await?;
     let empty = account::ActiveModel {
         id: Set(account),
         display_name: Set(String::new()),

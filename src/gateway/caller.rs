@@ -23,7 +23,7 @@ pub trait Caller: Send + Sync {
     fn anew(&self) -> Arc<dyn Caller>;
 
     /// What a subgraph elsewhere gets as `Authorization` instead of the client's own.
-    fn token_for(&self, subgraph: &str) -> Option<HeaderValue>;
+    fn token_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<HeaderValue>>;
 
     /// What guards go by.
     fn rights(&self) -> Rights;

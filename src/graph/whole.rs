@@ -1,8 +1,10 @@
 //! The whole graph: ours, and what other subgraphs add to it. What ours cannot answer alone goes to the federation engine,
 //! which asks ours in this process.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use accounts_center_entity::linked_profile::LinkStatus;
 use async_graphql::{Request, Response};
 use axum::http::{HeaderMap, HeaderValue};
 use futures_util::FutureExt;
@@ -18,7 +20,10 @@ use crate::config;
 use crate::error::{Code, Error};
 use crate::gateway::caller::Caller;
 use crate::gateway::guard::Rights;
+use crate::gateway::settings::Subgraph;
 use crate::gateway::{self, Gateway};
+use crate::link_graph::LinkGraph;
+use crate::session::Audience;
 
 /// The engine, and our graph as it asks it.
 pub struct Whole {
@@ -176,14 +181,26 @@ impl Caller for Asking {
         Arc::new(Self::new(self.ours.clone(), self.asked.clone()))
     }
 
-    fn token_for(&self, subgraph: &str) -> Option<HeaderValue> {
-        let app = &self.ours.app;
-        let scopes = app.config.gateway.of(subgraph).scopes;
-        let minted = app.tokens.for_subgraph(self.asked.viewer, (subgraph, &scopes), &app.ids);
-        // Without one it is as if nobody asked.
-        minted
-            .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "no token can be signed"))
-            .ok()
+    fn token_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<HeaderValue>> {
+        let name = subgraph.to_owned();
+        async move {
+            let app = &self.ours.app;
+            let Subgraph { scopes, platforms, .. } = app.config.gateway.of(&name);
+            let graph = match self.asked.viewer.filter(|_| !platforms.is_empty()) {
+                Some(viewer) => app.graphs.get(viewer.account, self.asked.at_least).await,
+                None => Ok(None),
+            };
+            // Without them it is as if the caller had none.
+            let graph = graph.inspect_err(Error::log).ok().flatten();
+            let profiles = graph.map(|graph| (graph.graph_version, ids_by_platform(&graph, &platforms)));
+            let audience = Audience { subgraph: &name, scopes: &scopes, profiles };
+            // Without one it is as if nobody asked.
+            app.tokens
+                .for_subgraph(self.asked.viewer, audience, &app.ids)
+                .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "no token can be signed"))
+                .ok()
+        }
+        .boxed()
     }
 
     fn rights(&self) -> Rights {
@@ -204,4 +221,15 @@ impl Caller for Asking {
             _ => Map::new(),
         }
     }
+}
+
+/// The external ids of the profiles that are linked, by their platforms.
+fn ids_by_platform(graph: &LinkGraph, platforms: &[String]) -> BTreeMap<String, Vec<String>> {
+    let mut ids: BTreeMap<_, Vec<_>> = platforms.iter().map(|key| (key.clone(), Vec::new())).collect();
+    for profile in graph.profiles.iter().filter(|profile| profile.status != LinkStatus::Unlinked) {
+        if let Some(ids) = ids.get_mut(&profile.platform) {
+            ids.push(profile.external_id.clone());
+        }
+    }
+    ids
 }

@@ -1,6 +1,7 @@
 //! The wire: GraphQL over HTTP and WebSocket, health, and the pages of development mode.
 
 pub(crate) mod body;
+mod cors;
 pub(crate) mod development;
 pub(crate) mod explorer;
 mod forwarded;
@@ -103,8 +104,13 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         stop: stop.clone(),
         app: app.clone(),
     });
+    let graph = post(graphql::post).get(get::get);
+    let graph = match cors::layer(&app.config.http.allowed_origins) {
+        Some(cors) => graph.layer(cors),
+        None => graph,
+    };
     let mut router = Router::new()
-        .route("/graphql", post(graphql::post).get(get::get))
+        .route("/graphql", graph)
         .route("/webhooks/{platform}", post(webhooks::receive))
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .merge(explorer::router());

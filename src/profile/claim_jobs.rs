@@ -66,9 +66,14 @@ impl Case {
         verification::is_provable(self.said.state)
     }
 
-    /// Whether its owner could prove it, in whose account it is `profile`.
-    fn is_provable_by_owner(&self, profile: &linked_profile::Model) -> bool {
-        self.is_provable() && profile.status != LinkStatus::Suspended
+    /// Whether its owner could prove it, in whose account it is `profile`. Who is locked out of their account cannot.
+    async fn is_provable_by_owner(
+        &self,
+        command: &Command,
+        profile: &linked_profile::Model,
+    ) -> Result<bool, Error> {
+        let is_open = self.is_provable() && profile.status != LinkStatus::Suspended;
+        Ok(is_open && !account::is_locked(command.tx(), profile.account_id).await?)
     }
 }
 
@@ -98,7 +103,7 @@ pub async fn tell_owner(app: &App, job: TellOwner) -> Result<(), JobError> {
             command.enqueue_at(&SettleClaim { verification: job.verification }, due_at)?;
             return Ok(Outcome::Commit(Step::Done));
         }
-        if !case.is_provable_by_owner(&profile) {
+        if !case.is_provable_by_owner(command, &profile).await? {
             return Ok(Outcome::Commit(Step::Waits("its owner cannot prove the profile now")));
         }
         // What its owner is giving up need not wait.
@@ -141,7 +146,7 @@ pub async fn settle_claim(app: &App, job: SettleClaim) -> Result<(), JobError> {
         if !is_first {
             return Ok(Outcome::Commit(NOT_FIRST));
         }
-        if case.is_provable_by_owner(&profile) {
+        if case.is_provable_by_owner(command, &profile).await? {
             apply(command, &profile, Transition::ClaimUpheld).await?;
             command.enqueue(&HandOver { verification: job.verification })?;
             return Ok(Outcome::Commit(Step::Done));

@@ -4,7 +4,7 @@ use accounts_center_entity::{linked_profile, profile_claim};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::claim::end_own_claims;
-use super::{HandOver, revoking};
+use super::{HandOver, notice, revoking};
 use crate::error::Error;
 use crate::store::Command;
 
@@ -21,6 +21,10 @@ pub async fn erase_all(command: &mut Command) -> Result<(), Error> {
         .await?;
     for profile in linked {
         revoking::enqueue(command, &profile)?;
+        // One that is UNLINKING was told when that began.
+        if profile.status != LinkStatus::Unlinking {
+            notice::tell_of_end(command, &profile)?;
+        }
         if let Some(claim) = first_claim(command, &profile).await? {
             command.enqueue(&HandOver { verification: claim.verification_id })?;
         }

@@ -35,7 +35,7 @@ pub use claim_jobs::{HandOver, SettleClaim, end_offer, hand_over, settle_claim, 
 pub use containment::{contain, prove_own, release};
 pub use erasing::erase_all;
 pub use grace::{EndGrace, end_grace};
-pub use notice::{SendNotice, send_notice, tell_of_sign_in};
+pub use notice::{SendNotice, send_notice, tell_of_deletion, tell_of_sign_in};
 pub use privacy::{ReadPrivacy, enqueue as read_privacy_later, read_privacy};
 pub use refresh::{RefreshProfile, enqueue_first as look_at_new_link, refresh};
 pub use revoking::{RevokeLogins, revoke_logins};

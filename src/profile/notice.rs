@@ -35,6 +35,8 @@ pub struct SendNotice {
 pub enum What {
     NewSignIn,
     Unlinked,
+    /// Its account is going to be deleted, and it is unlinked by that.
+    Deletion,
 }
 
 /// Who gets a notice.
@@ -55,7 +57,7 @@ impl What {
     fn kind(self) -> &'static str {
         match self {
             Self::NewSignIn => "new_sign_in",
-            Self::Unlinked => "unlinked",
+            Self::Unlinked | Self::Deletion => "unlinked",
         }
     }
 
@@ -71,6 +73,10 @@ impl What {
                 "This profile does not work any more with the account that it was linked to ({at}), and logins that came \
                  from it have ended. If it was not you, look after that account."
             ),
+            Self::Deletion => format!(
+                "The account that this profile is linked to is going to be deleted, and this profile unlinked with it; that \
+                 was asked for on {at}. If it was not you, sign in to that account, keep it and end all other sessions."
+            ),
         }
     }
 }
@@ -82,6 +88,22 @@ pub async fn tell_of_sign_in(
     account: Uuid,
     by: Option<Uuid>,
 ) -> Result<(), Error> {
+    tell(app, command, account, (What::NewSignIn, by)).await
+}
+
+/// Tells every ACTIVE profile of an account that its account is going to be deleted: whoever asks for that may have taken over
+/// a session, and its owner has some days to keep it.
+pub async fn tell_of_deletion(app: &App, command: &mut Command, account: Uuid) -> Result<(), Error> {
+    tell(app, command, account, (What::Deletion, None)).await
+}
+
+/// Tells the ACTIVE profiles of an account something, all but one.
+async fn tell(
+    app: &App,
+    command: &mut Command,
+    account: Uuid,
+    (what, but): (What, Option<Uuid>),
+) -> Result<(), Error> {
     use linked_profile::{Column, Entity};
     let active = Entity::find()
         .filter(Column::AccountId.eq(account))
@@ -89,10 +111,10 @@ pub async fn tell_of_sign_in(
         .order_by_asc(Column::Id)
         .all(command.tx())
         .await?;
-    for profile in active.into_iter().filter(|profile| Some(profile.id) != by) {
+    for profile in active.into_iter().filter(|profile| Some(profile.id) != but) {
         let platform = app.platforms.get(&profile.platform);
         if platform.is_some_and(|platform| platform.offers(Offer::Notices)) {
-            enqueue(command, What::NewSignIn, To::Linked { account, profile: profile.id })?;
+            enqueue(command, what, To::Linked { account, profile: profile.id })?;
         }
     }
     Ok(())

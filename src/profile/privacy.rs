@@ -48,7 +48,6 @@ pub async fn read_privacy(app: &App, job: ReadPrivacy) -> Result<(), JobError> {
     }
     let read = match platform.client.privacy(&profile.external_id).await {
         Ok(read) => read,
-        Err(error @ PlatformError::NotFound) => return Err(JobError::Retry(error.to_string())),
         Err(error @ PlatformError::Refused(_)) => return Err(error.into()),
         Err(error) => return Err(error.waits()),
     };

@@ -18,7 +18,7 @@ use super::state_machine::{Transition, Verdict};
 use super::{details, find_linked, transition};
 use crate::app::App;
 use crate::error::Error;
-use crate::platform::{PlatformError, ProfileClaim, ProfileState};
+use crate::platform::{ProfileClaim, ProfileState};
 use crate::store::{Command, Job, JobError, Outcome, bounded};
 
 /// Look at what the platform says of a profile.
@@ -125,9 +125,8 @@ pub async fn refresh(app: &App, job: RefreshProfile) -> Result<(), JobError> {
     };
     let claim = match platform.client.profile(&profile.external_id).await {
         Ok(claim) if claim.external_id == profile.external_id => claim,
-        Ok(_) => return Err(JobError::Retry("the platform answered with another profile".into())),
-        // By the contract a failure to be tried again, and never taken for deleted.
-        Err(error @ PlatformError::NotFound) => return Err(JobError::Retry(error.to_string())),
+        Ok(_) => return Err(JobError::Wait("the platform answered with another profile".into())),
+        // A 404, too: by the contract that is a failure to be tried again, and never taken for deleted.
         Err(error) => return Err(error.waits()),
     };
     let applied = app

@@ -30,4 +30,5 @@ pub use service::{
     NewSession, Opened, OpenedWith, Viewer, check, check_fresh, check_recent, open, page, purge, step_up,
 };
 pub use service_token::ROUTER;
+pub use subgraph_token::Audience;
 pub use token::{AccessToken, TokenError, Tokens};

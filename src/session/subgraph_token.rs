@@ -3,6 +3,8 @@
 //! **Invariants.** One is good for one subgraph, for a minute at most, and nowhere here: its header says what it is, and
 //! whatever takes tokens refuses it, also where a subgraph has a name that is our own audience.
 
+use std::collections::BTreeMap;
+
 use axum::http::HeaderValue;
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -24,6 +26,19 @@ const LEAST: TimeDelta = TimeDelta::seconds(20);
 pub(super) struct Minted {
     session: Option<Uuid>,
     subgraph: String,
+    /// Of the link graph that it tells of.
+    version: i64,
+}
+
+/// Which subgraph gets a token, and what it is told there beside whom it speaks for.
+pub struct Audience<'a> {
+    /// Its name.
+    pub subgraph: &'a str,
+    /// Those of the viewer's scopes that it is told.
+    pub scopes: &'a [String],
+    /// The external ids of the viewer's profiles by platform, and the version of the link graph that they are of; absent where
+    /// it is told of none.
+    pub profiles: Option<(i64, BTreeMap<String, Vec<String>>)>,
 }
 
 /// A token as a header, and when it is given out for the last time, in seconds since the epoch.
@@ -42,22 +57,25 @@ struct Claims<'a> {
     sub: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profiles: Option<BTreeMap<String, Vec<String>>>,
     jti: String,
     iat: i64,
     exp: i64,
 }
 
 impl Tokens {
-    /// `Bearer …` for the subgraph of this name, which speaks for `viewer` with those of the viewer's scopes that are among
-    /// `scopes`.
+    /// `Bearer …` for a subgraph, which speaks for `viewer`.
     pub fn for_subgraph(
         &self,
         viewer: Option<Viewer>,
-        (subgraph, scopes): (&str, &[String]),
+        Audience { subgraph, scopes, profiles }: Audience<'_>,
         ids: &Ids,
     ) -> anyhow::Result<HeaderValue> {
         let now = self.now();
-        let key = Minted { session: viewer.map(|viewer| viewer.session), subgraph: subgraph.to_owned() };
+        let (version, profiles) = profiles.unzip();
+        let session = viewer.map(|viewer| viewer.session);
+        let key = Minted { session, subgraph: subgraph.to_owned(), version: version.unwrap_or_default() };
         if let Some(mint) = self.minted().get(&key).filter(|mint| now.timestamp() < mint.until) {
             return Ok(mint.header);
         }
@@ -68,6 +86,7 @@ impl Tokens {
             aud: subgraph,
             sub: viewer.map(|viewer| NodeId::new(NodeKind::Account, viewer.account).to_string()),
             scope: had.into_iter().filter(|scope| scopes.contains(scope)).collect::<Vec<_>>().join(" "),
+            profiles,
             jti: ids.uuid(now).simple().to_string(),
             iat: now.timestamp(),
             exp: expires_at.timestamp(),
@@ -116,7 +135,8 @@ mod tests {
         let (tokens, ids) = (tokens(&clock), Ids::seeded(1));
         // Also where the subgraph is called as we are, and whoever asks has the scope of routers.
         for name in ["instagram", "accounts-center", "accounts-center-services"] {
-            let header = tokens.for_subgraph(Some(ADA), (name, &[ROUTER.to_owned()]), &ids).unwrap();
+            let audience = Audience { subgraph: name, scopes: &[ROUTER.to_owned()], profiles: None };
+            let header = tokens.for_subgraph(Some(ADA), audience, &ids).unwrap();
             let (token, claims) = claims(&header);
             assert_eq!(claims["aud"], name);
             assert_eq!(tokens.verify(&token), Err(TokenError::Invalid), "{name}");
@@ -129,7 +149,10 @@ mod tests {
         let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let (tokens, ids) = (tokens(&clock), Ids::seeded(1));
         let scopes = ["write".to_owned(), "admin".to_owned()];
-        let mint = |viewer, name| tokens.for_subgraph(viewer, (name, &scopes), &ids).unwrap();
+        let mint = |viewer, subgraph| {
+            let audience = Audience { subgraph, scopes: &scopes, profiles: None };
+            tokens.for_subgraph(viewer, audience, &ids).unwrap()
+        };
         let first = mint(Some(ADA), "a");
         let (_, told) = claims(&first);
         let account = NodeId::new(NodeKind::Account, ADA.account).to_string();
@@ -143,6 +166,17 @@ mod tests {
         assert!(first != mint(Some(ADA), "b") && first != mint(Some(bob), "a"));
         clock.set_offset(39);
         assert_eq!(first, mint(Some(ADA), "a"));
+        // It is another one as soon as the account has other profiles.
+        let with = |version, ids: &[&str]| {
+            let told = [("instagram".to_owned(), ids.iter().map(|id| (*id).to_owned()).collect())];
+            Some((version, BTreeMap::from(told)))
+        };
+        let told = |profiles| {
+            let audience = Audience { subgraph: "a", scopes: &scopes, profiles };
+            claims(&tokens.for_subgraph(Some(ADA), audience, &Ids::seeded(1)).unwrap()).1["profiles"].clone()
+        };
+        assert_eq!(told(with(1, &["ig_1", "ig_2"])), json!({ "instagram": ["ig_1", "ig_2"] }));
+        assert_eq!(told(with(2, &[])), json!({ "instagram": [] }));
         clock.set_offset(40);
         assert_ne!(first, mint(Some(ADA), "a"));
     }

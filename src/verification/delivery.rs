@@ -59,6 +59,11 @@ pub async fn deliver(app: &App, job: DeliverCode) -> Result<(), JobError> {
         Ok(external_id) => external_id,
         // Known to us alone. Its tries run out like those of any other.
         Err(PlatformError::NotFound) => return Ok(()),
+        // What anybody may type must not fill the queue with dead jobs.
+        Err(PlatformError::Refused(status)) => {
+            tracing::warn!(platform = %platform.key, %status, "a one-time code was refused");
+            return Ok(());
+        }
         Err(error) => return Err(error.into()),
     };
     let claim = match platform.client.going_on().profile(&external_id).await {

@@ -131,7 +131,9 @@ async fn settle(
         if row.method == Method::Passkey {
             return Ok(Err(vec![proof::of_another_way()]));
         }
-        if let Some(error) = switched_off_of(app, &row) {
+        // What has been redeemed cannot be shown again once the platform is on.
+        let is_redeemed = matches!(evidence, Evidence::Redeemed(_));
+        if let Some(error) = switched_off_of(app, &row).filter(|_| !is_redeemed) {
             return Ok(Err(vec![error]));
         }
         let attempt = match (row.purpose, caller.viewer) {

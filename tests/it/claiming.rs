@@ -1,9 +1,11 @@
 //! Claiming a profile that is linked to somebody else, as when a number has changed hands.
 
+use accounts_center::account;
 use accounts_center::link_graph::graphql::{LinkStatus as Status, LinkStatusReason as Reason};
 use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::linked_profile::{self, LinkStatus};
 use accounts_center_entity::{job, profile_claim, verification};
+use chrono::TimeDelta;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait,
@@ -158,8 +160,19 @@ on_both_stacks! {
         eventually("the owner is told again", async || {
             (claims_in(&app.renewed(&ada)).await.len() == 2).then_some(())
         }).await;
-        let due_at = profile_claim::Entity::find().one(&db).await.unwrap().unwrap().due_at.unwrap();
-        assert_eq!(due_at, app.app().clock.now() + chrono::TimeDelta::hours(72));
+        let due_at = async || profile_claim::Entity::find().one(&db).await.unwrap().unwrap().due_at;
+        assert_eq!(due_at().await, Some(app.app().clock.now() + TimeDelta::hours(72)));
+
+        // Who is locked out of their account cannot either.
+        assert!(account::lock(app.app(), ada.account_id(), "root").await.unwrap());
+        app.advance(&place, HOURS_72).await;
+        eventually("it stands still again", async || due_at().await.is_none().then_some(())).await;
+        until_waits(&db, "tell_claimed_owner").await;
+        assert_eq!(profile_row(&db, &profile).await.status, LinkStatus::Active);
+        assert!(account::unlock(app.app(), ada.account_id(), "root").await.unwrap());
+        app.advance(&place, 3600).await;
+        let due_at = eventually("it goes on", async || due_at().await).await;
+        assert_eq!(due_at, app.app().clock.now() + TimeDelta::hours(72));
         app.advance(&place, HOURS_72 - 1).await;
         assert_eq!(profile_row(&db, &profile).await.status, LinkStatus::Active);
         app.advance(&place, 1).await;

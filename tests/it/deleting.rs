@@ -1,5 +1,6 @@
 //! Deleting an account: asked for twice, waiting for a week, and then gone for good.
 
+use accounts_center::account as admin;
 use accounts_center_entity::experience_grant::Experience;
 use accounts_center_entity::{
     account, activity, event, experience_grant, idempotency_record, job, linked_profile, profile_claim,
@@ -43,6 +44,11 @@ async fn delete(client: &Client) -> Value {
     let second = request(client, &first.field()["confirmation"]).await;
     assert_eq!(second.user_errors(), [""; 0]);
     second.field()["account"]["deletesAt"].clone()
+}
+
+/// Asks once more for what was asked for.
+async fn delete_again(client: &Client) {
+    assert_eq!(request(client, &Value::Null).await.user_errors(), [""; 0]);
 }
 
 async fn is_out(client: &Client) -> Option<()> {
@@ -165,6 +171,36 @@ on_both_stacks! {
         assert_eq!(tombstone.kind, "account");
         app.app().graphs.forget();
         assert!(app.app().graphs.get(ada.account_id(), 0).await.unwrap().is_none());
+    }
+
+    /// Whoever asked for it may have taken over a session: the owner is told where they are, and has all the time that support needs.
+    async fn a_deletion_is_told_to_every_profile_and_waits_for_an_operator(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        ada.client.linked(&place, GRACE).await;
+        delete(&ada.client).await;
+        let told = async |id| place.sandbox.notices("whatsapp", id).await;
+        for id in ["wa_ada", "wa_grace"] {
+            eventually("it is told", async || (told(id).await == ["unlinked"]).then_some(())).await;
+        }
+        let notice = place.sandbox.state_of("whatsapp").await["notices"][0]["text"].clone();
+        assert!(notice.as_str().unwrap().contains("is going to be deleted"), "{notice}");
+        // Asked for again nothing is said again.
+        delete_again(&ada.client).await;
+
+        assert!(admin::lock(app.app(), ada.account_id(), "root").await.unwrap());
+        app.advance(&place, WEEK).await;
+        eventually("it waits", async || {
+            let jobs = job::Entity::find().filter(job::Column::Kind.eq("erase_account")).all(&db).await.unwrap();
+            jobs.iter().any(|job| job.last_error.as_ref().is_some_and(|error| error.contains("locked"))).then_some(())
+        }).await;
+        assert!(admin::unlock(app.app(), ada.account_id(), "root").await.unwrap());
+        app.advance(&place, 3600).await;
+        until_erased(&db, ada.account_id()).await;
+        for id in ["wa_ada", "wa_grace"] {
+            eventually("it is over", async || (told(id).await == ["unlinked", "unlinked"]).then_some(())).await;
+        }
     }
 
     async fn a_deletion_is_cancelled_and_the_next_one_begins_anew(place: Place) {

@@ -1,5 +1,7 @@
 //! How fast one caller may be, and how much of a server they may have.
 
+use std::collections::BTreeSet;
+
 use accounts_center_entity::{code_allowance, verification};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
@@ -11,6 +13,8 @@ const GRACE: &str = "+4917139200043";
 const EVE: &str = "+4917139200050";
 const UNKNOWN: &str = "+4917139200099";
 const ME: &str = "{ viewer { id } }";
+/// How the names of mutations begin that are limited.
+const LIMITED: [&str; 5] = ["start", "submit", "finish", "resend", "refresh"];
 
 /// Seconds after which a caller that is too fast may go on.
 #[track_caller]
@@ -61,7 +65,72 @@ async fn answer_to(socket: &mut Socket, id: &str) -> Value {
     }
 }
 
+/// These mutations, each with what it can be sent; `submitVerification` with each kind of proof.
+fn limited() -> Vec<(&'static str, Value)> {
+    let code = json!({ "oneTimeCode": { "handle": UNKNOWN } });
+    let submitted = |proof: Value| ("submitVerification", json!({ "verificationId": "x", "proof": proof }));
+    vec![
+        ("startSignIn", json!({ "platform": "whatsapp", "proof": code })),
+        ("startPasskeySignIn", json!({})),
+        ("startProfileLink", json!({ "platform": "whatsapp", "proof": code, "idempotencyKey": "x" })),
+        ("startProfileReverification", json!({ "profileId": "x" })),
+        ("startStepUp", json!({ "methodId": "x" })),
+        ("startPasskeyRegistration", json!({ "name": "phone" })),
+        ("resendVerificationCode", json!({ "verificationId": "x" })),
+        submitted(json!({ "oneTimeCode": "x" })),
+        submitted(json!({ "oauthResponse": { "state": "x", "code": "x" } })),
+        submitted(json!({ "passkeyAssertion": "x" })),
+        ("finishPasskeyRegistration", json!({ "registrationId": "x", "attestation": "x" })),
+        ("refreshSession", json!({ "refreshToken": "x" })),
+    ]
+}
+
+async fn call(client: &Client, mutation: &str, input: &Value) -> Answer {
+    let (first, rest) = mutation.split_at(1);
+    let of_type = format!("{}{rest}Input", first.to_uppercase());
+    let query =
+        format!("mutation($input: {of_type}!) {{ {mutation}(input: $input) {{ userErrors {{ code }} }} }}");
+    client.mutate(&query, input.clone()).await
+}
+
 on_both_stacks! {
+    /// Each by itself: for an account, wherever it goes, and for an address, whoever is there.
+    async fn s32_each_start_and_each_submission_is_limited(place: Place) {
+        let mut place = place;
+        for limit in [
+            "ACCOUNTS__LIMITS__STARTS_PER_ADDRESS",
+            "ACCOUNTS__LIMITS__STARTS_PER_ACCOUNT",
+            "ACCOUNTS__LIMITS__SUBMISSIONS_PER_ADDRESS",
+            "ACCOUNTS__LIMITS__SUBMISSIONS_PER_ACCOUNT",
+            "ACCOUNTS__LIMITS__REFRESHES_PER_ADDRESS",
+        ] {
+            place.set(limit, 1);
+        }
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.0/8");
+        let app = place.app().await;
+        let graph = app.client().query("{ __schema { mutationType { fields { name } } } }").await;
+        let fields = graph.field()["mutationType"]["fields"].as_array().unwrap().iter();
+        let mutations = fields.map(|field| field["name"].as_str().unwrap());
+        let due: BTreeSet<_> =
+            mutations.filter(|name| LIMITED.iter().any(|begin| name.starts_with(*begin))).collect();
+        let limited = limited();
+        let listed: BTreeSet<_> = limited.iter().map(|(mutation, _)| *mutation).collect();
+        assert_eq!(listed, due, "what the graph has is listed here");
+        for (n, (mutation, input)) in limited.iter().enumerate() {
+            let handle = format!("+49171392003{n:02}");
+            place.sandbox.add_profile(&format!("wa_{n}"), &handle).await;
+            let device = app.client().behind(&format!("198.51.100.{n}"));
+            let person = device.sign_in(&place, &handle).await.client;
+            let (here, elsewhere) = (format!("192.0.2.{n}"), format!("203.0.113.{n}"));
+            let first = call(&person.behind(&here), mutation, input).await;
+            let code = first.body["errors"][0]["extensions"]["code"].as_str();
+            assert!(matches!(code, None | Some("UNAUTHENTICATED")), "{mutation}: {:#}", first.body);
+            for caller in [person.behind(&elsewhere), app.client().behind(&here)] {
+                assert!(retry_after(&call(&caller, mutation, input).await) > 0, "{mutation}");
+            }
+        }
+    }
+
     async fn s32_starting_verifications_is_limited(place: Place) {
         let mut place = place;
         place.set("ACCOUNTS__LIMITS__STARTS_PER_ADDRESS", 4);

@@ -1,12 +1,20 @@
 //! Linking a profile: what may go wrong, and what the person is told.
 
+use std::time::{Duration, Instant};
+
+use accounts_center_entity::linked_profile;
+use accounts_center_entity::verification::{self, Status};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use crate::support::on_both_stacks;
+use crate::support::{Place, ServerProcess, Stack, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const GRACE: &str = "+4917139200043";
+const EVE: &str = "+4917139200050";
 const UNKNOWN: &str = "+4917139200099";
+/// How long a slow server waits between its look for a profile's owner and the row that links the profile.
+pub const PAUSE: Duration = Duration::from_secs(1);
 
 on_both_stacks! {
     async fn what_a_person_mistypes_is_a_user_error_with_its_path(place: Place) {
@@ -39,8 +47,8 @@ on_both_stacks! {
     async fn s02_a_profile_is_linked_once(place: Place) {
         let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await.client;
-        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
-        let eve = app.client().sign_in(&place, "+4917139200050").await.client;
+        place.sandbox.add_profile("wa_eve", EVE).await;
+        let eve = app.client().sign_in(&place, EVE).await.client;
 
         let first = ada.link(&place, GRACE).await;
         let profile = first.field()["outcome"]["profile"]["id"].clone();
@@ -55,23 +63,37 @@ on_both_stacks! {
         assert_eq!(again.field()["account"]["version"], 4);
     }
 
+    /// On PostgreSQL each has looked for the profile's owner before the other one links it: only the index
+    /// knows who comes second.
     async fn s02_two_accounts_race_for_one_profile(place: Place) {
-        let app = place.app().await;
-        let ada = app.client().sign_in(&place, ADA).await.client;
-        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
-        let eve = app.client().sign_in(&place, "+4917139200050").await.client;
+        let mut quick = ServerProcess::start(&place).await;
+        place.sandbox.add_profile("wa_eve", EVE).await;
+        let ada = quick.client().sign_in(&place, ADA).await;
+        let eve = quick.client().sign_in(&place, EVE).await;
+        quick.interrupt().await;
+        let servers = slow_servers(&place).await;
+        let clients = [ada.client.at(&servers[0].url), eve.client.at(&servers.last().unwrap().url)];
         let mut proofs = Vec::new();
-        for (nth, person) in [&ada, &eve].into_iter().enumerate() {
-            let verification = person.start_link(GRACE).await.field()["verification"]["id"].clone();
+        for (nth, client) in clients.iter().enumerate() {
+            let verification = client.start_link(GRACE).await.field()["verification"]["id"].clone();
             proofs.push((verification, place.sandbox.nth_code(GRACE, nth + 1).await));
         }
-        let (first, second) = tokio::join!(
-            ada.submit(&proofs[0].0, &Value::Null, &proofs[0].1),
-            eve.submit(&proofs[1].0, &Value::Null, &proofs[1].1),
+        let db = place.database().await;
+        until_confirmed(&db).await;
+        let ((first, first_took), (second, second_took)) = tokio::join!(
+            timed(clients[0].submit(&proofs[0].0, &Value::Null, &proofs[0].1)),
+            timed(clients[1].submit(&proofs[1].0, &Value::Null, &proofs[1].1)),
         );
+        // Who finds the profile linked already links nothing, and does not wait.
+        let waited = [first_took, second_took].into_iter().filter(|took| *took >= PAUSE).count();
+        assert!(waited >= servers.len(), "they did not meet: {first_took:?} and {second_took:?}");
         let mut errors = [first.user_errors().concat(), second.user_errors().concat()];
         errors.sort();
         assert_eq!(errors, ["", "PROFILE_LINKED_ELSEWHERE"]);
+        let winner = if first.user_errors().is_empty() { &ada } else { &eve };
+        let rows = linked_profile::Entity::find().filter(linked_profile::Column::ExternalId.eq("wa_grace"));
+        let owners: Vec<_> = rows.all(&db).await.unwrap().iter().map(|row| row.account_id).collect();
+        assert_eq!(owners, [winner.account_id()]);
     }
 
     async fn an_idempotency_key_makes_one_verification(place: Place) {
@@ -147,14 +169,12 @@ on_both_stacks! {
     }
 
     async fn an_expired_verification_forgets_the_handle(place: Place) {
-        use accounts_center_entity::verification;
-        use sea_orm::EntityTrait;
         let app = place.app().await;
         app.client().start_sign_in(ADA).await.field();
         place.sandbox.nth_code(ADA, 1).await;
         app.advance(&place, 601).await;
         let db = place.database().await;
-        crate::support::eventually("the handle is erased", async || {
+        eventually("the handle is erased", async || {
             let row = verification::Entity::find().one(&db).await.unwrap().unwrap();
             (row.sealed_handle.is_none() && row.sealed_claim.is_none() && row.code_hash.is_none()).then_some(())
         }).await;
@@ -175,6 +195,33 @@ on_both_stacks! {
         assert_eq!(ada.submit(verification, &Value::Null, &second).await.user_errors(), [""; 0]);
         assert_eq!(ada.resend(verification, &Value::Null).await.user_errors(), ["VERIFICATION_CLOSED"]);
     }
+}
+
+/// Two servers in one place, or one where there can be no more. Who links a profile there waits a [`PAUSE`].
+pub async fn slow_servers(place: &Place) -> Vec<ServerProcess> {
+    let slow = [("FAILPOINTS", format!("profile::claims-locked=return({})", PAUSE.as_millis()))];
+    let mut servers = vec![ServerProcess::start_with(place, &slow).await];
+    if place.stack == Stack::Production {
+        servers.push(ServerProcess::start_with(place, &slow).await);
+    }
+    servers
+}
+
+/// Waits until the platform has said whose codes it has delivered, so that no proof comes too early.
+pub async fn until_confirmed(db: &DatabaseConnection) {
+    eventually("each proof is confirmed", async || {
+        let rows = verification::Entity::find().all(db).await.unwrap();
+        let is_confirmed =
+            |row: &verification::Model| row.status != Status::Pending || row.sealed_claim.is_some();
+        rows.iter().all(is_confirmed).then_some(())
+    })
+    .await;
+}
+
+/// What somebody's work gives, and how long it takes.
+pub async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let begin = Instant::now();
+    (work.await, begin.elapsed())
 }
 
 /// Whom a client's token speaks for.

@@ -203,6 +203,7 @@ on_both_stacks! {
         told(&db).await;
         for (platform, id) in [("whatsapp", "wa_ada"), ("whatsapp", "wa_grace"), ("facebook", "fb_ada")] {
             assert_eq!(place.sandbox.revocations(platform, id).await, 1, "{id}");
+            assert_eq!(place.sandbox.notices(platform, id).await, ["unlinked"], "{id}");
         }
     }
 

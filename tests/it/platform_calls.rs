@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use accounts_center::config::Offer;
 use accounts_center_entity::job;
+use accounts_center_entity::linked_profile::LinkStatus;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::TimeDelta;
@@ -12,6 +13,8 @@ use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::support::links::until_status;
+use crate::support::webhooks::idle;
 use crate::support::{Client, Place, START, ServerProcess, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
@@ -160,6 +163,41 @@ on_both_stacks! {
     }
 
     /// Half of what runs at one time is left to the others.
+    /// What anybody may type fills no queue.
+    async fn a_code_that_a_platform_refuses_is_no_dead_job(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        place.sandbox.faults(json!({ "status": 422, "only": "/codes" })).await;
+        assert_eq!(app.client().start_sign_in(ADA).await.user_errors(), [""; 0], "it says what it says to everybody");
+        eventually("it is refused", async || (place.sandbox.requests(CODES).await.0 > 0).then_some(())).await;
+        eventually("nothing is left of it", async || {
+            let left = job::Entity::find().filter(job::Column::Kind.eq("deliver_code")).all(&db).await.unwrap();
+            left.is_empty().then_some(())
+        }).await;
+    }
+
+    /// By the contract a 404 is a failure, and what a webhook has told of must not be lost by it.
+    async fn s40_a_look_outlives_a_platform_that_does_not_find_the_profile(place: Place) {
+        let app = place.app().await;
+        let db = place.database().await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let profile = ada.profiles().await.remove(0);
+        idle(&db).await;
+        place.sandbox.faults(json!({ "status": 404 })).await;
+        place.sandbox.set_state("wa_ada", "deactivated").await;
+        for tries in 1..12 {
+            eventually("it was tried", async || {
+                let jobs = job::Entity::find().filter(job::Column::Kind.eq("refresh_profile")).all(&db).await.unwrap();
+                assert!(jobs.iter().all(|job| job.dead_at.is_none()), "{jobs:?}");
+                jobs.iter().any(|job| job.last_error.is_some() && job.leased_until.is_none()).then_some(())
+            }).await;
+            app.advance(&place, 3600 * tries).await;
+        }
+        place.sandbox.faults(json!({})).await;
+        app.advance(&place, 3600).await;
+        until_status(&db, &profile, LinkStatus::Suspended).await;
+    }
+
     async fn s40_a_platform_that_hangs_leaves_room_for_the_others(place: Place) {
         let mut place = place;
         place.set("ACCOUNTS__JOBS__CONCURRENCY", 2);

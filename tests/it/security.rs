@@ -344,14 +344,29 @@ on_both_stacks! {
         let first = place.sandbox.nth_code(ADA, 1).await;
         assert_eq!(client.submit(id, secret, "135790").await.user_errors(), ["CODE_INCORRECT"]);
         let done = client.submit(id, secret, &first).await;
-        let token = done.field()["outcome"]["tokens"]["accessToken"].as_str().unwrap().to_owned();
+        let tokens = &done.field()["outcome"]["tokens"];
+        let token = tokens["accessToken"].as_str().unwrap().to_owned();
         let ada = client.with_token(&token);
+        let refresh = "mutation($input: RefreshSessionInput!) {
+            refreshSession(input: $input) { tokens { accessToken refreshToken } } }";
+        let refreshed = client.mutate(refresh, json!({ "refreshToken": tokens["refreshToken"] })).await;
+        let renewed = &refreshed.field()["tokens"];
         let mut tab = ada.socket().await;
         tab.follow_links(None).await;
         ada.link(&place, GRACE).await.field();
         tab.link_event().await;
         let second = place.sandbox.nth_code(GRACE, 1).await;
+        place.sandbox.add_profile_at("facebook", json!({
+            "external_id": "fb_king", "handle": "ada.king@example.com", "display_name": "Ada" })).await;
+        let by_oauth = ada.start_oauth_link("facebook").await;
+        let approved = by_oauth.approve("fb_king").await;
+        let linked = ada.submit_oauth(&by_oauth, &approved).await;
+        assert_eq!(linked.field()["outcome"]["profile"]["handle"], "a···@example.com");
         // Mistakes get logged more readily than successes.
+        place.sandbox.faults_of("facebook", json!({ "id_token": "audience" })).await;
+        let disbelieved = ada.start_oauth_link("facebook").await;
+        let answered = disbelieved.approve("fb_king").await;
+        assert_eq!(ada.submit_oauth(&disbelieved, &answered).await.user_errors(), ["VERIFICATION_FAILED"]);
         place.sandbox.faults(json!({ "garbage": true })).await;
         ada.start_link("+4917139200051").await.field();
         client.with_token("eyJub3Qi.a.token").query("{ viewer { id } }").await;
@@ -366,6 +381,12 @@ on_both_stacks! {
         let digits = |handle: &str| handle.trim_start_matches('+').to_owned();
         let secret = secret.as_str().unwrap();
         for hidden in [&digits(ADA), &digits(GRACE), "4917139200051", &token, token.rsplit('.').next().unwrap(), secret] {
+            assert!(!text.contains(hidden), "{}", line_with(&text, hidden));
+        }
+        let refresh_tokens = [&tokens["refreshToken"], &renewed["refreshToken"]];
+        let others = [&renewed["accessToken"], &approved["code"], &answered["code"]];
+        let given = refresh_tokens.into_iter().chain(others).map(|secret| secret.as_str().unwrap());
+        for hidden in given.chain(["ada.king", by_oauth.state.as_str(), disbelieved.state.as_str()]) {
             assert!(!text.contains(hidden), "{}", line_with(&text, hidden));
         }
         for code in [&first, &second, &"135790".to_owned()] {

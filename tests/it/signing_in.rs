@@ -1,35 +1,47 @@
 //! Signing in by one-time code.
 
-use accounts_center_entity::{account, session, stream};
+use accounts_center_entity::{account, linked_profile, session, stream};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
+use crate::linking::{PAUSE, slow_servers, timed, until_confirmed};
 use crate::support::on_both_stacks;
 
 const ADA: &str = "+4917139200042";
 
 on_both_stacks! {
+    /// On PostgreSQL each has looked for the profile's owner before the other one makes an account for it:
+    /// only the index knows who comes second.
     async fn s03_two_first_sign_ins_make_one_account(place: Place) {
-        let app = place.app().await;
-        let client = app.client();
+        let servers = slow_servers(&place).await;
+        let clients = [servers[0].client(), servers.last().unwrap().client()];
         let mut proofs = Vec::new();
-        for nth in 1..=2 {
+        for (nth, client) in clients.iter().enumerate() {
             let started = client.start_sign_in(ADA).await;
             let started = started.field();
-            let code = place.sandbox.nth_code(ADA, nth).await;
+            let code = place.sandbox.nth_code(ADA, nth + 1).await;
             proofs.push((started["verification"]["id"].clone(), started["clientSecret"].clone(), code));
         }
-        let (first, second) = tokio::join!(
-            client.submit(&proofs[0].0, &proofs[0].1, &proofs[0].2),
-            client.submit(&proofs[1].0, &proofs[1].1, &proofs[1].2),
+        let db = place.database().await;
+        until_confirmed(&db).await;
+        let ((first, first_took), (second, second_took)) = tokio::join!(
+            timed(clients[0].submit(&proofs[0].0, &proofs[0].1, &proofs[0].2)),
+            timed(clients[1].submit(&proofs[1].0, &proofs[1].1, &proofs[1].2)),
         );
+        // A session takes a pause as well, and who finds the account made already takes no other one.
+        let waited = [first_took, second_took].into_iter().filter(|took| *took >= 2 * PAUSE).count();
+        assert!(waited >= servers.len(), "they did not meet: {first_took:?} and {second_took:?}");
         let (first, second) = (&first.field()["outcome"], &second.field()["outcome"]);
         assert_eq!(first["account"]["id"], second["account"]["id"]);
         let made = [first, second].map(|outcome| outcome["accountCreated"].as_bool().unwrap());
         assert_eq!(made.iter().filter(|made| **made).count(), 1);
+        for (client, outcome) in clients.iter().zip([first, second]) {
+            let signed_in = client.with_token(outcome["tokens"]["accessToken"].as_str().unwrap());
+            assert_eq!(signed_in.query("{ viewer { id } }").await.field()["id"], first["account"]["id"]);
+        }
         // No orphan: one account, one stream for it beside those of the two verifications, two sessions.
-        let db = place.database().await;
         assert_eq!(account::Entity::find().count(&db).await.unwrap(), 1);
+        assert_eq!(linked_profile::Entity::find().count(&db).await.unwrap(), 1);
         assert_eq!(stream::Entity::find().count(&db).await.unwrap(), 3);
         assert_eq!(session::Entity::find().count(&db).await.unwrap(), 2);
     }

@@ -73,10 +73,11 @@ pub struct Query;
 
 #[Object]
 impl Query {
-    /// A picture or a video by its id. Null if there is none.
+    /// A picture or a video of the caller's profiles by its id. Null if there is none.
     async fn instagram_media(&self, ctx: &Context<'_>, id: ID) -> Option<Result<InstagramMedia>> {
         let media = data::Media::parse(&id)?;
-        Some(caller(ctx).map(|_| InstagramMedia(media)))
+        let external_id = media.external_id.clone();
+        of_caller(ctx, &external_id, || Ok(InstagramMedia(media)))
     }
 
     #[graphql(entity)]
@@ -89,8 +90,15 @@ impl Query {
     }
 
     #[graphql(entity)]
-    async fn instagram_media_by_id(&self, #[graphql(key)] id: ID) -> Option<InstagramMedia> {
-        data::Media::parse(&id).map(InstagramMedia)
+    async fn instagram_media_by_id(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(key)] id: ID,
+    ) -> Option<InstagramMedia> {
+        let media = data::Media::parse(&id)?;
+        // Who is refused is told so by its fields.
+        let is_hidden = caller(ctx).is_ok_and(|caller| !caller.has(PLATFORM, &media.external_id));
+        (!is_hidden).then_some(InstagramMedia(media))
     }
 }
 
@@ -121,7 +129,7 @@ impl LinkedProfile {
         &self.external_id
     }
 
-    /// Who follows it, the newest first. At most 50 at once. Null for a profile that is not of Instagram.
+    /// Who follows it, the newest first. At most 50 at once. Null for a profile that is not of Instagram, or not the caller's.
     #[graphql(complexity = "2 + first.max(0) as usize * child_complexity")]
     async fn followers(
         &self,
@@ -129,24 +137,19 @@ impl LinkedProfile {
         #[graphql(default = 20, desc = "So many, or behind `after`.")] first: i32,
         #[graphql(desc = "The `endCursor` of the page before.")] after: Option<String>,
     ) -> Option<Result<InstagramFollowers>> {
-        self.is_ours().then(|| {
-            caller(ctx)?;
-            followers(&self.external_id, size(first)?, after.as_deref())
-        })
+        let read = || followers(&self.external_id, size(first)?, after.as_deref());
+        self.is_ours().then(|| of_caller(ctx, &self.external_id, read)).flatten()
     }
 
-    /// Its pictures and videos, the newest first. At most 50. Null for a profile that is not of Instagram.
+    /// Its pictures and videos, the newest first. At most 50. Null for a profile that is not of Instagram, or not the caller's.
     #[graphql(complexity = "2 + first.max(0) as usize * child_complexity")]
     async fn recent_media(
         &self,
         ctx: &Context<'_>,
         #[graphql(default = 10, desc = "So many of the newest.")] first: i32,
     ) -> Option<Result<Vec<InstagramMedia>>> {
-        self.is_ours().then(|| {
-            caller(ctx)?;
-            let media = data::media(&self.external_id).take(size(first)?);
-            Ok(media.map(InstagramMedia).collect())
-        })
+        let read = || Ok(data::media(&self.external_id).take(size(first)?).map(InstagramMedia).collect());
+        self.is_ours().then(|| of_caller(ctx, &self.external_id, read)).flatten()
     }
 }
 
@@ -245,6 +248,15 @@ fn followers(external_id: &str, first: usize, after: Option<&str>) -> Result<Ins
 fn size(first: i32) -> Result<usize> {
     let size = usize::try_from(first).ok().filter(|size| *size <= MOST);
     size.ok_or_else(|| coded("BAD_USER_INPUT", "`first` is from 0 to 50."))
+}
+
+/// What is read of a profile, if it is the caller's: what anybody may name they need not see. A router's word for it would not do:
+/// the key may come from another subgraph than the accounts graph.
+fn of_caller<T>(ctx: &Context<'_>, external_id: &str, read: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
+    match caller(ctx) {
+        Ok(caller) => caller.has(PLATFORM, external_id).then(read),
+        Err(refused) => Some(Err(refused)),
+    }
 }
 
 /// Whoever asks, or why they are refused. Every field that tells something of Instagram begins with it: what a key says, the

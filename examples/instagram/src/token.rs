@@ -20,8 +20,8 @@ const FRESH: Duration = Duration::from_secs(600);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Seconds that its clock may be ahead of ours.
 const LEEWAY: i64 = 5;
-/// Far beyond what a token has.
-const MAX_LENGTH: usize = 4096;
+/// Beyond what a token has, also of an account with many profiles.
+const MAX_LENGTH: usize = 16_384;
 
 /// Whose tokens are taken, and which.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Caller {
     /// The account's global id; `None` where nobody is signed in.
     pub account: Option<String>,
     pub scopes: Vec<String>,
+    /// The external ids of the account's profiles, by platform: what it may see.
+    pub profiles: HashMap<String, Vec<String>>,
 }
 
 /// Why a call is refused.
@@ -79,6 +81,15 @@ struct Claims {
     /// Separated by spaces (RFC 8693, section 4.2).
     #[serde(default)]
     scope: String,
+    #[serde(default)]
+    profiles: HashMap<String, Vec<String>>,
+}
+
+impl Caller {
+    /// Whether a profile is one of theirs.
+    pub fn has(&self, platform: &str, external_id: &str) -> bool {
+        self.profiles.get(platform).is_some_and(|ids| ids.iter().any(|id| id == external_id))
+    }
 }
 
 impl Verifier {
@@ -119,7 +130,7 @@ impl Verifier {
             return Err(Refused::Invalid);
         }
         let scopes = claims.scope.split_whitespace().map(str::to_owned).collect();
-        Ok(Caller { account: claims.sub, scopes })
+        Ok(Caller { account: claims.sub, scopes, profiles: claims.profiles })
     }
 
     async fn key(&self, id: &str) -> Result<DecodingKey, Refused> {

@@ -11,7 +11,7 @@ const PLATFORM = 'whatsapp';
 const SENTENCES = {
   UNAUTHENTICATED: 'A token of the Accounts Center for this subgraph is needed.',
   SERVICE_UNAVAILABLE: 'Tokens cannot be verified now.',
-  FORBIDDEN: 'Ask for the devices of this profile first.',
+  FORBIDDEN: 'This profile is not one of yours, or was followed for an hour: ask for its devices first.',
   CURSOR_EXPIRED: 'Ask for the devices anew, and follow from now on.',
 };
 
@@ -23,25 +23,34 @@ function accountOf({ caller }) {
   return caller.account;
 }
 
+// Whether the account has this profile. A router's word for it would not do: the key may come from another subgraph than the
+// accounts graph. Where the token does not say it, what the router has looked up for the account lately has to stand for it.
+function owns(caller, externalId) {
+  if (caller.profiles) return caller.profiles[PLATFORM]?.includes(externalId) ?? false;
+  return isShown(caller.account, externalId);
+}
+
+// A token is good for the beginning, and the profile may leave the account meanwhile.
+const HOUR = 3_600_000;
+
 const profileOf = ({ externalId }) => ({ __typename: 'LinkedProfile', platformKey: PLATFORM, externalId });
 
 const resolvers = {
   Query: {
     whatsappDevice(_, { id }, context) {
-      const account = accountOf(context);
+      accountOf(context);
       const device = deviceById(id);
-      return device && isShown(account, device.externalId) ? device : null;
+      return device && owns(context.caller, device.externalId) ? device : null;
     },
   },
   LinkedProfile: {
-    // The router has the key from the accounts graph, which shows a profile to nobody but its owner.
     __resolveReference({ platformKey, externalId }, { caller }) {
-      if (caller.account && platformKey === PLATFORM) show(caller.account, externalId);
+      if (caller.account && !caller.profiles && platformKey === PLATFORM) show(caller.account, externalId);
       return { platformKey, externalId };
     },
     devices({ platformKey, externalId }, _, context) {
       accountOf(context);
-      return platformKey === PLATFORM ? devicesOf(externalId) : null;
+      return platformKey === PLATFORM && owns(context.caller, externalId) ? devicesOf(externalId) : null;
     },
   },
   WhatsappDevice: {
@@ -53,8 +62,10 @@ const resolvers = {
   Subscription: {
     whatsappDeviceChanged: {
       subscribe(_, { externalId, after }, context) {
-        const account = accountOf(context);
-        const mayGoOn = () => isShown(account, externalId);
+        accountOf(context);
+        const { caller } = context;
+        const end = Date.now() + HOUR;
+        const mayGoOn = () => Date.now() < end && owns(caller, externalId);
         if (!mayGoOn()) throw failed('FORBIDDEN');
         return follow({ externalId, after, mayGoOn });
       },

@@ -1,7 +1,7 @@
-// Whose profile is whose, as far as this subgraph knows: a token names an account, and none of its profiles.
+// Whose profile is whose, where tokens name an account and none of its profiles: behind a router that passes on its clients' own.
 //
-// What the router looks up for an account, the accounts graph has just shown to it. So whoever asked for a profile may follow it
-// for an hour. A subgraph with a database would keep that there.
+// What such a router looks up for an account, the accounts graph has shown to it, if no other subgraph of that router makes up keys.
+// So it counts as the account's for an hour. A subgraph with a database would keep that there.
 const HOUR = 3_600_000;
 const KEPT = 100_000;
 

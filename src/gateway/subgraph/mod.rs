@@ -190,14 +190,16 @@ impl<'a> Subgraphs<'a> {
             let unknown = Fetched { outcome: Err(Failure::Unknown), took: Duration::ZERO };
             return Either::Left(std::future::ready(unknown));
         };
-        // Before anything is shared: what is told of one caller is for none but them.
         let headers = self.headers_for(&subgraph);
-        let mut sent = headers.clone();
-        self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut sent);
+        let (trace, span) = (self.trace.clone(), u64::from_be_bytes(self.calls.ids.bytes()));
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
         let (shares, is_mutation) = (self.shares, step.is_mutation);
         Either::Right(async move {
             let began = Instant::now();
+            // Before anything is shared: what is told of one caller is for none but them.
+            let headers = headers.await;
+            let mut sent = headers.clone();
+            trace.write(span, &mut sent);
             let outcome = match subgraph.flights.clone().filter(|_| shares) {
                 Some(flights) => {
                     let call = Call { body: body.clone(), headers: told_apart(&headers) };
@@ -213,13 +215,18 @@ impl<'a> Subgraphs<'a> {
     }
 
     /// Those of the client's headers that a subgraph gets, and a token of its own.
-    fn headers_for(&self, subgraph: &Subgraph) -> HeaderMap {
+    fn headers_for(&self, subgraph: &Subgraph) -> impl Future<Output = HeaderMap> + Send + use<> {
         let mut headers = subgraph.rules.apply(self.headers);
         let caller = self.caller.filter(|_| subgraph.gets_token);
-        if let Some(token) = caller.and_then(|caller| caller.token_for(&subgraph.name)) {
-            headers.insert(header::AUTHORIZATION, token);
+        let token = caller.map(|caller| caller.clone().token_for(&subgraph.name));
+        async move {
+            if let Some(token) = token
+                && let Some(token) = token.await
+            {
+                headers.insert(header::AUTHORIZATION, token);
+            }
+            headers
         }
-        headers
     }
 
     /// Begins a subscription, with variables without the braces around them.
@@ -231,11 +238,11 @@ impl<'a> Subgraphs<'a> {
             return Ok(events.map(|response| Ok(Brought::Values(Box::new(response)))).boxed());
         }
         let subgraph = self.calls.subgraphs.get(&step.subgraph).ok_or(Failure::Unknown)?;
-        let mut headers = self.headers_for(subgraph);
+        let mut headers = self.headers_for(subgraph).await;
         // A subscription may outlive a token, and begin again.
         let token = self.caller.filter(|_| subgraph.gets_token).map(|caller| {
             let (caller, name) = (caller.anew(), subgraph.name.clone());
-            Box::new(move || caller.token_for(&name)) as Token
+            Box::new(move || caller.clone().token_for(&name)) as Token
         });
         self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut headers);
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());

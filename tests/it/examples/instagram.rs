@@ -13,16 +13,17 @@ use super::issuer::{Issuer, bad_tokens, claims, sign, sign_as};
 use super::{ENTITIES, ask, errors};
 use crate::support::eventually;
 
+/// Where the clocks of tests begin.
 const NOW: i64 = 1_800_000_000;
 
-struct Instagram {
-    url: String,
+pub struct Instagram {
+    pub url: String,
     clock: Arc<AtomicI64>,
     _stop: DropGuard,
 }
 
 impl Instagram {
-    async fn start(accounts: &str) -> Self {
+    pub async fn start(accounts: &str) -> Self {
         let from = From {
             jwks_url: format!("{accounts}/.well-known/jwks.json"),
             issuer: "accounts-center".to_owned(),
@@ -97,6 +98,27 @@ async fn instagram_says_what_it_knows_of_a_profile() {
     }
 }
 
+/// Anybody may name an external id or a medium, also a subgraph that makes them up.
+#[tokio::test]
+async fn s23_instagram_shows_a_profile_to_its_owner_alone() {
+    let issuer = Issuer::start().await;
+    let instagram = Instagram::start(&issuer.url).await;
+    let fields = "followers { totalCount } recentMedia { id }";
+    let by_id =
+        "query($id: ID!) { instagramMedia(id: $id) { caption profile { followers { totalCount } } } }";
+    for profiles in [json!({ "instagram": ["ig_eve"] }), json!({ "whatsapp": ["ig_ada"] }), json!({})] {
+        let mut eve = claims("instagram", NOW + 60);
+        (eve["sub"], eve["profiles"]) = (json!("account_eve"), profiles);
+        let eve = sign(1, &eve);
+        let answer = instagram.entities(Some(&eve), fields).await;
+        let hidden = json!({ "__typename": "LinkedProfile", "externalId": "ig_ada", "followers": null, "recentMedia": null });
+        assert_eq!(answer["data"]["_entities"][0], hidden, "{answer:#}");
+        assert_eq!((&answer["data"]["_entities"][2], answer.get("errors")), (&Value::Null, None));
+        let root = ask(&instagram.url, Some(&eve), by_id, json!({ "id": "media_ig_ada_0" })).await;
+        assert_eq!(root, json!({ "data": { "instagramMedia": null } }));
+    }
+}
+
 #[tokio::test]
 async fn s43_instagram_takes_its_own_tokens_only() {
     let issuer = Issuer::start().await;
@@ -121,7 +143,10 @@ async fn s43_instagram_takes_its_own_tokens_only() {
 
     // The good one, until it ends; a clock may be some seconds off. Who is not signed in has one as well.
     let mut anonymous = claims("instagram", NOW + 60);
-    anonymous.as_object_mut().unwrap().retain(|claim, _| claim != "sub" && claim != "scope");
+    anonymous
+        .as_object_mut()
+        .unwrap()
+        .retain(|claim, _| !["sub", "scope", "profiles"].contains(&claim.as_str()));
     for token in [good(), sign(1, &anonymous)] {
         assert_eq!(errors(&instagram.entities(Some(&token), fields).await), []);
     }

@@ -61,7 +61,8 @@ async fn jwks(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, StatusCo
 
 /// The claims of a good token for `audience`, which ends at `exp`.
 pub fn claims(audience: &str, exp: i64) -> Value {
-    json!({ "iss": "accounts-center", "aud": audience, "sub": "account_ada", "exp": exp, "scope": "profiles:read" })
+    let profiles = json!({ "instagram": ["ig_ada"], "whatsapp": ["wa_ada"] });
+    json!({ "iss": "accounts-center", "aud": audience, "sub": "account_ada", "exp": exp, "scope": "profiles:read", "profiles": profiles })
 }
 
 /// A token signed with this key.

@@ -3,6 +3,7 @@
 mod apollo;
 mod instagram;
 mod issuer;
+mod together;
 mod whatsapp;
 mod whatsapp_process;
 

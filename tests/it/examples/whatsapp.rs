@@ -17,10 +17,16 @@ fn now() -> i64 {
     Clock::system().now().timestamp()
 }
 
-fn token_of(account: &str) -> String {
+/// Who has these profiles; of a client of another router nobody says which.
+fn token_of(account: &str, profiles: Value) -> String {
     let mut claims = claims("whatsapp", now() + 60);
-    claims["sub"] = json!(account);
+    (claims["sub"], claims["profiles"]) = (json!(account), profiles);
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     sign(1, &claims)
+}
+
+fn ada() -> String {
+    token_of("account_ada", json!({ "whatsapp": ["wa_ada"] }))
 }
 
 async fn entities(whatsapp: &Whatsapp, token: Option<&str>) -> Value {
@@ -45,12 +51,12 @@ async fn s43_whatsapp_takes_its_own_tokens_only() {
     }
     // Who is not signed in has no devices to see.
     let mut anonymous = claims("whatsapp", now() + 60);
-    anonymous.as_object_mut().unwrap().remove("sub");
+    anonymous.as_object_mut().unwrap().retain(|claim, _| claim != "sub" && claim != "profiles");
     assert_eq!(errors(&entities(&whatsapp, Some(&sign(1, &anonymous))).await).len(), 2);
     let service = ask(&whatsapp.graphql(), None, "{ _service { sdl } }", json!({})).await;
     assert!(service["data"]["_service"]["sdl"].as_str().unwrap().contains("WhatsappDevice"));
 
-    let answer = entities(&whatsapp, Some(&token_of("account_ada"))).await;
+    let answer = entities(&whatsapp, Some(&ada())).await;
     let profile = json!({ "platformKey": "whatsapp", "externalId": "wa_ada" });
     let phone = json!({ "id": "wa_ada.phone", "name": "Phone", "kind": "PHONE", "profile": profile });
     let expected = json!({ "data": { "_entities": [
@@ -61,16 +67,42 @@ async fn s43_whatsapp_takes_its_own_tokens_only() {
 
     // When the Accounts Center is away nothing is said of tokens.
     let alone = Whatsapp::start("http://127.0.0.1:1", "whatsapp").await;
-    assert_eq!(errors(&entities(&alone, Some(&token_of("account_ada"))).await)[0].0, "SERVICE_UNAVAILABLE");
+    assert_eq!(errors(&entities(&alone, Some(&ada())).await)[0].0, "SERVICE_UNAVAILABLE");
     alone.end().await;
     whatsapp.end().await;
 }
 
+/// Also where another subgraph makes up the key of somebody else's profile, and the gateway asks for it with the caller's token.
 #[tokio::test]
-async fn whatsapp_tells_of_devices_to_whom_it_has_shown_them() {
+async fn s23_whatsapp_shows_devices_to_their_owner_alone() {
     let issuer = Issuer::start().await;
     let whatsapp = Whatsapp::start(&issuer.url, "whatsapp").await;
-    let token = token_of("account_ada");
+    let eve = token_of("account_eve", json!({ "whatsapp": ["wa_eve"], "instagram": ["wa_ada"] }));
+    for _ in 0..2 {
+        let answer = entities(&whatsapp, Some(&eve)).await;
+        assert_eq!(answer["data"]["_entities"][0]["devices"], Value::Null, "{answer:#}");
+        let by_id = "{ whatsappDevice(id: \"wa_ada.phone\") { name } }";
+        let device = ask(&whatsapp.graphql(), Some(&eve), by_id, json!({})).await;
+        assert_eq!(device, json!({ "data": { "whatsappDevice": null } }));
+    }
+    let mut socket = Socket::open(&whatsapp.url, Some(&eve)).await;
+    socket.subscribe("1", FOLLOW, json!({ "id": "wa_ada" })).await;
+    let SocketMessage::Json(refused) = socket.next().await else { panic!("closed") };
+    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "FORBIDDEN", "{refused:#}");
+    // Their owner need not ask for them first.
+    let mut socket = Socket::open(&whatsapp.url, Some(&ada())).await;
+    socket.subscribe("1", FOLLOW, json!({ "id": "wa_ada" })).await;
+    assert_eq!(socket.ask("{ __typename }").await["__typename"], "Query");
+    whatsapp.add_device("wa_ada", "Laptop").await;
+    assert_eq!(socket.event("1", "whatsappDeviceChanged").await["device"]["name"], "Laptop");
+    whatsapp.end().await;
+}
+
+#[tokio::test]
+async fn behind_another_router_whatsapp_tells_of_devices_to_whom_it_has_shown_them() {
+    let issuer = Issuer::start().await;
+    let whatsapp = Whatsapp::start(&issuer.url, "whatsapp").await;
+    let token = token_of("account_ada", Value::Null);
     let mut socket = Socket::open(&whatsapp.url, Some(&token)).await;
     let refusal = async |socket: &mut Socket, id: &str, after: Option<&str>| {
         socket.subscribe(id, FOLLOW, json!({ "id": "wa_ada", "after": after })).await;
@@ -81,7 +113,7 @@ async fn whatsapp_tells_of_devices_to_whom_it_has_shown_them() {
     };
     assert_eq!(refusal(&mut socket, "1", None).await, "FORBIDDEN", "nothing was shown yet");
     entities(&whatsapp, Some(&token)).await;
-    let mut eve = Socket::open(&whatsapp.url, Some(&token_of("account_eve"))).await;
+    let mut eve = Socket::open(&whatsapp.url, Some(&token_of("account_eve", Value::Null))).await;
     assert_eq!(refusal(&mut eve, "1", None).await, "FORBIDDEN", "it was shown to another account");
     let mut nobody = Socket::open(&whatsapp.url, None).await;
     assert_eq!(refusal(&mut nobody, "1", None).await, "UNAUTHENTICATED");
@@ -107,7 +139,7 @@ async fn whatsapp_tells_of_devices_to_whom_it_has_shown_them() {
 
     let by_id = "query($id: ID!) { whatsappDevice(id: $id) { name } }";
     let device = async |account: &str| {
-        ask(&whatsapp.graphql(), Some(&token_of(account)), by_id, json!({ "id": laptop })).await
+        ask(&whatsapp.graphql(), Some(&token_of(account, Value::Null)), by_id, json!({ "id": laptop })).await
     };
     assert_eq!(device("account_ada").await["data"]["whatsappDevice"]["name"], "Laptop");
     assert_eq!(device("account_eve").await, json!({ "data": { "whatsappDevice": null } }));

@@ -64,6 +64,7 @@ on_both_stacks! {
         assert_eq!((&told["sub"], &told["aud"], &told["iss"]), (&json!(ada.account), &json!("extra"), &json!("accounts-center")));
         assert!(told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap() <= 60, "{told}");
         assert!(told.get("sid").is_none() && told.get("scope").is_none(), "{told}");
+        assert_eq!(told["profiles"], json!({ "whatsapp": ["wa_ada"] }), "what it may be told of");
         assert_eq!(calls[1].headers["authorization"], calls[0].headers["authorization"], "it is kept for a while");
         // Played back it is nothing: not here, not as a router's, not at another subgraph.
         for header in ["authorization", "accounts-center-router"] {
@@ -84,7 +85,7 @@ on_both_stacks! {
         // Who is not signed in is nobody to it.
         app.client().query("{ greeting }").await;
         let (nobodys, told) = claims(&subgraph.calls()[0].headers["authorization"]);
-        assert!(told.get("sub").is_none() && nobodys != token, "{told}");
+        assert!(told.get("sub").is_none() && told.get("profiles").is_none() && nobodys != token, "{told}");
         // After a minute it has run out, and there is another one.
         app.advance(&place, 61).await;
         let (_, before) = claims(&calls[0].headers["authorization"]);
@@ -92,6 +93,24 @@ on_both_stacks! {
         app.renewed(&ada).query("{ greeting }").await;
         let (renewed, told) = claims(&subgraph.calls()[0].headers["authorization"]);
         assert!(renewed != token && told["exp"].as_i64().unwrap() > app.app().clock.now().timestamp(), "{told}");
+    }
+
+    /// A subgraph need not believe a key that anybody may have made up.
+    async fn s17_a_subgraphs_token_names_the_profiles_that_are_linked(place: Place) {
+        let mut place = place;
+        let (app, subgraph) = one_graph(&mut place).await;
+        let ada = app.client().sign_in(&place, ADA).await.client;
+        let profiles = async || {
+            assert_eq!(ada.query("{ greeting }").await.body["data"]["greeting"], "hello");
+            claims(&subgraph.calls()[0].headers["authorization"]).1["profiles"].clone()
+        };
+        assert_eq!(profiles().await, json!({ "whatsapp": ["wa_ada"] }));
+        place.sandbox.add_profile("wa_second", "+4917139200077").await;
+        let second = ada.linked(&place, "+4917139200077").await;
+        ada.oauth_link("facebook", "fb_ada").await.field();
+        assert_eq!(profiles().await, json!({ "whatsapp": ["wa_ada", "wa_second"] }), "from the next call on");
+        ada.contain(&second).await.field();
+        assert_eq!(profiles().await, json!({ "whatsapp": ["wa_ada"] }));
     }
 
     async fn s43_a_subgraph_gets_no_profile_of_another_platform(place: Place) {

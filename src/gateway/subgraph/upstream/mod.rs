@@ -5,6 +5,7 @@ mod websocket;
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Uri};
+use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
 
@@ -26,7 +27,7 @@ pub enum Protocol {
 pub type Events = BoxStream<'static, Result<Bytes, Failure>>;
 
 /// What stands as `Authorization` whenever the subgraph is asked anew.
-pub type Token = Box<dyn Fn() -> Option<HeaderValue> + Send + Sync>;
+pub type Token = Box<dyn Fn() -> BoxFuture<'static, Option<HeaderValue>> + Send + Sync>;
 
 impl SubgraphClient {
     /// Begins a subscription. `body` is the request as it would be sent by POST.

@@ -80,7 +80,9 @@ impl Following {
     async fn go_on(&mut self) -> Result<(), Failure> {
         let last = self.last.clone().ok_or(Failure::Interrupted)?;
         self.headers.insert(LAST_EVENT_ID, last);
-        if let Some(token) = self.token.as_ref().and_then(|token| token()) {
+        if let Some(token) = &self.token
+            && let Some(token) = token().await
+        {
             self.headers.insert(header::AUTHORIZATION, token);
         }
         for attempt in 1..=TRIES {
