@@ -7,6 +7,7 @@
 mod complete;
 mod field_set;
 mod joins;
+mod guards;
 mod library;
 mod limits;
 mod order;
@@ -33,6 +34,7 @@ use super::plant;
 use super::supergraph::Supergraph;
 use owned::Owned;
 pub use problem::{Problem, Problems};
+use guards::Guards;
 use protect::Protection;
 use reach::Looking;
 use sdl::Sdl;
@@ -154,4 +156,5 @@ fn compose_trusting(Composing { owner, mut others }: Composing) -> Result<Compos
     Problems::none_of(reached.unreachable.into_iter())?;
     hints.extend(reached.hints);
     Ok(Composed { supergraph, hints })
+    Problems::none_of(Guards::of(&sdls).1.into_iter())?;
 }

@@ -144,7 +144,7 @@ fn names(link: Directive<'_>) -> Vec<(String, String)> {
 }
 
 /// Directives of the federation that mean something here.
-const DIRECTIVES: [&str; 9] = [
+const DIRECTIVES: [&str; 12] = [
     "key",
     "external",
     "shareable",
@@ -155,6 +155,9 @@ const DIRECTIVES: [&str; 9] = [
     "interfaceObject",
     "inaccessible",
 ];
+    "authenticated",
+    "policy",
+    "requiresScopes",
 
 /// `federation` of `https://specs.apollo.dev/federation/v2.5`.
 fn specification(url: &str) -> &str {
