@@ -5,6 +5,7 @@
 //! planned once ([`reach`]). It knows subgraphs, never accounts.
 
 mod complete;
+mod depth;
 mod field_set;
 mod joins;
 mod guards;
