@@ -7,8 +7,8 @@
 mod complete;
 mod depth;
 mod field_set;
-mod joins;
 mod guards;
+mod joins;
 mod library;
 mod limits;
 mod order;
@@ -34,9 +34,9 @@ use tokio::time::timeout;
 
 use super::plant;
 use super::supergraph::Supergraph;
+use guards::Guards;
 use owned::Owned;
 pub use problem::{Problem, Problems};
-use guards::Guards;
 use protect::Protection;
 use reach::Looking;
 use sdl::Sdl;
@@ -161,7 +161,9 @@ fn compose_trusting(
     Problems::none_of(unread.into_iter().filter_map(Result::err))?;
     let sdls: Vec<Sdl> = sdls.into_iter().flatten().collect();
     Problems::none_of(sdls.iter().flat_map(references::missing))?;
+    Problems::none_of(Guards::of(&sdls).1.into_iter())?;
     Problems::none_of(shapes::conflicts(&sdls).into_iter())?;
+    let mut hints = Vec::new();
     if let (Some(_), [owner, rest @ ..]) = (&owner, sdls.as_slice())
         && !plant::is_out(plant::PROTECTION)
     {
@@ -169,8 +171,10 @@ fn compose_trusting(
         let found =
             rest.iter().zip(&others).flat_map(|(sdl, other)| protection.broken_by(sdl, &other.may_change));
         Problems::none_of(found)?;
+        hints.extend(rest.iter().flat_map(|sdl| protection.required_by(sdl)));
     }
-    let (text, mut hints) = library::compose(&all, &sdls)?;
+    let (text, told) = library::compose(&all, &sdls)?;
+    hints.extend(told);
     let supplement = Supplement::of(&sdls);
     hints.extend(supplement.hints());
     let document = complete::complete(&text, &supplement)?;
@@ -189,5 +193,4 @@ fn compose_trusting(
     Problems::none_of(reached.unreachable.into_iter())?;
     hints.extend(reached.hints);
     Ok(Composed { supergraph, hints })
-    Problems::none_of(Guards::of(&sdls).1.into_iter())?;
 }
