@@ -387,7 +387,9 @@ impl Config {
     }
 
     fn load_with(file: Option<&Path>, environment: Environment) -> anyhow::Result<Self> {
-        let mut sources = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        let defaults = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        let unwritten = defaults.clone().build().and_then(|defaults| defaults.get("gateway.confined"));
+        let mut sources = defaults;
         if let Some(path) = file {
             if !path.is_file() {
                 bail!("configuration: there is no file {}", path.display());
@@ -401,6 +403,7 @@ impl Config {
             anyhow::anyhow!("configuration: {key}: {}", without_value(error.inner()))
         })?;
         config.platforms.retain(|_, platform| platform.enabled);
+        config.gateway.confined_by_default = unwritten.map_err(|error| unreadable(&error))?;
         Ok(config)
     }
 

@@ -45,7 +45,7 @@ use plan::conditions::Choice;
 use plan::planners::{Planners, Question};
 use plan::{Kind, Plan};
 use subgraph::share::Flights;
-use subgraph::{Calls, Subgraphs};
+use subgraph::{Calls, Subgraphs, confined};
 use supergraph::Supergraph;
 use supergraph::source::Source;
 
@@ -129,6 +129,7 @@ struct Asking {
 impl Serving {
     fn new(text: &str, settings: &settings::Gateway, with: (Ids, Arc<Metrics>)) -> anyhow::Result<Self> {
         let supergraph = Arc::new(Supergraph::parse_with(text, &settings.local_subgraph)?);
+        confined::check(&supergraph.planner.supergraph, settings)?;
         let calls = Calls::new((&supergraph.subgraphs, &supergraph.schema), settings, with)?;
         Ok(Self { supergraph, calls })
     }

@@ -31,6 +31,9 @@ pub struct Gateway {
     pub policies: IndexMap<String, Vec<Vec<String>>>,
     /// Types with the field that says to which platform one belongs.
     pub confined: IndexMap<String, String>,
+    /// Those of them that nobody wrote: they may be of a graph that is not there.
+    #[serde(skip)]
+    pub confined_by_default: IndexMap<String, String>,
     pub jwks_url: String,
     pub issuer: String,
     pub audience: String,

@@ -1,6 +1,7 @@
 //! Completes what the library composes: it leaves out what the planner needs, and writes in an order that says nothing.
 //!
 //! - Root types, unions and scalars are in subgraphs too (`@join__type`), which is where the planner begins.
+//! - Guards stand as the subgraphs say them ([`super::guards`]).
 //! - Without a link to its specification the planner drops a guard or a tag, and what it guards would be served open.
 //! - If a field has a type of its own in one subgraph, the planner wants the types in all of them.
 //! - A field on its way to another subgraph has its label in both, or it is never on its way.
@@ -70,6 +71,7 @@ pub fn complete(text: &str, supplement: &Supplement) -> Result<Supergraph, Probl
             TypeDefinition::Enum(_) | TypeDefinition::InputObject(_) => {}
         }
     }
+    Problems::none_of(supplement.guards.place(&mut document).into_iter())?;
     let used = used(&document);
     for definition in &mut document.definitions {
         if let Definition::SchemaDefinition(schema) = definition {
@@ -119,7 +121,7 @@ pub fn text<'a>(directive: &'a DirectiveAst, name: &str) -> Option<&'a str> {
     })
 }
 
-fn made<const N: usize>(name: &str, arguments: [(&str, Value<'static, String>); N]) -> DirectiveAst {
+pub fn made<const N: usize>(name: &str, arguments: [(&str, Value<'static, String>); N]) -> DirectiveAst {
     let arguments = arguments.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Directive { position: graphql_tools::parser::Pos::default(), name: name.to_owned(), arguments }
 }

@@ -63,6 +63,17 @@ impl<'a> Protection<'a> {
         Self { owner: &sdl.name, types }
     }
 
+    /// What a subgraph has sent to it of the owner's fields, by `@requires`: for whoever asks for its own field, as the owner
+    /// resolves it. It may, and whoever runs the graph should know.
+    pub fn required_by(&'a self, sdl: &'a Sdl) -> Vec<Problem> {
+        let none = BTreeSet::new();
+        let mut look =
+            Look { protection: self, sdl, may_change: &none, keyed: BTreeMap::new(), problems: Vec::new() };
+        sdl.types().for_each(|ty| look.find_keys(ty));
+        sdl.types().for_each(|ty| look.requires(ty));
+        look.problems
+    }
+
     /// What a subgraph does that it may not.
     pub fn broken_by(&'a self, sdl: &'a Sdl, may_change: &'a BTreeSet<String>) -> Vec<Problem> {
         let mut look =
@@ -244,6 +255,42 @@ impl<'a> Look<'a> {
         }
     }
 
+    fn requires(&mut self, ty: TypeDefinition<'a>) {
+        let (name, owner) = (self.sdl.type_name(ty), self.protection.owner);
+        for field in fields(ty) {
+            let mut directives = field.directives();
+            let Some(requires) = directives.find(|directive| self.sdl.directive(*directive) == "requires")
+            else {
+                continue;
+            };
+            let text = requires.argument("fields").and_then(|argument| argument.value().as_str());
+            let taken = match text.and_then(FieldSet::parse) {
+                Some(required) => self.all_taken(name, &required),
+                None => vec![text.unwrap_or_default().to_owned()],
+            };
+            for taken in taken {
+                let message =
+                    format!("requires `{taken}` of {owner}, which is sent to it for whoever asks for this");
+                self.told((name, Some(field.name())), message);
+            }
+        }
+    }
+
+    /// Each field of the owner's in a set, beyond keys.
+    fn all_taken(&self, ty: &str, set: &FieldSet) -> Vec<String> {
+        let each = set.0.iter().flat_map(|(field, below)| {
+            if let Some(on) = field.strip_prefix(FRAGMENT) {
+                return self.all_taken(on, below);
+            }
+            let alone = FieldSet(BTreeMap::from([(field.clone(), FieldSet::default())]));
+            let mut here = self.sdl.types().filter(|part| part.name() == ty).flat_map(fields);
+            let named = here.find(|found| found.name() == field).map(|found| found.ty().name());
+            let further = named.map(|named| self.all_taken(named, below)).unwrap_or_default();
+            self.taken(ty, &alone).into_iter().chain(further).collect::<Vec<_>>()
+        });
+        each.collect()
+    }
+
     /// What of the owner's is provided, beyond keys.
     fn taken(&self, ty: &str, provided: &FieldSet) -> Option<String> {
         provided.0.iter().find_map(|(field, below)| {
@@ -315,6 +362,29 @@ mod tests {
         let others = vec![Other { may_change, ..other("hostile", sdl) }];
         let composing = Composing { owner: Some(subgraph("accounts", OWNER)), others };
         compose(composing).map_or_else(|problems| problems.lines(), |_| Vec::new())
+    }
+
+    /// What is sent to a subgraph is told, field by field; keys are what it has to be sent.
+    #[test]
+    fn what_a_subgraph_requires_of_the_owner_is_a_hint() {
+        let sdl = "type Profile @key(fields: \"id\") { id: ID! handle: String @external platform: Platform! @external \
+                   hint: Int @requires(fields: \"id handle platform { name }\") own: Int more: Int @requires(fields: \"handle\") } \
+                   type Platform @key(fields: \"key\") { key: Key! name: String @external } scalar Key";
+        let others = vec![other("hostile", sdl)];
+        let composed = compose(Composing { owner: Some(subgraph("accounts", OWNER)), others }).unwrap();
+        let told: Vec<String> = composed.hints.iter().map(ToString::to_string).collect();
+        let line = |at: &str, taken: &str| {
+            format!(
+                "hostile: Profile.{at}: requires `{taken}` of accounts, which is sent to it for whoever asks for this"
+            )
+        };
+        let lines = [
+            line("hint", "Profile.handle"),
+            line("hint", "Profile.platform"),
+            line("hint", "Platform.name"),
+            line("more", "Profile.handle"),
+        ];
+        assert_eq!(told, lines);
     }
 
     /// New fields on entities by their keys, own types, and owned ones by their names.

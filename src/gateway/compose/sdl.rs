@@ -8,6 +8,7 @@ use cynic_parser::type_system::{
 };
 use cynic_parser::{TypeSystemDocument, parse_type_system_document};
 
+use super::depth::depth;
 use super::field_set::FieldSet;
 use super::{Problem, SubgraphSdl};
 
@@ -144,7 +145,7 @@ fn names(link: Directive<'_>) -> Vec<(String, String)> {
 }
 
 /// Directives of the federation that mean something here.
-const DIRECTIVES: [&str; 9] = [
+const DIRECTIVES: [&str; 12] = [
     "key",
     "external",
     "shareable",
@@ -154,6 +155,9 @@ const DIRECTIVES: [&str; 9] = [
     "extends",
     "interfaceObject",
     "inaccessible",
+    "authenticated",
+    "policy",
+    "requiresScopes",
 ];
 
 /// `federation` of `https://specs.apollo.dev/federation/v2.5`.
@@ -163,24 +167,6 @@ fn specification(url: &str) -> &str {
     let is_version =
         last.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     if is_version { segments.next().unwrap_or_default() } else { last }
-}
-
-/// How deep brackets stand within each other. In strings they are counted anew.
-fn depth(text: &str) -> usize {
-    let (mut deepest, mut outside, mut inside, mut in_string) = (0, 0_usize, 0_usize, false);
-    for byte in text.bytes() {
-        let depth = if in_string { &mut inside } else { &mut outside };
-        match byte {
-            b'"' => (in_string, inside) = (!in_string, 0),
-            b'(' | b'[' | b'{' => {
-                *depth += 1;
-                deepest = deepest.max(*depth);
-            }
-            b')' | b']' | b'}' => *depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// The fields of an object or an interface.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cynic_parser::type_system::TypeDefinition;
 
 use super::Problem;
+use super::guards::Guards;
 use super::sdl::Sdl;
 
 /// Of all subgraphs.
@@ -17,6 +18,7 @@ pub struct Supplement {
     pub scalars: BTreeMap<String, BTreeSet<String>>,
     /// Interfaces that subgraphs have as objects by a key that they do not resolve: interface, subgraph, key.
     pub stood_for: Vec<(String, String, String)>,
+    pub guards: Guards,
     hints: Vec<Problem>,
 }
 
@@ -47,7 +49,7 @@ impl Supplement {
                 roots.entry(root).or_insert_with(|| described.to_cow().into_owned());
             }
         }
-        Self { specified, roots, scalars, stood_for: stood_for(sdls), hints }
+        Self { specified, roots, scalars, stood_for: stood_for(sdls), guards: Guards::of(sdls).0, hints }
     }
 
     pub fn hints(&self) -> impl Iterator<Item = Problem> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Composed, Composing, Other, Problems, STACK, SubgraphSdl, compose_here};
+use super::{Composed, Composing, LOOKING, Other, Problems, STACK, SubgraphSdl, compose_here};
 
 /// With federation 2 linked.
 pub const FEDERATION: &str = r#"extend schema @link(url: "https://specs.apollo.dev/federation/v2.7", import: [
@@ -23,7 +23,7 @@ pub fn other(name: &str, sdl: &str) -> Other {
 /// On a stack as large as there is in service.
 pub fn compose(composing: Composing) -> Result<Composed, Problems> {
     let thread = std::thread::Builder::new().stack_size(STACK);
-    thread.spawn(move || compose_here(composing)).unwrap().join().unwrap()
+    thread.spawn(move || compose_here(composing, LOOKING)).unwrap().join().unwrap()
 }
 
 /// Subgraphs none of which owns anything.

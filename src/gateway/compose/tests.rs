@@ -399,3 +399,29 @@ fn any_text_is_composed_or_refused() {
         assert!(told[0].contains("levels deep"), "{told:?}");
     }
 }
+
+type Work = Box<dyn FnOnce() -> Result<Composed, Problems> + Send>;
+
+/// One that takes long is not waited for, and once too many of them go on there is no further one.
+#[tokio::test]
+async fn a_composition_has_so_much_time() {
+    let (short, (stop, stopped)) = (Duration::from_millis(20), std::sync::mpsc::channel::<()>());
+    let stopped = std::sync::Arc::new(std::sync::Mutex::new(stopped));
+    // Where nothing bounded it, it would hang for ever.
+    let ends = async |work| timeout(PATIENCE / 3, within(short, work)).await.expect("it is left");
+    let late = |outcome: Result<Composed, Problems>| {
+        outcome.unwrap_err().lines() == ["composing takes longer than 20ms"]
+    };
+    for _ in 0..4 {
+        let stopped = stopped.clone();
+        let hangs = move || {
+            let _ = stopped.lock().unwrap().recv();
+            Err(Problem::new("it was left").into())
+        };
+        assert!(late(ends(Box::new(hangs) as Work).await));
+    }
+    let at_once = || Err::<Composed, Problems>(Problem::new("at once").into());
+    assert!(late(ends(Box::new(at_once)).await), "there is no room");
+    drop(stop);
+    assert_eq!(within(PATIENCE, at_once).await.unwrap_err().lines(), ["at once"]);
+}

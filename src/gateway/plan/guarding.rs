@@ -180,6 +180,8 @@ mod tests {
         let text = ZOO
             .replace("text: String", "text: String @requiresScopes(scopes: [[\"a\"]])")
             .replace("must: String!", "must: String! @requiresScopes(scopes: [[\"b\"]])")
+            .replace("type Box @join__type(graph: A)", "type Box @join__type(graph: A, key: \"id\")")
+            .replace("int: Int ", "int: Int @join__field(graph: A, requires: \"must\") ")
             .replace("lives: Int!", "lives: Int! @authenticated")
             .replace("home: Box bark", "home: Box @policy(policies: [[\"p\"]]) bark");
         Supergraph::parse(&text).unwrap()
@@ -202,6 +204,8 @@ mod tests {
         for (asked, left, count) in [
             ("{ box { id } }", "{ box { id } }", 0),
             ("{ box { id text must } }", "{ box { id text } }", 2),
+            // What is made of what is refused.
+            ("{ box { id int } }", "{ box { id } }", 1),
             ("{ box { x: must } }", "{ box { __typename } }", 1),
             ("{ box { ... { must } id } }", "{ box { ... { __typename } id } }", 1),
             (

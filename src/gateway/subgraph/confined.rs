@@ -1,5 +1,7 @@
 //! Objects whose representations go only where they belong: a subgraph learns of none that are not its own.
 
+use anyhow::bail;
+use hive_router_query_planner::state::supergraph_state::{SupergraphDefinition, SupergraphState};
 use secrecy::ExposeSecret;
 
 use crate::gateway::schema::{ApiSchema, TypeId};
@@ -7,6 +9,26 @@ use crate::gateway::settings::{Gateway, Subgraph};
 
 /// Stands for wherever one belongs.
 const ANYWHERE: &str = "*";
+
+/// Checks that every type that is to be confined is there, and says where one belongs: by a wrong name nothing would be confined,
+/// and everybody told. A type of the defaults alone may be of a graph that is not there.
+///
+/// # Errors
+/// Names the entry of the setting.
+pub fn check(supergraph: &SupergraphState, settings: &Gateway) -> anyhow::Result<()> {
+    for (ty, field) in &settings.confined {
+        match supergraph.definitions.get(ty) {
+            Some(SupergraphDefinition::Object(object)) if object.fields.contains_key(field) => {}
+            Some(SupergraphDefinition::Object(_)) => {
+                bail!("gateway.confined goes by `{ty}.{field}`, a field that the supergraph does not have")
+            }
+            Some(_) => bail!("gateway.confined has `{ty}`, which is no object type in the supergraph"),
+            None if settings.confined_by_default.get(ty) == Some(field) => {}
+            None => bail!("gateway.confined has `{ty}`, a type that the supergraph does not have"),
+        }
+    }
+    Ok(())
+}
 
 /// What one subgraph may be told of.
 #[derive(Debug)]
@@ -48,5 +70,39 @@ impl Confined {
     /// Whether what says so belongs to the subgraph.
     pub fn allows(&self, value: &[u8]) -> bool {
         self.allowed.iter().any(|allowed| **allowed == *value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::gateway::Serving;
+    use crate::gateway::testing::ZOO;
+    use crate::ids::Ids;
+
+    /// A typing error confines nothing, so it is refused; what nobody wrote is for a graph that may not be there.
+    #[tokio::test]
+    async fn what_is_confined_is_there() {
+        crate::tls::choose_library();
+        let check = |confined: &[(&str, &str)]| {
+            let mut settings = crate::config::Config::from_pairs([]).unwrap().gateway;
+            let written = confined.iter().map(|(ty, field)| ((*ty).to_owned(), (*field).to_owned()));
+            settings.confined.extend(written);
+            let serving = Serving::new(ZOO, &settings, (Ids::random(), Arc::default()));
+            serving.map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&[]), Ok(()), "the default, over a supergraph without it");
+        assert_eq!(check(&[("Cat", "name"), ("Ghost", "id")]), Ok(()), "also what is hidden");
+        for (ty, field) in [
+            ("Cart", "name"),
+            ("Cat", "nam"),
+            ("Animal", "name"),
+            ("Mood", "HAPPY"),
+            ("LinkedProfile", "platform"),
+        ] {
+            let told = check(&[(ty, field)]).unwrap_err();
+            assert!(told.contains("gateway.confined") && told.contains(ty), "{told}");
+        }
     }
 }

@@ -214,7 +214,7 @@ fn leads_to_any(field: &Field<'static, String>, impure: &HashSet<&str>) -> bool 
     impure.contains(named(&field.field_type)) || field.arguments.iter().any(hidden)
 }
 
-fn named<'a>(ty: &'a Type<'static, String>) -> &'a str {
+pub fn named<'a>(ty: &'a Type<'static, String>) -> &'a str {
     match ty {
         Type::NamedType(name) => name,
         Type::ListType(inner) | Type::NonNullType(inner) => named(inner),

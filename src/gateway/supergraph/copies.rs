@@ -1,6 +1,9 @@
 //! The last good schema of each subgraph, in files: a process that starts while a subgraph is away needs it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// A folder of schemas.
 pub struct Copies(PathBuf);
@@ -12,10 +15,10 @@ impl Copies {
     }
 
     fn path(&self, subgraph: &str) -> Option<PathBuf> {
-        // It becomes a part of a path.
-        let is_plain =
-            subgraph.bytes().all(|byte| byte == b'-' || byte == b'_' || byte.is_ascii_alphanumeric());
-        (is_plain && !subgraph.is_empty()).then(|| self.0.join(format!("{subgraph}.graphql")))
+        // It becomes a part of a path. A file that begins with a dot is one that is being written.
+        let is_plain = subgraph.bytes().all(|byte| b"-_.".contains(&byte) || byte.is_ascii_alphanumeric());
+        let is_name = is_plain && !subgraph.is_empty() && !subgraph.starts_with('.');
+        is_name.then(|| self.0.join(format!("{subgraph}.graphql")))
     }
 
     /// What was kept last.
@@ -33,22 +36,26 @@ impl Copies {
 
     /// Keeps a schema: whoever reads finds the one before or this one, never half of it.
     pub async fn keep(&self, subgraph: &str, sdl: &str) {
-        let Some(path) = self.path(subgraph) else { return };
-        if let Err(error) = self.write(&path, sdl).await {
+        let Some(path) = self.path(subgraph) else {
+            tracing::warn!(subgraph, "the schema of a subgraph is not kept: its name is none for a file");
+            return;
+        };
+        let (folder, to, sdl) = (self.0.clone(), path.clone(), sdl.to_owned());
+        let written = tokio::task::spawn_blocking(move || write(&folder, &to, &sdl)).await;
+        if let Err(error) = written.unwrap_or_else(|panic| Err(panic.into())) {
             tracing::warn!(path = %path.display(), %error, "the schema of a subgraph cannot be kept");
         }
     }
+}
 
-    async fn write(&self, path: &Path, sdl: &str) -> std::io::Result<()> {
-        use tokio::io::AsyncWriteExt;
-        tokio::fs::create_dir_all(&self.0).await?;
-        // Processes that share the folder do not share this name.
-        let fresh = path.with_extension(format!("{}.new", std::process::id()));
-        let mut file = tokio::fs::File::create(&fresh).await?;
-        file.write_all(sdl.as_bytes()).await?;
-        file.sync_all().await?;
-        tokio::fs::rename(&fresh, path).await
-    }
+/// Processes that share the folder may have one id, as in containers: so the file has a name of its own until it is whole.
+fn write(folder: &Path, path: &Path, sdl: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(sdl.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -72,10 +79,30 @@ mod tests {
     async fn a_name_leads_nowhere_else() {
         let folder = tempfile::tempdir().unwrap();
         let copies = Copies::in_data(folder.path());
-        for name in ["", "..", "../up", "a/b", "a\\b", "a.b"] {
+        for name in ["", ".", "..", ".a", "../up", "a/b", "a\\b"] {
             copies.keep(name, "x").await;
             assert_eq!(copies.read(name).await, None, "{name}");
         }
         assert!(!folder.path().join("subgraphs").exists());
+        copies.keep("posts.v2", "x").await;
+        assert_eq!(copies.read("posts.v2").await.unwrap(), "x");
+    }
+
+    /// Many at once, with one id: whatever is there is whole.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_writes_at_once_leaves_one_whole_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let sdls: Vec<String> =
+            (b'a'..b'i').map(|letter| char::from(letter).to_string().repeat(1 << 20)).collect();
+        let written = sdls.iter().map(|sdl| {
+            let (copies, sdl) = (Copies::in_data(folder.path()), sdl.clone());
+            tokio::spawn(async move {
+                copies.keep("posts", &sdl).await;
+                copies.read("posts").await.unwrap()
+            })
+        });
+        for found in futures_util::future::join_all(written).await {
+            assert!(sdls.contains(&found.unwrap()));
+        }
     }
 }

@@ -122,6 +122,8 @@ fn requirements(
 fn lists(value: &Value<'static, String>) -> Option<Vec<Vec<String>>> {
     let one = |value: &Value<'static, String>| match value {
         Value::String(name) => Some(vec![name.clone()]),
+        // It would ask for nothing, so that everybody who is signed in would pass.
+        Value::List(names) if names.is_empty() => None,
         Value::List(names) => names.iter().map(|name| text(name).map(str::to_owned)).collect(),
         _ => None,
     };
@@ -311,6 +313,8 @@ mod tests {
             (BOX, "box: Box @requiresScopes(scopes: 1) boxes"),
             (BOX, "box: Box @requiresScopes(scopes: [[a]]) boxes"),
             (BOX, "box: Box @policy(scopes: [[\"a\"]]) boxes"),
+            (BOX, "box: Box @policy(policies: [[]]) boxes"),
+            (BOX, "box: Box @requiresScopes(scopes: [[\"a\"], []]) boxes"),
         ] {
             let refused = zoo("", (at, with));
             assert!(

@@ -3,6 +3,7 @@
 pub mod alone;
 mod copies;
 pub mod guards;
+mod required;
 pub mod source;
 pub mod subgraphs;
 
@@ -59,6 +60,8 @@ pub enum SupergraphError {
     Unenforced { guard: &'static str, at: String },
     #[error("what `@{guard}` at {at} asks for cannot be read: it takes lists of lists of names")]
     UnreadableGuard { guard: &'static str, at: String },
+    #[error("what {at} requires cannot be read")]
+    UnreadableRequires { at: String },
     #[error(
         "it links {0} for SECURITY, which this gateway does not enforce under that name: what that guards would be \
          served open"
@@ -89,9 +92,10 @@ impl Supergraph {
         let document =
             safe_parse_schema(text).map_err(|error| SupergraphError::Unparsable(error.to_string()))?;
         let subgraphs = subgraphs(&document)?;
-        let declared = guards::declared(&document)?;
+        let mut declared = guards::declared(&document)?;
         let planner = Planner::new_from_supergraph(&document, QueryPlannerOptions::default())
             .map_err(|error| SupergraphError::Unplannable(error.to_string()))?;
+        required::with_required(&document, &mut declared)?;
         let api = planner.consumer_schema.document.clone();
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);

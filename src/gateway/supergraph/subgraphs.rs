@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use axum::body::Bytes;
@@ -11,13 +12,18 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::copies::Copies;
-use crate::gateway::compose::{Composed, Composing, Other, Problem, Problems, SubgraphSdl, compose};
+use crate::gateway::compose::{
+    Composed, Composing, Other, Problem, Problems, SubgraphSdl, compose, compose_within,
+};
 use crate::gateway::settings::{Differences, Gateway};
 use crate::gateway::subgraph::client::SubgraphClient;
 use crate::gateway::subgraph::headers::Rules;
 
 /// Far beyond this it is no schema.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long may be tried which new schemas go with the others, where not all do.
+const FALLING_BACK: Duration = Duration::from_secs(120);
 
 const QUESTION: &str = r#"{"query":"query Schema { _service { sdl } }","operationName":"Schema"}"#;
 
@@ -39,8 +45,10 @@ struct Place {
     url: String,
     may_change: BTreeSet<String>,
     origin: Origin,
-    /// As it was found last; what is in the way if it was not.
+    /// As it was found last, twice in a row if there was another one; what is in the way if it was not.
     newest: Result<String, String>,
+    /// As it was found at the last look, if that is another one.
+    seen: Option<String>,
     /// What was in the way at the last look.
     away: Option<String>,
     /// What it is composed of, and what is kept.
@@ -169,14 +177,17 @@ impl Subgraphs {
             self.wrong = Some((problems.clone(), true));
             return Err(problems);
         };
-        for place in &self.others {
-            let Some(newest) =
-                place.newest.as_ref().ok().filter(|newest| taken.get(&place.name) != Some(newest))
-            else {
-                continue;
-            };
-            let before = taken.insert(place.name.clone(), newest.clone());
-            match (compose(self.composing(|place| taken.get(&place.name))).await, before) {
+        let new = self.others.iter().filter_map(|place| {
+            let newest = place.newest.as_ref().ok()?;
+            (taken.get(&place.name) != Some(newest)).then_some((place, newest))
+        });
+        let new: Vec<_> = new.collect();
+        let until = Instant::now() + FALLING_BACK;
+        for (tried, (place, newest)) in new.iter().enumerate() {
+            // What is left, in equal parts: one that takes long leaves the others theirs.
+            let patience = until.saturating_duration_since(Instant::now()) / (new.len() - tried) as u32;
+            let before = taken.insert(place.name.clone(), (*newest).clone());
+            match (compose_within(self.composing(|place| taken.get(&place.name)), patience).await, before) {
                 (Ok(further), _) => composed = further,
                 (Err(_), Some(before)) => drop(taken.insert(place.name.clone(), before)),
                 (Err(_), None) => drop(taken.remove(&place.name)),
@@ -195,11 +206,11 @@ impl Subgraphs {
                     if place.away.take().is_some() {
                         tracing::info!(subgraph = place.name, "the schema of a subgraph is there again");
                     }
-                    is_new |= place.newest.as_ref() != Ok(&sdl);
-                    place.newest = Ok(sdl);
+                    is_new |= place.found(sdl);
                 }
                 Err(error) => {
                     let error = format!("{error:#}");
+                    place.seen = None;
                     // Once, and not at every look.
                     if place.away.as_ref() != Some(&error) {
                         tracing::warn!(
@@ -247,7 +258,22 @@ impl Place {
         let (name, url, may_change) =
             (name.to_owned(), shown(&uri), own.may_change.iter().cloned().collect());
         let newest = Err("it was not looked for yet".to_owned());
-        Ok(Self { name, url, may_change, origin, newest, away: None, good: None })
+        Ok(Self { name, url, may_change, origin, newest, seen: None, away: None, good: None })
+    }
+
+    /// Takes what a look has found; whether it is another one. While replicas of two versions answer in turn, or a file is
+    /// written, each look finds another one: it is taken when two in a row are the same. A first one is taken at once.
+    fn found(&mut self, sdl: String) -> bool {
+        if self.newest.as_ref() == Ok(&sdl) {
+            self.seen = None;
+            return false;
+        }
+        if self.newest.is_ok() && self.seen.as_ref() != Some(&sdl) {
+            self.seen = Some(sdl);
+            return false;
+        }
+        (self.newest, self.seen) = (Ok(sdl), None);
+        true
     }
 
     /// What it could be composed of.
@@ -313,5 +339,45 @@ fn answered(bytes: &[u8]) -> anyhow::Result<String> {
             bail!("it has no `_service {{ sdl }}`: {}", told.message.chars().take(200).collect::<String>())
         }
         None => bail!("it has no `_service {{ sdl }}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place {
+        Place {
+            name: "posts".to_owned(),
+            url: String::new(),
+            may_change: BTreeSet::new(),
+            origin: Origin::File(PathBuf::new()),
+            newest: Err("it was not looked for yet".to_owned()),
+            seen: None,
+            away: None,
+            good: None,
+        }
+    }
+
+    /// While two versions answer in turn the one from before stays; each change would end all subscriptions.
+    #[test]
+    fn a_schema_is_taken_when_two_looks_in_a_row_find_it() {
+        let mut place = place();
+        for (found, is_new, newest) in [
+            ("a", true, "a"),
+            ("a", false, "a"),
+            ("b", false, "a"),
+            ("a", false, "a"),
+            ("b", false, "a"),
+            ("c", false, "a"),
+            ("b", false, "a"),
+            ("b", true, "b"),
+            ("b", false, "b"),
+        ] {
+            assert_eq!(
+                (place.found(found.to_owned()), place.newest.clone().unwrap()),
+                (is_new, newest.to_owned())
+            );
+        }
     }
 }
