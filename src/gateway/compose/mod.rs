@@ -5,7 +5,7 @@
 //! planned once ([`reach`]). It knows subgraphs, never accounts.
 
 mod complete;
-mod field_set;
+pub mod field_set;
 mod joins;
 mod library;
 mod limits;

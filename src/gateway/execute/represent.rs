@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use super::data::{Data, Object, Value};
 use crate::gateway::plan::input::{Input, InputItem};
+use crate::gateway::plan::keys::{Key, KeyPart};
 use crate::gateway::plan::layout::Slot;
 use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
@@ -21,6 +22,25 @@ pub struct Representations {
     /// For each representation the last of its targets.
     last: Vec<u32>,
     targets: Vec<Target>,
+    /// Objects that have no representation, because their keys are not whole.
+    pub incomplete: Vec<Incomplete>,
+}
+
+/// An object that a subgraph cannot be asked for.
+pub struct Incomplete {
+    /// The number of its place among those of the list.
+    pub place: usize,
+    pub object: Object,
+    pub lack: Lack,
+}
+
+/// What of its key is not there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lack {
+    /// Its path, as far as clients may know of it.
+    pub shown: Option<Box<str>>,
+    /// The slots of the object itself where it would stand.
+    pub slots: Vec<Slot>,
 }
 
 /// An object that gets what comes for a representation.
@@ -48,6 +68,13 @@ impl Representations {
     pub fn add(&mut self, writer: &Writer<'_>, (place, object): (usize, Object), body: &mut Vec<u8>) {
         if writer.type_of(writer.input, object).is_none() {
             return;
+        }
+        match writer.lack(object) {
+            Whole::Yes => {}
+            Whole::No(lack) => {
+                self.incomplete.extend(lack.map(|lack| Incomplete { place, object, lack }));
+                return;
+            }
         }
         let rollback = body.len();
         if !self.written.is_empty() {
@@ -101,11 +128,46 @@ pub struct Writer<'a> {
     pub data: &'a Data,
     pub schema: &'a ApiSchema,
     pub input: &'a Input,
+    /// One of them has to be there whole.
+    pub keys: &'a [Key],
     /// What the subgraph may be told of; absent if that is everything.
     pub confined: Option<&'a Confined>,
 }
 
+/// Whether one of an object's keys is whole, and if not what it lacks that its subgraphs must not leave out.
+enum Whole {
+    Yes,
+    No(Option<Lack>),
+}
+
 impl Writer<'_> {
+    fn lack(&self, object: Object) -> Whole {
+        let ty = self.type_of(self.input, object);
+        let mut first = None;
+        for key in self.keys.iter().filter(|key| self.applies(&key.types, (object, ty))) {
+            let lack = key.parts.iter().find_map(|part| Some((part, self.lacking(part, object)?)));
+            let Some((part, (lacking, value))) = lack else { return Whole::Yes };
+            let is_told = !(lacking.may_be_null && value == Value::Null);
+            let lack = || Lack { shown: lacking.shown.clone(), slots: part.slots.clone() };
+            first = Some(first.unwrap_or_else(|| is_told.then(lack)));
+        }
+        first.map_or(Whole::Yes, Whole::No)
+    }
+
+    /// What of a part of a key is not there, and what is there instead.
+    fn lacking<'k>(&self, part: &'k KeyPart, object: Object) -> Option<(&'k KeyPart, Value)> {
+        let mut values = part.slots.iter().map(|slot| self.data.get(object, *slot));
+        match values.find(|value| *value != Value::Absent).unwrap_or(Value::Absent) {
+            Value::Leaf(_) | Value::Type(_) => None,
+            Value::Object(object) => part.below.iter().find_map(|part| self.lacking(part, object)),
+            Value::List(list) => self.data.items(list).iter().find_map(|item| match *item {
+                Value::Object(object) => part.below.iter().find_map(|part| self.lacking(part, object)),
+                _ => None,
+            }),
+            value @ (Value::Absent | Value::Null | Value::Misfit) => Some((part, value)),
+        }
+    }
+
     /// False if there is nothing to write.
     fn entity(&self, input: &Input, object: Object, body: &mut Vec<u8>) -> bool {
         let ty = self.type_of(input, object);
@@ -271,7 +333,8 @@ mod tests {
             let own = crate::gateway::settings::Subgraph { platforms, ..settings.subgraph.clone() };
             Confined::new(schema, &settings, &own)
         });
-        let writer = Writer { data: &bench.data, schema, input: &input, confined: confined.as_ref() };
+        let writer =
+            Writer { data: &bench.data, schema, input: &input, keys: &[], confined: confined.as_ref() };
         let Value::List(list) = bench.data.get(bench.root, slot) else { panic!("no list") };
         let (mut representations, mut body) = (Representations::default(), Vec::new());
         for animal in bench.data.items(list) {

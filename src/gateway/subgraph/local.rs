@@ -38,7 +38,7 @@ impl Call {
         let single = self.singles();
         let lookups = single.into_iter().map(|(list, request)| {
             let caller = caller.clone();
-            async move { (list, caller.execute(request).await) }
+            async move { (list, caller.look_up(request).await) }
         });
         let mut answers = stream::iter(lookups).buffered(AT_ONCE);
         let mut whole = Whole { lists: vec![Vec::new(); self.lists.len()], errors: Vec::new() };

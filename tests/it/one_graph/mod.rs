@@ -7,6 +7,7 @@ mod direct;
 mod following;
 mod guards;
 mod hostile;
+mod malformed;
 mod subgraph;
 
 use std::path::PathBuf;
