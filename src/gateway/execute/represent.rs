@@ -310,15 +310,16 @@ mod tests {
 
     /// What is sent for the animals of an answer, and for each representation how many objects wait for it.
     fn sent(requires: &str, rewrites: &[FetchRewrite], animals: &str) -> (String, Vec<usize>) {
-        sent_to(None, (requires, rewrites), animals)
+        let (body, waiting, _) = sent_to(None, (requires, rewrites), animals);
+        (body, waiting)
     }
 
-    /// The same to a subgraph of these platforms, where cats and dogs belong to one by their names.
+    /// The same to a subgraph of these platforms, where cats and dogs belong to one by their names; and what keys lack.
     fn sent_to(
         platforms: Option<&[&str]>,
         (requires, rewrites): (&str, &[FetchRewrite]),
         animals: &str,
-    ) -> (String, Vec<usize>) {
+    ) -> (String, Vec<usize>, Vec<String>) {
         let (mut bench, [shape]) = Bench::new([FETCH]);
         bench.read(&shape, &format!("{{\"animals\":{animals}}}"));
         let requires = document(requires).operation.selection_set;
@@ -326,6 +327,8 @@ mod tests {
         let position = bench.layout.descend(Layout::ROOT, slot);
         let input = Input::new(&bench.zoo.schema, &mut bench.layout, (position, &requires), rewrites);
         let schema = &bench.zoo.schema;
+        let known = (schema, &bench.zoo.planner.supergraph);
+        let keys = bench.zoo.keys.within(known, "a", (&requires, &input));
         let confined = platforms.and_then(|platforms| {
             let mut settings = crate::config::Config::from_pairs([]).unwrap().gateway;
             settings.confined = ["Cat", "Dog"].map(|ty| (ty.to_owned(), "name".to_owned())).into();
@@ -334,7 +337,7 @@ mod tests {
             Confined::new(schema, &settings, &own)
         });
         let writer =
-            Writer { data: &bench.data, schema, input: &input, keys: &[], confined: confined.as_ref() };
+            Writer { data: &bench.data, schema, input: &input, keys: &keys, confined: confined.as_ref() };
         let Value::List(list) = bench.data.get(bench.root, slot) else { panic!("no list") };
         let (mut representations, mut body) = (Representations::default(), Vec::new());
         for animal in bench.data.items(list) {
@@ -343,7 +346,8 @@ mod tests {
         }
         let waiting = (0..representations.len()).map(|number| representations.targets(0, number).count());
         assert_eq!(representations.targets(1, 0).count(), 0, "another place waits for nothing");
-        (String::from_utf8(body).unwrap(), waiting.collect())
+        let lacking = representations.incomplete.iter().map(|one| one.lack.shown.clone().unwrap().into());
+        (String::from_utf8(body).unwrap(), waiting.collect(), lacking.collect())
     }
 
     /// Each representation is sent once, however many objects are to have what comes for it.
@@ -376,12 +380,12 @@ mod tests {
             "[{}]",
             cat("1", r#","name":"red","friend":{"__typename":"Dog","id":"9","name":"blue"}"#)
         );
-        let (body, _) = sent_to(Some(&["red"]), (requires, &[]), &friends);
+        let (body, ..) = sent_to(Some(&["red"]), (requires, &[]), &friends);
         assert_eq!(body, one("1", "red"));
         let renamed = format!("[{}]", named("2", "blue"));
-        let (body, _) = sent_to(Some(&["red"]), (requires, &[retype("__typename", "Animal")]), &renamed);
+        let (body, ..) = sent_to(Some(&["red"]), (requires, &[retype("__typename", "Animal")]), &renamed);
         assert_eq!(body, "");
-        let (body, _) =
+        let (body, ..) =
             sent_to(Some(&["red"]), ("{ __typename id }", &[]), &format!("[{}]", named("1", "red")));
         assert_eq!(body, "", "by its id alone nobody knows where it belongs");
     }
@@ -428,6 +432,34 @@ mod tests {
             ),
         ] {
             assert_eq!(sent(requires, &[], &format!("[{animal}]")).0, wanted, "{requires} of {animal}");
+        }
+    }
+
+    /// Whose key is not whole is not asked for, and what it lacks is told; whatever else is not there is the subgraph's to mind.
+    #[test]
+    fn a_representation_has_its_whole_key() {
+        let of_cat = "{ ... on Cat { __typename id name } }";
+        let named = r#"{"id":"1","name":"a","__typename":"Cat"}"#;
+        for (requires, animal, body, lacking) in [
+            (of_cat, r#"{"__typename":"Cat","id":"1","name":"a"}"#, named, &[] as &[&str]),
+            (of_cat, r#"{"__typename":"Cat","id":"1"}"#, r#"{"id":"1","__typename":"Cat"}"#, &[]),
+            (of_cat, r#"{"__typename":"Cat","name":"a"}"#, "", &["id"]),
+            (of_cat, r#"{"__typename":"Cat","id":null,"name":"a"}"#, "", &["id"]),
+            // That is another fragment's, and by its name alone this one is known to nobody.
+            (of_cat, r#"{"__typename":"Dog","name":"a"}"#, "", &[]),
+            (
+                "{ ... on Cat { __typename name } }",
+                r#"{"__typename":"Cat","name":"a"}"#,
+                r#"{"name":"a","__typename":"Cat"}"#,
+                &[],
+            ),
+        ] {
+            let (sent, _, lacks) = sent_to(None, (requires, &[]), &format!("[{animal}]"));
+            assert_eq!(
+                (sent.as_str(), lacks.as_slice()),
+                (body, lacking.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>().as_slice()),
+                "{animal}"
+            );
         }
     }
 

@@ -102,8 +102,7 @@ fn parts(
         let is_shown = parent.and_then(|parent| schema.field(schema.id(parent.name())?, name)).is_some();
         let below = match input {
             Some(input) => {
-                let ty =
-                    field.and_then(|field| supergraph.definitions.get(field.field_type.inner_type()));
+                let ty = field.and_then(|field| supergraph.definitions.get(field.field_type.inner_type()));
                 parts((schema, supergraph), ty, &input.items, below, &format!("{path}."))?
             }
             None => Vec::new(),
