@@ -127,6 +127,18 @@ fn request(request: &Request) -> gateway::Request {
     }
 }
 
+/// Adds headers to those of their names, which `extend` would put in their place: each part may set cookies.
+fn append(all: &mut HeaderMap, more: HeaderMap) {
+    let mut last = None;
+    for (name, value) in more {
+        // The next values of a name come without it.
+        last = name.or(last);
+        if let Some(name) = &last {
+            all.append(name, value);
+        }
+    }
+}
+
 /// One request of a client, as our graph is asked for its parts.
 struct Asking {
     ours: Operations,
@@ -153,7 +165,7 @@ impl Asking {
         let (mut response, outcome) = self.ours.run(prepared, self.asked.clone(), self.shared.clone()).await;
         let headers = std::mem::take(&mut response.http_headers);
         if !headers.is_empty() {
-            self.headers.lock().unwrap_or_else(PoisonError::into_inner).extend(headers);
+            append(&mut self.headers.lock().unwrap_or_else(PoisonError::into_inner), headers);
         }
         (response, outcome)
     }
