@@ -7,6 +7,7 @@ mod depth;
 pub mod entities;
 pub mod errors;
 pub mod failures;
+mod incomplete;
 mod placing;
 pub mod project;
 pub mod read;

@@ -3,18 +3,18 @@
 //! A path of a subgraph's answer has keys that the planner has made up, and some of what clients must not learn of: it is
 //! told with the client's own keys, and only as far as those go.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::data::Object;
 use super::errors::{GraphqlError, PathSegment};
-use super::represent::{Lack, Representations};
+use super::represent::Representations;
 use super::told::Told;
 use super::walk::places_of;
 use super::{Execution, Failure};
 use crate::gateway::plan::layout::Layout;
 use crate::gateway::plan::projection::Selection;
 use crate::gateway::plan::shape::{FieldKind, Shape};
-use crate::gateway::plan::steps::{Entities, Path, Place, Step, Target};
+use crate::gateway::plan::steps::{Path, Step, Target};
 
 type Places = Vec<Vec<PathSegment>>;
 
@@ -34,7 +34,7 @@ impl Execution<'_> {
     }
 
     /// Tells an error at each of its places that the client knows, and once without one if there is none.
-    fn tell(&mut self, error: &GraphqlError, places: Places) {
+    pub(super) fn tell(&mut self, error: &GraphqlError, places: Places) {
         let shown = distinct(places.into_iter().map(|path| shown(&self.plan.selection, path)));
         if shown.is_empty() {
             self.errors.push(error.clone());
@@ -70,42 +70,6 @@ impl Execution<'_> {
                 places.collect()
             }
         }
-    }
-
-    /// Says of objects that cannot be asked for what of their keys was left out, unless something has been said of them.
-    pub(super) fn tell_incomplete(&mut self, lists: &[Entities], sent: &[Representations]) {
-        for (list, sent) in lists.iter().zip(sent) {
-            let mut lacks: BTreeMap<(usize, &Lack), HashSet<Object>> = BTreeMap::new();
-            for incomplete in &sent.incomplete {
-                let key = (incomplete.place, &incomplete.lack);
-                lacks.entry(key).or_default().insert(incomplete.object);
-            }
-            for ((place, lack), objects) in lacks {
-                let place = &list.places[place];
-                if self.is_completed(place, lack) {
-                    continue;
-                }
-                let part = lack.shown.as_ref().map_or("a part".to_owned(), |path| format!("`{path}`"));
-                let message = format!("This cannot be completed, because {part} of its key was left out.");
-                let view = (&self.data, &self.plan.layout);
-                let mut places = places_of(view, self.root, &place.at, |object| objects.contains(&object));
-                places.retain(|path| !self.errors.cover(path));
-                if !places.is_empty() {
-                    self.tell(&GraphqlError::new("SUBGRAPH_MALFORMED_RESPONSE", message), places);
-                }
-            }
-        }
-    }
-
-    /// Whether another step was to bring it: that may know none of these objects, and has left nothing out.
-    fn is_completed(&self, place: &Place, lack: &Lack) -> bool {
-        self.plan.steps.iter().any(|step| match &step.target {
-            Target::Root { .. } => false,
-            Target::Entities(lists) => lists.iter().flat_map(|list| &list.places).any(|other| {
-                let mut fields = other.shape.fields.iter();
-                other.at.position == place.at.position && fields.any(|field| lack.slots.contains(&field.slot))
-            }),
-        })
     }
 
     /// Says that a step has brought nothing, at the first place that misses something by it.

@@ -5,8 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 
 use super::data::{Data, Object, Value};
+use super::incomplete::{Incomplete, Whole};
 use crate::gateway::plan::input::{Input, InputItem};
-use crate::gateway::plan::keys::{Key, KeyPart};
+use crate::gateway::plan::keys::Key;
 use crate::gateway::plan::layout::Slot;
 use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
@@ -24,23 +25,6 @@ pub struct Representations {
     targets: Vec<Target>,
     /// Objects that have no representation, because their keys are not whole.
     pub incomplete: Vec<Incomplete>,
-}
-
-/// An object that a subgraph cannot be asked for.
-pub struct Incomplete {
-    /// The number of its place among those of the list.
-    pub place: usize,
-    pub object: Object,
-    pub lack: Lack,
-}
-
-/// What of its key is not there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lack {
-    /// Its path, as far as clients may know of it.
-    pub shown: Option<Box<str>>,
-    /// The slots of the object itself where it would stand.
-    pub slots: Vec<Slot>,
 }
 
 /// An object that gets what comes for a representation.
@@ -134,40 +118,7 @@ pub struct Writer<'a> {
     pub confined: Option<&'a Confined>,
 }
 
-/// Whether one of an object's keys is whole, and if not what it lacks that its subgraphs must not leave out.
-enum Whole {
-    Yes,
-    No(Option<Lack>),
-}
-
 impl Writer<'_> {
-    fn lack(&self, object: Object) -> Whole {
-        let ty = self.type_of(self.input, object);
-        let mut first = None;
-        for key in self.keys.iter().filter(|key| self.applies(&key.types, (object, ty))) {
-            let lack = key.parts.iter().find_map(|part| Some((part, self.lacking(part, object)?)));
-            let Some((part, (lacking, value))) = lack else { return Whole::Yes };
-            let is_told = !(lacking.may_be_null && value == Value::Null);
-            let lack = || Lack { shown: lacking.shown.clone(), slots: part.slots.clone() };
-            first = Some(first.unwrap_or_else(|| is_told.then(lack)));
-        }
-        first.map_or(Whole::Yes, Whole::No)
-    }
-
-    /// What of a part of a key is not there, and what is there instead.
-    fn lacking<'k>(&self, part: &'k KeyPart, object: Object) -> Option<(&'k KeyPart, Value)> {
-        let mut values = part.slots.iter().map(|slot| self.data.get(object, *slot));
-        match values.find(|value| *value != Value::Absent).unwrap_or(Value::Absent) {
-            Value::Leaf(_) | Value::Type(_) => None,
-            Value::Object(object) => part.below.iter().find_map(|part| self.lacking(part, object)),
-            Value::List(list) => self.data.items(list).iter().find_map(|item| match *item {
-                Value::Object(object) => part.below.iter().find_map(|part| self.lacking(part, object)),
-                _ => None,
-            }),
-            value @ (Value::Absent | Value::Null | Value::Misfit) => Some((part, value)),
-        }
-    }
-
     /// False if there is nothing to write.
     fn entity(&self, input: &Input, object: Object, body: &mut Vec<u8>) -> bool {
         let ty = self.type_of(input, object);
@@ -220,14 +171,14 @@ impl Writer<'_> {
     }
 
     /// Whether a fragment for objects of these types is for this one.
-    fn applies(&self, types: &[TypeId], (object, ty): (Object, Option<TypeId>)) -> bool {
+    pub(super) fn applies(&self, types: &[TypeId], (object, ty): (Object, Option<TypeId>)) -> bool {
         match self.data.get(object, Slot::TYPENAME) {
             Value::Type(own) => types.contains(&own) || ty.is_some_and(|ty| types.contains(&ty)),
             _ => true,
         }
     }
 
-    fn type_of(&self, input: &Input, object: Object) -> Option<TypeId> {
+    pub(super) fn type_of(&self, input: &Input, object: Object) -> Option<TypeId> {
         let Value::Type(ty) = self.data.get(object, Slot::TYPENAME) else { return None };
         let mut retyped = input.retyped.iter();
         let retyped = retyped.find(|(types, _)| types.as_ref().is_none_or(|types| types.contains(&ty)));
