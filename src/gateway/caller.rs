@@ -16,6 +16,9 @@ pub trait Caller: Send + Sync {
     /// Executes an operation in that subgraph. Its errors have their codes.
     fn execute(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response>;
 
+    /// Looks an entity up: what is wrong with one is nothing to the rest of the answer.
+    fn look_up(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response>;
+
     /// Follows a subscription of that subgraph.
     fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Response>;
 

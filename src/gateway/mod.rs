@@ -240,7 +240,7 @@ impl Gateway {
     }
 
     async fn answer_uncounted(&self, request: Request, asked: Asked) -> Answer {
-        let ready = match self.ready(request, &asked).await {
+        let ready = match self.ready(request, &asked, self.draw()).await {
             Ok(ready) => ready,
             Err(refused) => return refused,
         };
@@ -261,7 +261,8 @@ impl Gateway {
     }
 
     /// An operation with its plan and its variables; or the answer to one that is not executed.
-    async fn ready(&self, request: Request, asked: &Asked) -> Result<Ready, Answer> {
+    /// `drawn` is where chance has put it, for percentages of `@override`.
+    async fn ready(&self, request: Request, asked: &Asked, drawn: u64) -> Result<Ready, Answer> {
         let Some(query) = request.query else {
             let message = "There is no `query`: send the operation's text in it.";
             return Err(refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]));
@@ -269,9 +270,8 @@ impl Gateway {
         let serving = self.serving();
         let supergraph = &serving.supergraph;
         let known = &supergraph.planner.supergraph.progressive_overrides;
-        let chance = u64::from_be_bytes(self.0.ids.bytes());
         let rights = self.rights(asked);
-        let chance = rights.part.unwrap_or(chance);
+        let chance = rights.part.unwrap_or(drawn);
         let overrides = Overrides::of(known, self.0.override_labels.as_ref(), &asked.headers, chance);
         let overrides = overrides.with(known, self.labels_of(&rights));
         let (operation, name) = (query.into(), request.operation_name);
@@ -299,6 +299,10 @@ impl Gateway {
         let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
         let shows_plan = wants_plan && self.0.settings.query_plans;
         Ok(Ready { serving, question, plan, variables, shows_plan })
+    }
+
+    fn draw(&self) -> u64 {
+        u64::from_be_bytes(self.0.ids.bytes())
     }
 
     /// What is known of whoever asks.

@@ -62,6 +62,8 @@ pub struct Subgraph {
     pub connect_milliseconds: u64,
     pub answer_milliseconds: u64,
     pub answer_bytes: usize,
+    pub event_bytes: usize,
+    pub silence_seconds: u64,
     pub retries: u32,
     pub share: bool,
     pub http2: bool,
@@ -98,6 +100,8 @@ pub struct Differences {
     pub connect_milliseconds: Option<u64>,
     pub answer_milliseconds: Option<u64>,
     pub answer_bytes: Option<usize>,
+    pub event_bytes: Option<usize>,
+    pub silence_seconds: Option<u64>,
     pub retries: Option<u32>,
     pub share: Option<bool>,
     pub http2: Option<bool>,
@@ -130,6 +134,8 @@ impl Subgraph {
             connect_milliseconds: other.connect_milliseconds.unwrap_or(self.connect_milliseconds),
             answer_milliseconds: other.answer_milliseconds.unwrap_or(self.answer_milliseconds),
             answer_bytes: other.answer_bytes.unwrap_or(self.answer_bytes),
+            event_bytes: other.event_bytes.unwrap_or(self.event_bytes),
+            silence_seconds: other.silence_seconds.unwrap_or(self.silence_seconds),
             retries: other.retries.unwrap_or(self.retries),
             share: other.share.unwrap_or(self.share),
             http2: other.http2.unwrap_or(self.http2),
@@ -154,6 +160,10 @@ impl Subgraph {
 
     pub fn connect(&self) -> Duration {
         Duration::from_millis(self.connect_milliseconds)
+    }
+
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs(self.silence_seconds)
     }
 
     pub fn answer(&self) -> Duration {
@@ -249,6 +259,11 @@ impl Gateway {
                 "{path}.connect_milliseconds is 0: every call would fail"
             );
             ensure!(settings.answer_bytes > 0, "{path}.answer_bytes is 0: every call would fail");
+            ensure!(settings.event_bytes > 0, "{path}.event_bytes is 0: every subscription would fail");
+            ensure!(
+                settings.silence_seconds > 0,
+                "{path}.silence_seconds is 0: every subscription would fail"
+            );
             let place = settings.subscriptions_url.trim();
             ensure!(
                 place.is_empty() || parse_url(&place.replacen("ws", "http", 1)).is_some(),

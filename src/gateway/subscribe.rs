@@ -24,6 +24,8 @@ struct Following {
     gateway: Gateway,
     request: Request,
     asked: Asked,
+    /// Where chance has put it, once for all of its events.
+    drawn: u64,
     source: Source,
     events: BoxStream<'static, Event>,
 }
@@ -55,7 +57,8 @@ impl Gateway {
     }
 
     async fn open(&self, request: Request, asked: Asked) -> Result<Answers, Answer> {
-        let Ready { serving, plan, variables, .. } = self.ready(request.clone(), &asked).await?;
+        let drawn = self.draw();
+        let Ready { serving, plan, variables, .. } = self.ready(request.clone(), &asked, drawn).await?;
         let Some(step) = plan.source() else {
             let message = "The operation is no subscription.";
             return Err(refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]));
@@ -68,7 +71,7 @@ impl Gateway {
             Err(failure) => return Ok(stream::iter([failed(&subgraphs, step, failure)]).boxed()),
         };
         let source = Source::of(step);
-        let following = Following { gateway: self.clone(), request, asked, source, events };
+        let following = Following { gateway: self.clone(), request, asked, drawn, source, events };
         Ok(stream::unfold(Some(Box::new(following)), |following| async move {
             let mut following = following?;
             let event = following.events.next().await?;
@@ -92,7 +95,7 @@ impl Following {
     async fn complete(&mut self, event: Event) -> (Answer, bool) {
         let asked =
             Asked { caller: self.asked.caller.as_ref().map(|caller| caller.anew()), ..self.asked.clone() };
-        let ready = self.gateway.ready(self.request.clone(), &asked).await;
+        let ready = self.gateway.ready(self.request.clone(), &asked, self.drawn).await;
         let Ready { serving, plan, variables, .. } = match ready {
             Ok(ready) => ready,
             // It may be answered as before, and nobody can say how now.

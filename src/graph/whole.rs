@@ -132,6 +132,18 @@ fn request(request: &Request) -> gateway::Request {
     }
 }
 
+/// Adds headers to those of their names, which `extend` would put in their place: each part may set cookies.
+fn append(all: &mut HeaderMap, more: HeaderMap) {
+    let mut last = None;
+    for (name, value) in more {
+        // The next values of a name come without it.
+        last = name.or(last);
+        if let Some(name) = &last {
+            all.append(name, value);
+        }
+    }
+}
+
 /// One request of a client, as our graph is asked for its parts.
 struct Asking {
     ours: Operations,
@@ -148,28 +160,37 @@ impl Asking {
         let shared = Shared::new(&ours, asked.at_least);
         Self { shared, ours, asked, headers: Mutex::default(), refusal: Mutex::default() }
     }
+
+    /// Executes a part that our graph is asked for, and says how that ended.
+    async fn part(&self, request: Request) -> (Response, Outcome) {
+        let prepared = match self.ours.documents.prepare(request) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return (*refusal, Outcome::Executed),
+        };
+        let (mut response, outcome) = self.ours.run(prepared, self.asked.clone(), self.shared.clone()).await;
+        let headers = std::mem::take(&mut response.http_headers);
+        if !headers.is_empty() {
+            append(&mut self.headers.lock().unwrap_or_else(PoisonError::into_inner), headers);
+        }
+        (response, outcome)
+    }
 }
 
 impl Caller for Asking {
     fn execute(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
         async move {
-            let prepared = match self.ours.documents.prepare(request) {
-                Ok(prepared) => prepared,
-                Err(refusal) => return *refusal,
-            };
-            let (mut response, outcome) =
-                self.ours.run(prepared, self.asked.clone(), self.shared.clone()).await;
+            let (response, outcome) = self.part(request).await;
             if outcome != Outcome::Executed {
                 let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
                 refusal.get_or_insert_with(|| Response::from_errors(response.errors.clone()));
             }
-            let headers = std::mem::take(&mut response.http_headers);
-            if !headers.is_empty() {
-                self.headers.lock().unwrap_or_else(PoisonError::into_inner).extend(headers);
-            }
             response
         }
         .boxed()
+    }
+
+    fn look_up(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
+        async move { self.part(request).await.0 }.boxed()
     }
 
     fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Response> {

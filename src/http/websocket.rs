@@ -214,6 +214,11 @@ fn too_many() -> Error {
     Error::client(Code::BadUserInput, message)
 }
 
+fn too_large() -> Error {
+    let message = "The answer is larger than a socket takes; ask for less, or by POST.";
+    Error::client(Code::AnswerTooLarge, message)
+}
+
 /// An answer that was written already.
 fn raw(body: &[u8]) -> Result<&RawValue, End> {
     serde_json::from_slice(body).map_err(|_| End::Gone)
@@ -442,7 +447,7 @@ impl Connection {
                     Told::Response(response) => Payload::Response(Answer::new(response, outcome)),
                     Told::Written(body) => Payload::Written(raw(body)?),
                 };
-                self.say(socket, &ToClient::Next { id, payload }).await
+                self.say_of(socket, id, &ToClient::Next { id, payload }).await
             }
             // Says that it has ended, too.
             Outcome::Refused | Outcome::NotByGet | Outcome::Overloaded => {
@@ -455,9 +460,25 @@ impl Connection {
                         Errors::Written(refusal.errors)
                     }
                 };
-                self.say(socket, &ToClient::Error { id, payload }).await
+                self.say_of(socket, id, &ToClient::Error { id, payload }).await
             }
         }
+    }
+
+    /// Says something of an operation, or that it is too much: that ends the operation and none of the others.
+    async fn say_of(
+        &mut self,
+        socket: &mut WebSocket,
+        id: &Arc<str>,
+        message: &ToClient<'_>,
+    ) -> Result<(), End> {
+        let text = serde_json::to_string(message).map_err(|_| End::Gone)?;
+        if text.len() < MAX_ANSWER {
+            return self.send(socket, Message::Text(text.into())).await;
+        }
+        self.operations.remove(id);
+        self.single.remove(id);
+        self.refuse(socket, id, &too_large()).await
     }
 
     async fn say(&mut self, socket: &mut WebSocket, message: &ToClient<'_>) -> Result<(), End> {

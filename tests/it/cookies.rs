@@ -29,12 +29,12 @@ fn cookie_of(response: &Response) -> Option<String> {
 }
 
 /// The cookie as a browser sends it back.
-fn sent_back(set: &str) -> String {
+pub fn sent_back(set: &str) -> String {
     set.split(';').next().unwrap().to_owned()
 }
 
 /// Signs in as a page in cookie mode. Gives the tokens and the cookie that was set.
-async fn sign_in(place: &Place, app: &TestApp) -> (Value, String) {
+pub async fn sign_in(place: &Place, app: &TestApp) -> (Value, String) {
     let before = place.sandbox.codes(ADA).await.len();
     let started = app.client().start_sign_in(ADA).await;
     let started = started.field();

@@ -6,7 +6,7 @@
 
 mod complete;
 mod depth;
-mod field_set;
+pub mod field_set;
 mod guards;
 mod joins;
 mod library;

@@ -197,14 +197,15 @@ mod tests {
         let requires = crate::gateway::testing::document("{ __typename id }").operation.selection_set;
         let input = Input::new(&bench.zoo.schema, &mut bench.layout, (position, &requires), &[]);
         let (mut sent, mut body) = (Representations::default(), Vec::new());
-        let writer = Writer { data: &bench.data, schema: &bench.zoo.schema, input: &input, confined: None };
+        let writer =
+            Writer { data: &bench.data, schema: &bench.zoo.schema, input: &input, keys: &[], confined: None };
         let Value::List(list) = bench.data.get(bench.root, slot) else { panic!("no list") };
         for animal in bench.data.items(list) {
             let Value::Object(animal) = *animal else { continue };
             sent.add(&writer, (0, animal), &mut body);
         }
         let at = Path { segments: Vec::new(), position, keys: Vec::new() };
-        let places = vec![Place { at, input, shape: own }];
+        let places = vec![Place { at, input, keys: Vec::new(), shape: own }];
         let list = Entities { key: "_entities".to_owned(), variable: "".into(), places };
         (bench, list, sent)
     }

@@ -7,6 +7,7 @@ mod depth;
 pub mod entities;
 pub mod errors;
 pub mod failures;
+mod incomplete;
 mod placing;
 pub mod project;
 pub mod read;
@@ -156,9 +157,11 @@ impl<'a> Execution<'a> {
 
     /// The variables of a step's request without the braces around them, and the representations in them; `None` if there
     /// is nothing to ask for.
-    fn begin(&self, id: StepId) -> Option<(Vec<u8>, Vec<Representations>)> {
-        let step = &self.plan.steps[id];
-        let is = |name: &String| self.variables.get(name) == Some(&Json::Bool(true));
+    fn begin(&mut self, id: StepId) -> Option<(Vec<u8>, Vec<Representations>)> {
+        let plan = self.plan;
+        let step = &plan.steps[id];
+        let variables = self.variables;
+        let is = |name: &String| variables.get(name) == Some(&Json::Bool(true));
         let hold = |all: &[(String, bool)]| all.iter().all(|(name, wanted)| is(name) == *wanted);
         let is_shown = step.shown_if.is_empty() || step.shown_if.iter().any(|all| hold(all));
         if !hold(&step.conditions) || !is_shown {
@@ -168,6 +171,7 @@ impl<'a> Execution<'a> {
         let mut sent = Vec::new();
         if let Target::Entities(lists) = &step.target {
             sent.extend(lists.iter().map(|list| self.represent(step, list, &mut body)));
+            self.tell_incomplete(lists, &sent);
             if sent.iter().all(Representations::is_empty) {
                 return None;
             }
@@ -189,7 +193,8 @@ impl<'a> Execution<'a> {
         let mut representations = Representations::default();
         for (number, place) in list.places.iter().enumerate() {
             let (schema, confined) = (&self.supergraph.schema, self.subgraphs.confined(&step.subgraph));
-            let writer = Writer { data: &self.data, schema, input: &place.input, confined };
+            let (input, keys) = (&place.input, &place.keys);
+            let writer = Writer { data: &self.data, schema, input, keys, confined };
             for object in objects_at(&self.data, self.root, &place.at) {
                 representations.add(&writer, (number, object), body);
             }

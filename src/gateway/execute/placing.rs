@@ -34,7 +34,7 @@ impl Execution<'_> {
     }
 
     /// Tells an error at each of its places that the client knows, and once without one if there is none.
-    fn tell(&mut self, error: &GraphqlError, places: Places) {
+    pub(super) fn tell(&mut self, error: &GraphqlError, places: Places) {
         let shown = distinct(places.into_iter().map(|path| shown(&self.plan.selection, path)));
         if shown.is_empty() {
             self.errors.push(error.clone());

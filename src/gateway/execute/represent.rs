@@ -5,7 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 
 use super::data::{Data, Object, Value};
+use super::incomplete::{Incomplete, Whole};
 use crate::gateway::plan::input::{Input, InputItem};
+use crate::gateway::plan::keys::Key;
 use crate::gateway::plan::layout::Slot;
 use crate::gateway::plant;
 use crate::gateway::schema::{ApiSchema, TypeId};
@@ -21,6 +23,8 @@ pub struct Representations {
     /// For each representation the last of its targets.
     last: Vec<u32>,
     targets: Vec<Target>,
+    /// Objects that have no representation, because their keys are not whole.
+    pub incomplete: Vec<Incomplete>,
 }
 
 /// An object that gets what comes for a representation.
@@ -48,6 +52,13 @@ impl Representations {
     pub fn add(&mut self, writer: &Writer<'_>, (place, object): (usize, Object), body: &mut Vec<u8>) {
         if writer.type_of(writer.input, object).is_none() {
             return;
+        }
+        match writer.lack(object) {
+            Whole::Yes => {}
+            Whole::No(lack) => {
+                self.incomplete.extend(lack.map(|lack| Incomplete { place, object, lack }));
+                return;
+            }
         }
         let rollback = body.len();
         if !self.written.is_empty() {
@@ -101,6 +112,8 @@ pub struct Writer<'a> {
     pub data: &'a Data,
     pub schema: &'a ApiSchema,
     pub input: &'a Input,
+    /// One of them has to be there whole.
+    pub keys: &'a [Key],
     /// What the subgraph may be told of; absent if that is everything.
     pub confined: Option<&'a Confined>,
 }
@@ -158,14 +171,14 @@ impl Writer<'_> {
     }
 
     /// Whether a fragment for objects of these types is for this one.
-    fn applies(&self, types: &[TypeId], (object, ty): (Object, Option<TypeId>)) -> bool {
+    pub(super) fn applies(&self, types: &[TypeId], (object, ty): (Object, Option<TypeId>)) -> bool {
         match self.data.get(object, Slot::TYPENAME) {
             Value::Type(own) => types.contains(&own) || ty.is_some_and(|ty| types.contains(&ty)),
             _ => true,
         }
     }
 
-    fn type_of(&self, input: &Input, object: Object) -> Option<TypeId> {
+    pub(super) fn type_of(&self, input: &Input, object: Object) -> Option<TypeId> {
         let Value::Type(ty) = self.data.get(object, Slot::TYPENAME) else { return None };
         let mut retyped = input.retyped.iter();
         let retyped = retyped.find(|(types, _)| types.as_ref().is_none_or(|types| types.contains(&ty)));
@@ -248,15 +261,16 @@ mod tests {
 
     /// What is sent for the animals of an answer, and for each representation how many objects wait for it.
     fn sent(requires: &str, rewrites: &[FetchRewrite], animals: &str) -> (String, Vec<usize>) {
-        sent_to(None, (requires, rewrites), animals)
+        let (body, waiting, _) = sent_to(None, (requires, rewrites), animals);
+        (body, waiting)
     }
 
-    /// The same to a subgraph of these platforms, where cats and dogs belong to one by their names.
+    /// The same to a subgraph of these platforms, where cats and dogs belong to one by their names; and what keys lack.
     fn sent_to(
         platforms: Option<&[&str]>,
         (requires, rewrites): (&str, &[FetchRewrite]),
         animals: &str,
-    ) -> (String, Vec<usize>) {
+    ) -> (String, Vec<usize>, Vec<String>) {
         let (mut bench, [shape]) = Bench::new([FETCH]);
         bench.read(&shape, &format!("{{\"animals\":{animals}}}"));
         let requires = document(requires).operation.selection_set;
@@ -264,6 +278,8 @@ mod tests {
         let position = bench.layout.descend(Layout::ROOT, slot);
         let input = Input::new(&bench.zoo.schema, &mut bench.layout, (position, &requires), rewrites);
         let schema = &bench.zoo.schema;
+        let known = (schema, &bench.zoo.planner.supergraph);
+        let keys = bench.zoo.keys.within(known, "a", (&requires, &input));
         let confined = platforms.and_then(|platforms| {
             let mut settings = crate::config::Config::from_pairs([]).unwrap().gateway;
             settings.confined = ["Cat", "Dog"].map(|ty| (ty.to_owned(), "name".to_owned())).into();
@@ -271,7 +287,8 @@ mod tests {
             let own = crate::gateway::settings::Subgraph { platforms, ..settings.subgraph.clone() };
             Confined::new(schema, &settings, &own)
         });
-        let writer = Writer { data: &bench.data, schema, input: &input, confined: confined.as_ref() };
+        let writer =
+            Writer { data: &bench.data, schema, input: &input, keys: &keys, confined: confined.as_ref() };
         let Value::List(list) = bench.data.get(bench.root, slot) else { panic!("no list") };
         let (mut representations, mut body) = (Representations::default(), Vec::new());
         for animal in bench.data.items(list) {
@@ -280,7 +297,8 @@ mod tests {
         }
         let waiting = (0..representations.len()).map(|number| representations.targets(0, number).count());
         assert_eq!(representations.targets(1, 0).count(), 0, "another place waits for nothing");
-        (String::from_utf8(body).unwrap(), waiting.collect())
+        let lacking = representations.incomplete.iter().map(|one| one.lack.shown.clone().unwrap().into());
+        (String::from_utf8(body).unwrap(), waiting.collect(), lacking.collect())
     }
 
     /// Each representation is sent once, however many objects are to have what comes for it.
@@ -313,12 +331,12 @@ mod tests {
             "[{}]",
             cat("1", r#","name":"red","friend":{"__typename":"Dog","id":"9","name":"blue"}"#)
         );
-        let (body, _) = sent_to(Some(&["red"]), (requires, &[]), &friends);
+        let (body, ..) = sent_to(Some(&["red"]), (requires, &[]), &friends);
         assert_eq!(body, one("1", "red"));
         let renamed = format!("[{}]", named("2", "blue"));
-        let (body, _) = sent_to(Some(&["red"]), (requires, &[retype("__typename", "Animal")]), &renamed);
+        let (body, ..) = sent_to(Some(&["red"]), (requires, &[retype("__typename", "Animal")]), &renamed);
         assert_eq!(body, "");
-        let (body, _) =
+        let (body, ..) =
             sent_to(Some(&["red"]), ("{ __typename id }", &[]), &format!("[{}]", named("1", "red")));
         assert_eq!(body, "", "by its id alone nobody knows where it belongs");
     }
@@ -365,6 +383,34 @@ mod tests {
             ),
         ] {
             assert_eq!(sent(requires, &[], &format!("[{animal}]")).0, wanted, "{requires} of {animal}");
+        }
+    }
+
+    /// Whose key is not whole is not asked for, and what it lacks is told; whatever else is not there is the subgraph's to mind.
+    #[test]
+    fn a_representation_has_its_whole_key() {
+        let of_cat = "{ ... on Cat { __typename id name } }";
+        let named = r#"{"id":"1","name":"a","__typename":"Cat"}"#;
+        for (requires, animal, body, lacking) in [
+            (of_cat, r#"{"__typename":"Cat","id":"1","name":"a"}"#, named, &[] as &[&str]),
+            (of_cat, r#"{"__typename":"Cat","id":"1"}"#, r#"{"id":"1","__typename":"Cat"}"#, &[]),
+            (of_cat, r#"{"__typename":"Cat","name":"a"}"#, "", &["id"]),
+            (of_cat, r#"{"__typename":"Cat","id":null,"name":"a"}"#, "", &["id"]),
+            // That is another fragment's, and by its name alone this one is known to nobody.
+            (of_cat, r#"{"__typename":"Dog","name":"a"}"#, "", &[]),
+            (
+                "{ ... on Cat { __typename name } }",
+                r#"{"__typename":"Cat","name":"a"}"#,
+                r#"{"name":"a","__typename":"Cat"}"#,
+                &[],
+            ),
+        ] {
+            let (sent, _, lacks) = sent_to(None, (requires, &[]), &format!("[{animal}]"));
+            assert_eq!(
+                (sent.as_str(), lacks.as_slice()),
+                (body, lacking.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>().as_slice()),
+                "{animal}"
+            );
         }
     }
 

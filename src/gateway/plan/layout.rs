@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub struct PositionId(u32);
 
 /// A slot's number among those of one position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(u32);
 
 impl Slot {

@@ -5,6 +5,7 @@ pub mod conditions;
 mod guarding;
 pub mod input;
 mod introspected;
+pub mod keys;
 pub mod layout;
 pub mod normal;
 mod plannable;
@@ -226,6 +227,7 @@ fn prepare(
     let root =
         root.ok_or_else(|| Refusal::new("QUERY_PLANNING_FAILED", "The schema has no such root type."))?;
     let mut stepping = Stepping {
+        supergraph,
         schema,
         layout: Layout::default(),
         steps: Vec::new(),

@@ -16,9 +16,11 @@ use hive_router_query_planner::state::supergraph_state::OperationKind;
 
 use super::collisions::Asked;
 use super::input::Input;
+use super::keys::Key;
 use super::layout::{Layout, PositionId, Slot};
 use super::shape::{Fetched, Making, Shape, types_named};
 use crate::gateway::schema::{ApiSchema, TypeId};
+use crate::gateway::supergraph::Supergraph;
 
 /// A step's number in its plan.
 pub type StepId = usize;
@@ -71,6 +73,8 @@ pub struct Entities {
 pub struct Place {
     pub at: Path,
     pub input: Input,
+    /// One of them has to be there whole.
+    pub keys: Vec<Key>,
     pub shape: Shape,
 }
 
@@ -92,6 +96,7 @@ pub enum PathSegment {
 
 /// Turns the planner's tree into steps.
 pub struct Stepping<'a> {
+    pub supergraph: &'a Supergraph,
     pub schema: &'a ApiSchema,
     pub layout: Layout,
     pub steps: Vec<Step>,
@@ -159,7 +164,7 @@ impl Stepping<'_> {
             }
             Some(requires) => {
                 let inputs = fetch.input_rewrites.as_deref().unwrap_or_default();
-                let place = self.place(at, (requires, inputs), fetched, "_entities");
+                let place = self.place(&fetch.service_name, at, (requires, inputs), fetched, "_entities");
                 Target::Entities(vec![Entities {
                     key: "_entities".to_owned(),
                     variable: "\"representations\":".into(),
@@ -183,7 +188,7 @@ impl Stepping<'_> {
             let fetched = Fetched { document: &batch.operation.document, rewrites };
             let places = alias.merge_paths.iter().map(|path| {
                 let at = self.path(Some(path));
-                self.place(at, (&alias.requires, inputs), fetched, &alias.alias)
+                self.place(&batch.service_name, at, (&alias.requires, inputs), fetched, &alias.alias)
             });
             Entities {
                 places: places.collect(),
@@ -198,6 +203,7 @@ impl Stepping<'_> {
 
     fn place(
         &mut self,
+        subgraph: &str,
         at: Path,
         (requires, inputs): (&SelectionSet, &[FetchRewrite]),
         fetched: Fetched<'_>,
@@ -208,8 +214,10 @@ impl Stepping<'_> {
         // What comes before it in the tree is here already.
         let is_brought = |slots: &[Slot]| slots.iter().any(|slot| self.asked.is_brought(position, *slot));
         self.is_groundless |= input.fields().next().is_some() && !input.fields().any(is_brought);
+        let known = (self.schema, &self.supergraph.planner.supergraph);
+        let keys = self.supergraph.keys.within(known, subgraph, (requires, &input));
         let shape = Shape::of_entities(&mut self.making(), fetched, key, position);
-        Place { at, input, shape }
+        Place { at, input, keys, shape }
     }
 
     fn making(&mut self) -> Making<'_> {

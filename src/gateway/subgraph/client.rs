@@ -29,6 +29,10 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const IDLE: Duration = Duration::from_secs(30);
 /// Bytes that a connection reads at once, at most, and keeps room for while it is idle.
 const BUFFER: usize = 16 * 1024;
+/// A connection whose other side has gone without a word is found out by these: of TCP, and of HTTP/2.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_TRIES: u32 = 3;
+const KEEPALIVE_PAUSE: Duration = Duration::from_secs(10);
 /// Between two tries; each pause is drawn from up to twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -50,6 +54,9 @@ impl SubgraphClient {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE_PAUSE));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_TRIES));
         tcp.set_connect_timeout(Some(settings.connect()));
         let secured = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http();
         let connector = match settings.http2 {
@@ -61,6 +68,8 @@ impl SubgraphClient {
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .http1_max_buf_size(BUFFER)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .http2_keep_alive_timeout(KEEPALIVE_PAUSE)
             .http2_only(settings.http2)
             .build(connector);
         let circuit = (settings.circuit_percent > 0).then(|| {

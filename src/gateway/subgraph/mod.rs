@@ -159,7 +159,7 @@ impl<'a> Subgraphs<'a> {
     /// [judged](Self::judge).
     pub fn fetch(&self, step: &Step, variables: &[u8]) -> impl Future<Output = Fetched> + Send + use<> {
         match self.caller.filter(|_| self.is_local(&step.subgraph)) {
-            Some(caller) => Either::Left(Self::ask(caller.clone(), step, variables)),
+            Some(caller) => Either::Left(self.ask(caller.clone(), step, variables)),
             None => Either::Right(self.send(step, variables)),
         }
     }
@@ -170,6 +170,7 @@ impl<'a> Subgraphs<'a> {
 
     /// Asks the subgraph of this process.
     fn ask(
+        &self,
         caller: Arc<dyn Caller>,
         step: &Step,
         variables: &[u8],
@@ -178,9 +179,12 @@ impl<'a> Subgraphs<'a> {
         // What was written a moment ago can be read.
         let variables = serde_json::from_slice(&[b"{", variables, b"}"].concat()).unwrap_or_default();
         let call = local::Call::new(step.operation.clone(), variables, &step.target);
+        let own = self.calls.subgraphs.get(&step.subgraph);
+        let patience = own.map_or(Duration::MAX, |own| own.client.settings().answer());
         async move {
-            let response = Box::new(call.execute(caller).await);
-            Fetched { outcome: Ok(Brought::Values(response)), took: began.elapsed() }
+            let outcome = call.execute(caller, patience).await;
+            let outcome = outcome.map(|response| Brought::Values(Box::new(response)));
+            Fetched { outcome, took: began.elapsed() }
         }
     }
 

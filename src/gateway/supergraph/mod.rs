@@ -22,6 +22,7 @@ use alone::Alone;
 
 use super::guard::Guards;
 use super::introspection::Introspection;
+use super::plan::keys::Keys;
 use super::schema::ApiSchema;
 use super::settings::parse_url;
 use super::variables::InputTypes;
@@ -34,6 +35,7 @@ pub struct Supergraph {
     pub rules: ValidationPlan,
     pub schema: ApiSchema,
     pub guards: Guards,
+    pub keys: Keys,
     pub introspection: Introspection,
     pub inputs: InputTypes,
     /// Where each subgraph is, by its name.
@@ -108,6 +110,7 @@ impl Supergraph {
             alone: graph
                 .map(|graph| Alone::new((&document, &api), (&schema, &guards), &graph.name))
                 .unwrap_or_default(),
+            keys: Keys::new(&planner.supergraph),
             schema,
             guards,
             inputs: InputTypes::new(&api),

@@ -1,8 +1,9 @@
 //! A platform team's subgraph: it knows how many followers a profile has, tells of new ones, and writes down all it is told.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_graphql::{Context, EmptyMutation, EmptySubscription, Object, Schema, SimpleObject};
 use axum::Router;
@@ -10,9 +11,10 @@ use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::sse::{Event, Sse};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,6 +26,9 @@ use crate::support::eventually;
 
 /// What it can be asked for.
 pub const SDL: &str = include_str!("extra.graphql");
+
+/// Between two comments.
+const CHAT: Duration = Duration::from_millis(200);
 
 /// A call as it came; of a WebSocket its `subscribe`.
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     /// The profiles of `latest`, by their external ids.
     latest: Mutex<Vec<String>>,
+    /// What it answers instead, whatever it is asked.
+    instead: Mutex<Option<Value>>,
     /// What every subscription is told: the number of an event, and what it is.
     told: broadcast::Sender<(usize, Told)>,
     /// How many follow just now.
@@ -49,6 +56,14 @@ struct Shared {
     /// What came so far, for who comes back.
     past: Mutex<Vec<Value>>,
     is_away: AtomicBool,
+    /// Takes connections, and says nothing on them.
+    is_mute: AtomicBool,
+    /// Ends each stream of events with its beginning.
+    is_ending: AtomicBool,
+    /// Sends comments between events.
+    is_chatty: AtomicBool,
+    /// Milliseconds that its events ask to be left alone for.
+    retry: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -59,17 +74,33 @@ enum Told {
     Complete,
     /// The connection breaks.
     Cut,
+    /// Nothing is said any more, and nothing is read.
+    Mute,
 }
 
 impl Subgraph {
     pub async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// One whose connections do not end, but are reset.
+    pub async fn start_resetting() -> Self {
+        Self::start_with(true).await
+    }
+
+    async fn start_with(resets: bool) -> Self {
         let state = Arc::new(Shared {
             calls: Mutex::default(),
             latest: Mutex::default(),
+            instead: Mutex::default(),
             told: broadcast::channel(1000).0,
             following: watch::channel(0).0,
             past: Mutex::default(),
             is_away: AtomicBool::new(false),
+            is_mute: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
+            is_chatty: AtomicBool::new(false),
+            retry: AtomicU64::new(0),
         });
         let router = Router::new()
             .route("/graphql", post(answer))
@@ -78,6 +109,11 @@ impl Subgraph {
             .with_state(state.clone());
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = listener.tap_io(move |stream| {
+            if resets {
+                stream.set_zero_linger().unwrap();
+            }
+        });
         let serving = AbortOnDropHandle::new(tokio::spawn(async move {
             axum::serve(listener, router).await.unwrap();
         }));
@@ -91,6 +127,10 @@ impl Subgraph {
 
     pub fn set_latest(&self, external_ids: &[&str]) {
         *self.state.latest.lock().unwrap() = external_ids.iter().map(|id| (*id).to_owned()).collect();
+    }
+
+    pub fn answer_instead(&self, answer: Value) {
+        *self.state.instead.lock().unwrap() = Some(answer);
     }
 
     /// Waits until so many subscriptions are open here.
@@ -125,8 +165,28 @@ impl Subgraph {
         self.state.is_away.store(is_away, Ordering::SeqCst);
     }
 
+    pub fn set_mute(&self) {
+        self.state.is_mute.store(true, Ordering::SeqCst);
+    }
+
+    pub fn set_ending(&self) {
+        self.state.is_ending.store(true, Ordering::SeqCst);
+    }
+
+    pub fn set_chatty(&self, is_chatty: bool) {
+        self.state.is_chatty.store(is_chatty, Ordering::SeqCst);
+    }
+
+    pub fn ask_for_pause(&self, pause: Duration) {
+        self.state.retry.store(pause.as_millis() as u64, Ordering::SeqCst);
+    }
+
     pub fn cut(&self) {
         let _ = self.state.told.send((0, Told::Cut));
+    }
+
+    pub fn fall_silent(&self) {
+        let _ = self.state.told.send((0, Told::Mute));
     }
 }
 
@@ -143,6 +203,9 @@ fn known(external_id: &str) -> Value {
 async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
     state.calls.lock().unwrap().push(Call { body: body.clone(), headers });
+    if let Some(answer) = state.instead.lock().unwrap().clone() {
+        return axum::Json(answer).into_response();
+    }
     let request: async_graphql::Request = serde_json::from_value(body).unwrap();
     let schema = Schema::build(Query, EmptyMutation, EmptySubscription).enable_federation();
     axum::Json(schema.finish().execute(request.data(state)).await).into_response()
@@ -219,6 +282,9 @@ async fn websocket(State(state): State<Arc<Shared>>, request: Request) -> Respon
 
 async fn speak(state: Arc<Shared>, mut headers: HeaderMap, mut socket: WebSocket) {
     let say = |message: Value| Message::text(message.to_string());
+    if state.is_mute.load(Ordering::SeqCst) {
+        return std::future::pending().await;
+    }
     let Some(Ok(Message::Text(init))) = socket.recv().await else { return };
     let init: Value = serde_json::from_str(&init).unwrap();
     assert_eq!(init["type"], "connection_init");
@@ -245,6 +311,7 @@ async fn speak(state: Arc<Shared>, mut headers: HeaderMap, mut socket: WebSocket
                 Told::Raw(text) => { let _ = socket.send(Message::text(text)).await; }
                 Told::Complete => { let _ = socket.send(say(json!({ "type": "complete", "id": id }))).await; }
                 Told::Cut => return,
+                Told::Mute => std::future::pending().await,
             },
         }
     }
@@ -265,18 +332,29 @@ async fn sse(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) 
     };
     let missed = missed.into_iter().map(|(number, answer)| (number + 1, Told::Answer(answer)));
     let live = stream::unfold(told, async |mut told| Some((told.recv().await.ok()?, told)));
-    let events = stream::iter(missed).chain(live);
+    let is_over = state.is_ending.load(Ordering::SeqCst);
+    let events = stream::iter(missed).chain(live).take_while(move |_| std::future::ready(!is_over));
+    let events = events.take_until(async move {
+        if !is_over {
+            std::future::pending().await
+        }
+    });
+    let retry = Duration::from_millis(state.retry.load(Ordering::SeqCst));
     let events = events.take_while(|(_, told)| std::future::ready(!matches!(told, Told::Cut)));
     let events = events.map(move |(number, told)| {
         let _held = &followed;
         Ok::<_, std::convert::Infallible>(match told {
             Told::Answer(answer) => {
-                Event::default().id(number.to_string()).event("next").data(answer.to_string())
+                let event = Event::default().id(number.to_string()).event("next");
+                (if retry.is_zero() { event } else { event.retry(retry) }).data(answer.to_string())
             }
             Told::Raw(text) => Event::default().event("next").data(text),
             // One without data is passed over (HTML standard, section 9.2.6).
-            Told::Complete | Told::Cut => Event::default().event("complete").data(" "),
+            Told::Complete | Told::Cut | Told::Mute => Event::default().event("complete").data(" "),
         })
     });
-    Sse::new(events).into_response()
+    match state.is_chatty.load(Ordering::SeqCst) {
+        true => Sse::new(events).keep_alive(KeepAlive::new().interval(CHAT)).into_response(),
+        false => Sse::new(events).into_response(),
+    }
 }

@@ -19,10 +19,12 @@ use super::Failure;
 use crate::gateway::settings::Subgraph;
 
 const PROTOCOL: HeaderValue = HeaderValue::from_static("graphql-transport-ws");
-/// Between two of our pings; after two without a word the subgraph is gone.
+/// Between two of our pings at most; after two without a word the subgraph is gone.
 const PING: Duration = Duration::from_secs(30);
 /// How long the subgraph gets to take a message.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a message around an event.
+const ENVELOPE: usize = 1024;
 /// The only operation of its connection.
 const ID: &str = "1";
 
@@ -64,6 +66,8 @@ struct Connection {
     socket: Box<WebSocketStream<MaybeTlsStream<TcpStream>>>,
     pings: Interval,
     heard: Instant,
+    /// How long it may say nothing.
+    silence: Duration,
 }
 
 /// What a message comes to.
@@ -82,12 +86,13 @@ pub async fn open(
     body: Bytes,
     settings: &Subgraph,
 ) -> Result<impl Stream<Item = Result<Bytes, Failure>> + Send + use<>, Failure> {
-    let connecting = connect(place, &headers, settings.answer_bytes);
+    let connecting = connect(place, &headers, settings.event_bytes.saturating_add(ENVELOPE));
     let socket = timeout(settings.connect(), connecting).await.map_err(|_| Failure::TimedOut)??;
     let begin = Instant::now();
-    let mut pings = interval_at(begin + PING, PING);
+    let period = PING.min(settings.silence() / 2);
+    let mut pings = interval_at(begin + period, period);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut connection = Connection { socket: Box::new(socket), pings, heard: begin };
+    let mut connection = Connection { socket: Box::new(socket), pings, heard: begin, silence: period * 2 };
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     connection.send(&ToSubgraph::ConnectionInit { payload: Init { authorization } }).await?;
     loop {
@@ -134,7 +139,7 @@ async fn connect(
         .max_message_size(Some(most))
         .max_frame_size(Some(most));
     let (socket, _) =
-        connect_async_with_config(request, Some(config), true).await.map_err(|error| failed(&error))?;
+        connect_async_with_config(request, Some(config), true).await.map_err(|error| refused(&error))?;
     Ok(socket)
 }
 
@@ -156,7 +161,7 @@ impl Connection {
             tokio::select! {
                 message = self.socket.next() => break message,
                 _ = self.pings.tick() => {
-                    if self.heard.elapsed() > PING * 2 {
+                    if self.heard.elapsed() > self.silence {
                         return Err(Failure::TimedOut);
                     }
                     self.write(Message::Ping(Bytes::new())).await?;
@@ -193,12 +198,20 @@ impl Connection {
     }
 }
 
-fn failed(error: &Error) -> Failure {
+/// Why there is no connection.
+fn refused(error: &Error) -> Failure {
     match error {
         Error::Http(response) => Failure::Status(response.status().as_u16()),
-        Error::Capacity(_) => Failure::TooLarge,
-        Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_) => Failure::Interrupted,
-        Error::Utf8(_) => Failure::Malformed,
+        Error::Protocol(_) => Failure::Malformed,
         _ => Failure::Unreachable,
+    }
+}
+
+/// Why one that was open is none any more.
+fn failed(error: &Error) -> Failure {
+    match error {
+        Error::Capacity(_) => Failure::TooLarge,
+        Error::Utf8(_) => Failure::Malformed,
+        _ => Failure::Interrupted,
     }
 }
