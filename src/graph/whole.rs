@@ -244,13 +244,15 @@ impl Caller for Asking {
     }
 }
 
-/// The external ids of the profiles that are linked, by their platforms.
+/// The external ids of the profiles by their platforms, but of those that leave the account: nothing flows from them any more.
 fn ids_by_platform(graph: &LinkGraph, platforms: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut ids: BTreeMap<_, Vec<_>> = platforms.iter().map(|key| (key.clone(), Vec::new())).collect();
-    for profile in graph.profiles.iter().filter(|profile| profile.status != LinkStatus::Unlinked) {
+    let stays = |status| !matches!(status, LinkStatus::Unlinking | LinkStatus::Unlinked);
+    for profile in graph.profiles.iter().filter(|profile| stays(profile.status)) {
         if let Some(ids) = ids.get_mut(&profile.platform) {
             ids.push(profile.external_id.clone());
         }
     }
+    ids.values_mut().for_each(|ids| ids.sort_unstable());
     ids
 }

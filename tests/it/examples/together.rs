@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::errors;
 use super::instagram::Instagram;
 use super::whatsapp_process::Whatsapp;
-use crate::support::{ServerProcess, SocketMessage, on_both_stacks};
+use crate::support::{SocketMessage, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const EVE: &str = "+4917139200050";
@@ -39,8 +39,8 @@ on_both_stacks! {
         ] {
             place.set(setting, value);
         }
-        let server = ServerProcess::start(&place).await;
-        let ada = server.client().sign_in(&place, ADA).await;
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
         ada.client.oauth_link("instagram", "ig_ada").await.field();
         let answer = ada.client.query(PROFILES).await.body;
         assert_eq!(answer.get("errors"), None, "{answer:#}");
@@ -71,7 +71,7 @@ on_both_stacks! {
 
         // Somebody else sees nothing of all that.
         place.sandbox.add_profile("wa_eve", EVE).await;
-        let eve = server.client().sign_in(&place, EVE).await;
+        let eve = app.client().sign_in(&place, EVE).await;
         let media = answer["data"]["viewer"]["profiles"][1]["recentMedia"][0]["id"].as_str().unwrap();
         let named = format!(r#"{{ whatsappDevice(id: "wa_ada.phone") {{ name }} instagramMedia(id: "{media}") {{ caption }} }}"#);
         let hidden = eve.client.query(&named).await.body;
