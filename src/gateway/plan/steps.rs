@@ -164,7 +164,7 @@ impl Stepping<'_> {
             }
             Some(requires) => {
                 let inputs = fetch.input_rewrites.as_deref().unwrap_or_default();
-                let place = self.place(&fetch.service_name, at, (requires, inputs), fetched, "_entities");
+                let place = self.place((&fetch.service_name, at), (requires, inputs), fetched, "_entities");
                 Target::Entities(vec![Entities {
                     key: "_entities".to_owned(),
                     variable: "\"representations\":".into(),
@@ -188,7 +188,7 @@ impl Stepping<'_> {
             let fetched = Fetched { document: &batch.operation.document, rewrites };
             let places = alias.merge_paths.iter().map(|path| {
                 let at = self.path(Some(path));
-                self.place(&batch.service_name, at, (&alias.requires, inputs), fetched, &alias.alias)
+                self.place((&batch.service_name, at), (&alias.requires, inputs), fetched, &alias.alias)
             });
             Entities {
                 places: places.collect(),
@@ -203,8 +203,7 @@ impl Stepping<'_> {
 
     fn place(
         &mut self,
-        subgraph: &str,
-        at: Path,
+        (subgraph, at): (&str, Path),
         (requires, inputs): (&SelectionSet, &[FetchRewrite]),
         fetched: Fetched<'_>,
         key: &str,

@@ -30,6 +30,7 @@ type Query {
   shroudedGreeting: String @authenticated @inaccessible
   media: [Media]
   things(size: Size): [Thing]
+  size: Size
 }
 "#;
 
@@ -80,6 +81,12 @@ on_both_stacks! {
             }
         }
         assert!(subgraph.calls().is_empty());
+        // A subgraph may answer with it all the same.
+        let media = json!([{ "__typename": "ShroudedMedia", "id": "1" }]);
+        subgraph.answer_instead(json!({ "data": { "size": "SHROUDED", "media": media } }));
+        let answer = ada.client.query("{ size media { __typename id } }").await.body;
+        assert_eq!(answer["data"], json!({ "size": null, "media": [null] }), "{answer:#}");
+        assert!(!answer.to_string().to_lowercase().contains("shroud"), "{answer:#}");
     }
 
     async fn a_guard_of_a_member_is_refused_at_its_place(place: Place) {

@@ -336,7 +336,7 @@ async fn sse(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) 
     let events = stream::iter(missed).chain(live).take_while(move |_| std::future::ready(!is_over));
     let events = events.take_until(async move {
         if !is_over {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     });
     let retry = Duration::from_millis(state.retry.load(Ordering::SeqCst));
