@@ -165,8 +165,8 @@ mod tests {
             unreachable!("there is no next event")
         }
 
-        fn token_for(&self, _: &str) -> Option<HeaderValue> {
-            None
+        fn token_for(self: Arc<Self>, _: &str) -> BoxFuture<'static, Option<HeaderValue>> {
+            std::future::ready(None).boxed()
         }
 
         fn rights(&self) -> Rights {
