@@ -216,8 +216,14 @@ mod tests {
     fn read(parts: impl IntoIterator<Item = &'static [u8]>, most: usize) -> (Vec<String>, Option<Failure>) {
         let parts: Vec<_> = parts.into_iter().map(|part| Ok(Bytes::from_static(part))).collect();
         let all: Vec<_> = events(stream::iter(parts), most, Arc::default()).collect().now_or_never().unwrap();
-        let end = all.iter().find_map(|event| event.as_ref().err().copied());
-        (all.into_iter().filter_map(Result::ok).map(|event| event.data).collect(), end)
+        let mut told = Vec::new();
+        for event in all {
+            match event {
+                Ok(event) => told.push(event.data),
+                Err(failure) => return (told, Some(failure)),
+            }
+        }
+        (told, None)
     }
 
     #[test]
