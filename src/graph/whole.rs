@@ -244,10 +244,11 @@ impl Caller for Asking {
     }
 }
 
-/// The external ids of the profiles by their platforms, but of those that leave the account: nothing flows from them any more.
+/// The external ids of the profiles by their platforms, but of those that are cut off or leave the account.
 fn ids_by_platform(graph: &LinkGraph, platforms: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut ids: BTreeMap<_, Vec<_>> = platforms.iter().map(|key| (key.clone(), Vec::new())).collect();
-    let stays = |status| !matches!(status, LinkStatus::Unlinking | LinkStatus::Unlinked);
+    let stays =
+        |status| !matches!(status, LinkStatus::Contained | LinkStatus::Unlinking | LinkStatus::Unlinked);
     for profile in graph.profiles.iter().filter(|profile| stays(profile.status)) {
         if let Some(ids) = ids.get_mut(&profile.platform) {
             ids.push(profile.external_id.clone());

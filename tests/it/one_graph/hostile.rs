@@ -110,6 +110,11 @@ on_both_stacks! {
         ada.oauth_link("facebook", "fb_ada").await.field();
         assert_eq!(profiles().await, json!({ "whatsapp": ["wa_ada", "wa_second"] }), "from the next call on");
         ada.contain(&second).await.field();
+        assert_eq!(profiles().await, json!({ "whatsapp": ["wa_ada"] }), "and what is cut off is not shown");
+        place.sandbox.add_profile("wa_third", "+4917139200078").await;
+        let third = ada.linked(&place, "+4917139200078").await;
+        assert_eq!(profiles().await, json!({ "whatsapp": ["wa_ada", "wa_third"] }));
+        ada.unlink(&third).await.field();
         assert_eq!(profiles().await, json!({ "whatsapp": ["wa_ada"] }));
     }
 

@@ -11,6 +11,7 @@ mod hidden;
 mod hostile;
 mod malformed;
 mod moving;
+mod planning;
 mod subgraph;
 mod upstream;
 
