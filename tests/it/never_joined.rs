@@ -24,6 +24,8 @@ on_both_stacks! {
         let renamed = eve.client.run(rename, json!({ "input": { "displayName": "Ada Lovelace" } })).await;
         assert!(renamed.user_errors().is_empty());
         eve.client.start_link(ADA).await.field();
+        // Hers is no code of Ada's sign-in.
+        place.sandbox.nth_code(ADA, 1).await;
         let before = eve.client.profiles().await;
         // Ada comes later, by a number, an address and a name that Eve has used.
         place.sandbox.add_profile_at("facebook", profile("fb_ada_too", EMAIL)).await;
