@@ -96,7 +96,7 @@ pub async fn end_deletion(app: &App, job: EraseAccount) -> Result<(), JobError> 
         .command(job.account, async |command: &mut Command| {
             let row = account::Entity::find_by_id(job.account).one(command.tx()).await?;
             let deletes_at = row.filter(|row| row.erased_at.is_none()).and_then(|row| row.deletes_at);
-            if !deletes_at.is_some_and(|at| at <= command.now()) {
+            if deletes_at.is_none_or(|at| at > command.now()) {
                 return Ok(Outcome::Commit(Some(Vec::new())));
             }
             if is_locked(command.tx(), job.account).await? {
