@@ -116,7 +116,7 @@ async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results
 
 /// Accounts graph and gateway in one.
 async fn one_process(stack: &Stack<'_>, subgraph: SocketAddr) -> anyhow::Result<Contender> {
-    let settings = beside::settings(stack, subgraph)?;
+    let settings = beside(stack, subgraph)?;
     let server = stack.server("one", &borrowed(&settings)).await?;
     let person = Person::sign_up(&stack.api(&server)?, PROFILES).await?;
     contender(server, person).await
@@ -141,7 +141,9 @@ async fn apollo(
 ) -> anyhow::Result<Contender> {
     let (accounts, person, token) = accounts(stack, "behind-apollo").await?;
     let supergraph = stack.folder.join("supergraph.graphql");
-    fs::write(&supergraph, stack.supergraph(&borrowed(&behind(stack, &accounts, subgraph)?)).await?)?;
+    let text = stack.supergraph(&borrowed(&behind(stack, &accounts, subgraph)?)).await?;
+    // It does not know this directive of the GraphQL specification, and the query has no input.
+    fs::write(&supergraph, text.replace(" @oneOf", ""))?;
     let address = free_address()?;
     let mut command = Command::new("node");
     command.arg(packages.join("apollo-gateway.mjs")).arg(supergraph).arg(address.port().to_string());
@@ -159,13 +161,21 @@ async fn accounts(stack: &Stack<'_>, name: &str) -> anyhow::Result<(Process, Per
     Ok((server, person, token))
 }
 
+/// The settings of whoever asks the subgraph. The person is always the same, so calls that are shared would be most of them, and
+/// `@apollo/gateway` shares none.
+fn beside(stack: &Stack<'_>, subgraph: SocketAddr) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut settings = beside::settings(stack, subgraph)?;
+    settings.push(("ACCOUNTS__GATEWAY__SUBGRAPH__SHARE", "false".to_owned()));
+    Ok(settings)
+}
+
 /// The settings of whoever is in front of `accounts`.
 fn behind(
     stack: &Stack<'_>,
     accounts: &Process,
     subgraph: SocketAddr,
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let mut settings = beside::settings(stack, subgraph)?;
+    let mut settings = beside(stack, subgraph)?;
     settings.push((
         "ACCOUNTS__GATEWAY__SUBGRAPHS__ACCOUNTS__URL",
         format!("http://{}/graphql", accounts.address),
