@@ -150,6 +150,8 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
 /// its places: who waits for them gets a code in time, and new connections take theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s39_connections_that_fall_silent_are_replaced() {
+    // Each of two connections may be given up by a commit in doubt, which takes 20 s.
+    const HEALED: Duration = Duration::from_secs(60);
     let mut place = Place::new(Stack::Production).await;
     let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
     let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
@@ -162,7 +164,8 @@ async fn s39_connections_that_fall_silent_are_replaced() {
             updateAccount(input: $input) { account { displayName } userErrors { code } } }";
         ada.run(mutation, json!({ "input": { "displayName": name } })).await
     };
-    // Both connections are in the midst of something.
+    // Used within the last second, they are lent without a look, and so are in the midst of something soon.
+    tokio::join!(rename("Zero".to_owned()), rename("None".to_owned()));
     postgres.set(Fault::Delay(Duration::from_millis(300)));
     let under_way = async {
         tokio::join!(rename("One".to_owned()), rename("Two".to_owned()), rename("Three".to_owned()))
@@ -172,9 +175,7 @@ async fn s39_connections_that_fall_silent_are_replaced() {
         postgres.lose_those_open();
     };
     let ((one, two, three), ()) =
-        tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(under_way, lose) })
-            .await
-            .expect("a hang");
+        tokio::time::timeout(HEALED, async { tokio::join!(under_way, lose) }).await.expect("a hang");
     // One that waits for a place may get that of a connection which was on its way back to the pool.
     let refused = [one, two, three].into_iter().filter(|answer| answer.body["errors"] != Value::Null);
     let refused: Vec<_> = refused.collect();
@@ -183,23 +184,22 @@ async fn s39_connections_that_fall_silent_are_replaced() {
         assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
     }
     // Reads are no other case: they let go of the connection as well.
-    postgres.set(Fault::Delay(Duration::from_millis(300)));
     let read = async || ada.query("{ viewer { activity { nodes { id } } } }").await;
+    tokio::join!(read(), read());
+    postgres.set(Fault::Delay(Duration::from_millis(300)));
     let reading = async { tokio::join!(read(), read(), read()) };
     let lose = async {
         tokio::time::sleep(Duration::from_millis(400)).await;
         postgres.lose_those_open();
     };
-    tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(reading, lose) })
-        .await
-        .expect("a hang");
+    tokio::time::timeout(HEALED, async { tokio::join!(reading, lose) }).await.expect("a hang");
     let healed = async {
         while rename("Ada".to_owned()).await.body["data"]["updateAccount"]["account"]["displayName"] != "Ada"
         {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), healed).await.expect("the pool has lost its places");
+    tokio::time::timeout(HEALED, healed).await.expect("the pool has lost its places");
 }
 
 /// How far somebody has come.
