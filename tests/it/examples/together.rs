@@ -1,6 +1,7 @@
 //! Both examples and the accounts graph as one graph, served by one process.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,15 +21,24 @@ const FOLLOW: &str =
     "subscription($id: String!) { whatsappDeviceChanged(externalId: $id) { kind device { name
     profile { handle status account { id } } } } }";
 
+/// A port that is free, and that nobody is given by chance before it is used: those begin at 32768.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 8_000).unwrap();
+    let mut ports =
+        std::iter::repeat_with(|| 20_000 + begin + NEXT.fetch_add(1, Ordering::Relaxed)).take(1_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
+
 on_both_stacks! {
     async fn one_operation_and_one_event_cross_all_of_them(place: Place) {
         let mut place = place;
         // The examples ask the server for its keys, and it has to be told first where they are.
-        let own = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let own = format!("127.0.0.1:{}", free_port());
         let whatsapp = Whatsapp::start(&format!("http://{own}"), "whatsapp").await;
         let instagram = Instagram::start(&format!("http://{own}")).await;
         for (setting, value) in [
-            ("ACCOUNTS__HTTP__LISTEN", own.to_string()),
+            ("ACCOUNTS__HTTP__LISTEN", own),
             ("ACCOUNTS__GATEWAY__PLANS__MILLISECONDS", "20000".to_owned()),
             ("ACCOUNTS__GATEWAY__SUBGRAPHS__WHATSAPP__SDL", WHATSAPP.to_owned()),
             ("ACCOUNTS__GATEWAY__SUBGRAPHS__WHATSAPP__URL", whatsapp.graphql()),
