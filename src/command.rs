@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,7 +17,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -122,27 +121,36 @@ async fn run_until_stopped(
 pub async fn gateway(config: Config, supergraph: Option<String>, listen: SocketAddr) -> anyhow::Result<()> {
     telemetry::init(&config)?;
     tls::choose_library();
+    config.http.check()?;
     config.gateway.check()?;
     let mut source = source_of(&config, supergraph.as_deref())?;
     let text = source.changed().await?.unwrap_or_default();
-    let is_quiet = config.is_development();
+    let is_development = config.is_development();
     let gateway = Gateway::new(&text, *config.gateway, Ids::random())
         .with_context(|| format!("{} is no supergraph that can be served", source.name()))?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let following = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow(source)));
-    let keys = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow_keys()));
-    print(format_args!("Gateway listens on http://{}", listener.local_addr()?))?;
-    let (stop, is_stopping) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-    let terms =
-        crate::gateway::http::Terms { body: config.http.body(), is_quiet, stopping: is_stopping.clone() };
-    let router = crate::gateway::http::router(gateway, terms);
-    let serving = http::listening::serve(listener, router, config.http.patience(), stop.clone());
+    let identity = AbortOnDropHandle::new(tokio::spawn(gateway.clone().follow_identity()));
+    let address = listener.local_addr()?;
+    print(format_args!("Gateway listens on http://{address}"))?;
+    let (stop, sockets, patience) = (CancellationToken::new(), TaskTracker::new(), config.http.patience());
+    let router = crate::gateway::http::router(
+        gateway,
+        crate::gateway::http::Terms {
+            http: config.http,
+            limits: config.limits,
+            address,
+            is_development,
+            sockets: sockets.clone(),
+            stop: stop.clone(),
+        },
+    );
+    let serving = http::listening::serve_with_sockets(listener, router, patience, (stop.clone(), sockets));
     let serving = tokio::spawn(serving);
     shutdown::requested()?.cancelled().await;
     print(format_args!("Stopping: requests under way may end."))?;
-    is_stopping.store(true, Ordering::Relaxed);
     stop.cancel();
-    drop((following, keys));
+    drop((following, identity));
     Ok(serving.await?)
 }
 

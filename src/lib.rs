@@ -11,6 +11,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 mod demo;
+mod endings;
 pub mod error;
 mod example;
 pub mod gateway;

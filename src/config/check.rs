@@ -3,9 +3,48 @@
 use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
 
-use super::{Config, Mode};
+use super::{Config, Http, Mode};
 use crate::platform::WebhookKey;
 use crate::sandbox;
+
+/// Bounds that no sum of an instant and a setting can overflow.
+const DAY: u64 = 24 * 3600;
+
+/// Checks that each setting is at least 1, and at most what stands behind it.
+fn check_bounds(bounds: &[(&str, u64, u64)]) -> anyhow::Result<()> {
+    for (name, value, most) in bounds {
+        if !(1..=*most).contains(value) {
+            bail!("{name} is {value}; it must be from 1 to {most}");
+        }
+    }
+    Ok(())
+}
+
+impl Http {
+    /// Checks what a server of any kind needs.
+    ///
+    /// # Errors
+    /// Names the key at fault and what would be right.
+    pub fn check(&self) -> anyhow::Result<()> {
+        check_bounds(&[
+            ("http.init_timeout_seconds", self.init_timeout_seconds, 3600),
+            ("http.body_seconds", self.body_seconds, 3600),
+            ("http.header_seconds", self.header_seconds, 3600),
+            ("http.ping_seconds", self.ping_seconds, DAY),
+            ("http.send_seconds", self.send_seconds, DAY),
+            ("http.drain_seconds", self.drain_seconds, DAY),
+        ])?;
+        for origin in &self.allowed_origins {
+            let parsed = origin.parse::<url::Url>().ok().map(|url| url.origin().ascii_serialization());
+            if parsed.as_ref() != Some(origin) {
+                bail!(
+                    "http.allowed_origins has {origin:?}; an origin is https://www.example.com, without a path"
+                );
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Config {
     /// The settings, if they can be served with.
@@ -37,17 +76,10 @@ impl Config {
         if database.is_empty() != self.redis.url.expose_secret().is_empty() {
             bail!("database.url and redis.url go together: give both, or neither for the embedded stack");
         }
-        // Bounds that no sum of an instant and a setting can overflow.
-        const DAY: u64 = 24 * 3600;
-        for (name, value, most) in [
+        self.http.check()?;
+        check_bounds(&[
             // 0 is a process without jobs.
             ("jobs.concurrency", self.jobs.concurrency.max(1) as u64, 10_000),
-            ("http.init_timeout_seconds", self.http.init_timeout_seconds, 3600),
-            ("http.body_seconds", self.http.body_seconds, 3600),
-            ("http.header_seconds", self.http.header_seconds, 3600),
-            ("http.ping_seconds", self.http.ping_seconds, DAY),
-            ("http.send_seconds", self.http.send_seconds, DAY),
-            ("http.drain_seconds", self.http.drain_seconds, DAY),
             ("verification.attempts", u64::from(self.verification.attempts), 100),
             ("verification.codes", u64::from(self.verification.codes), 100),
             ("verification.code_minutes", u64::from(self.verification.code_minutes), 24 * 60),
@@ -70,19 +102,7 @@ impl Config {
             ("graph.near_seconds", self.graph.near_seconds, DAY),
             ("graph.max_loads", self.graph.max_loads as u64, 1000),
             ("graph.document_bytes", self.graph.document_bytes as u64, 1 << 32),
-        ] {
-            if !(1..=most).contains(&value) {
-                bail!("{name} is {value}; it must be from 1 to {most}");
-            }
-        }
-        for origin in &self.http.allowed_origins {
-            let parsed = origin.parse::<url::Url>().ok().map(|url| url.origin().ascii_serialization());
-            if parsed.as_ref() != Some(origin) {
-                bail!(
-                    "http.allowed_origins has {origin:?}; an origin is https://www.example.com, without a path"
-                );
-            }
-        }
+        ])?;
         for (key, platform) in &self.platforms {
             WebhookKey::parse(&platform.webhook_secret)
                 .with_context(|| format!("platforms.{key}.webhook_secret"))?;

@@ -1,17 +1,21 @@
-//! What the gateway serves: GraphQL over HTTP, probes and metrics.
+//! What the gateway serves: GraphQL over HTTP and WebSocket, probes and metrics.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{self, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
@@ -20,51 +24,67 @@ use tracing::field::Empty;
 
 use super::execute::errors::GraphqlError;
 use super::{Answer, Asked, Gateway, Outcome, REQUEST_ID, Request, refused};
-use crate::http::body::{Limits, collect};
-use crate::http::{answer_to_panic, negotiate};
+use crate::config;
+use crate::http::body::collect;
+use crate::http::websocket::{self, Sockets};
+use crate::http::{answer_to_panic, cors, forwarded, negotiate, origins, secure};
 use crate::ids::Ids;
+use crate::limits::SocketQuotas;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What handlers work with.
-#[derive(Clone)]
-struct Wire {
-    gateway: Gateway,
-    body: Limits,
-    stopping: Arc<AtomicBool>,
+pub struct Wire {
+    pub(super) gateway: Gateway,
+    pub(super) settings: config::Http,
+    pub(super) sockets: Sockets,
 }
 
 /// How it is served.
 pub struct Terms {
-    /// What a request's body may be.
-    pub(crate) body: Limits,
-    /// A developer does not want to see a line for each request.
-    pub is_quiet: bool,
+    pub http: config::Http,
+    pub limits: config::Limits,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// A developer does not want to see a line for each request, and works on pages of this machine.
+    pub is_development: bool,
+    /// The sockets that are open.
+    pub sockets: TaskTracker,
     /// Says that no more requests should come.
-    pub stopping: Arc<AtomicBool>,
+    pub stop: CancellationToken,
 }
 
 /// What is served.
 pub fn router(gateway: Gateway, terms: Terms) -> Router {
-    let Terms { body, is_quiet, stopping } = terms;
+    let Terms { http, limits, address, is_development, sockets, stop } = terms;
     let ids = gateway.ids().clone();
+    let graph = get(by_get).post(by_post);
+    let graph = match cors::layer(&http.allowed_origins) {
+        Some(cors) => graph.layer(cors),
+        None => graph,
+    };
+    let origins = origins(&http.allowed_origins, is_development.then_some(address));
+    let quotas = SocketQuotas::new(&limits);
+    let wire = Wire { gateway, settings: http, sockets: Sockets { origins, quotas, open: sockets, stop } };
     Router::new()
-        .route("/graphql", get(by_get).post(by_post))
+        .route("/graphql", graph)
         .route("/live", get(|| async {}))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .layer((
             SetRequestIdLayer::new(REQUEST_ID, NewIds(ids)),
             TraceLayer::new_for_http()
-                .make_span_with(move |request: &http::Request<_>| span(request, is_quiet))
+                .make_span_with(move |request: &http::Request<_>| span(request, is_development))
                 .on_response(move |response: &http::Response<_>, took: Duration, _: &Span| {
-                    log(response.status(), took, is_quiet);
+                    log(response.status(), took, is_development);
                 })
                 .on_failure(()),
             PropagateRequestIdLayer::new(REQUEST_ID),
             CatchPanicLayer::custom(answer_to_panic),
+            secure(header::REFERRER_POLICY, "no-referrer"),
+            secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ))
-        .with_state(Wire { gateway, body, stopping })
+        .with_state(Arc::new(wire))
 }
 
 /// Names requests that bear no id.
@@ -131,8 +151,8 @@ fn name_at(text: &str) -> &str {
     text.get(..length).filter(|_| is_name).unwrap_or_default()
 }
 
-async fn ready(State(wire): State<Wire>) -> impl IntoResponse {
-    if wire.stopping.load(Ordering::Relaxed) {
+async fn ready(State(wire): State<Arc<Wire>>) -> impl IntoResponse {
+    if wire.sockets.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping");
     }
     if wire.gateway.metrics().is_refused() {
@@ -142,7 +162,7 @@ async fn ready(State(wire): State<Wire>) -> impl IntoResponse {
     (StatusCode::OK, "ready")
 }
 
-async fn metrics(State(wire): State<Wire>) -> impl IntoResponse {
+async fn metrics(State(wire): State<Arc<Wire>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPEN_METRICS)], wire.gateway.metrics().text())
 }
 
@@ -155,11 +175,23 @@ struct Parameters {
     extensions: Option<String>,
 }
 
+/// Executes a query, or opens a WebSocket.
 async fn by_get(
-    State(wire): State<Wire>,
-    headers: HeaderMap,
+    State(wire): State<Arc<Wire>>,
+    peer: ConnectInfo<SocketAddr>,
+    mut headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Response {
+    let address = name_client(&mut headers, peer, &wire.settings);
+    match upgrade {
+        Ok(upgrade) => {
+            let visitor = headers.clone();
+            return websocket::open(wire, (visitor, Some(address)), &headers, upgrade);
+        }
+        Err(rejection) if websocket::is_wanted(&headers) => return rejection.into_response(),
+        Err(_) => {}
+    }
     let Some(media_type) = negotiate(&headers) else { return not_acceptable() };
     let Ok(Query(Parameters { query, operation_name, variables, extensions })) = parameters else {
         return bad_input(media_type, "The URL is /graphql?query=…&variables={…}&operationName=….");
@@ -176,7 +208,13 @@ async fn by_get(
     )
 }
 
-async fn by_post(State(wire): State<Wire>, headers: HeaderMap, body: Body) -> Response {
+async fn by_post(
+    State(wire): State<Arc<Wire>>,
+    peer: ConnectInfo<SocketAddr>,
+    mut headers: HeaderMap,
+    body: Body,
+) -> Response {
+    name_client(&mut headers, peer, &wire.settings);
     let Some(media_type) = negotiate(&headers) else { return not_acceptable() };
     let is_json =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
@@ -187,10 +225,10 @@ async fn by_post(State(wire): State<Wire>, headers: HeaderMap, body: Body) -> Re
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
-    let body = match collect(body, wire.body).await {
+    let body = match collect(body, wire.settings.body()).await {
         Ok(body) => body,
         Err(unread) => {
-            let mut response = bad_input(media_type, &unread.message(wire.body));
+            let mut response = bad_input(media_type, &unread.message(wire.settings.body()));
             *response.status_mut() = unread.status();
             return response;
         }
@@ -210,6 +248,19 @@ async fn by_post(State(wire): State<Wire>, headers: HeaderMap, body: Body) -> Re
             "The body is not {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"} in JSON.",
         ),
     }
+}
+
+/// Says in the headers from which address a request comes, whatever stood there: subgraphs may be told so.
+fn name_client(
+    headers: &mut HeaderMap,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    settings: &config::Http,
+) -> IpAddr {
+    let address = forwarded::client_address(headers, peer.ip(), &settings.trusted_proxies);
+    if let Ok(value) = HeaderValue::try_from(address.to_string()) {
+        headers.insert(forwarded::FORWARDED_FOR, value);
+    }
+    address
 }
 
 fn not_acceptable() -> Response {

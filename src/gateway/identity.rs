@@ -1,9 +1,11 @@
 //! Who asks, for a gateway without accounts: by the access tokens of the accounts replicas behind it, and the keys that
 //! those publish.
 //!
-//! That a session has ended is not known here before its token runs out; the replicas themselves see to what is theirs.
+//! The replicas tell as well which sessions have ended. While nobody can say so, tokens are good until they run out; the
+//! replicas themselves see to what is theirs.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -15,10 +17,14 @@ use quick_cache::sync::Cache;
 use reqwest::Url;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::guard::Rights;
+use super::sessions::Sessions;
 use super::settings::Gateway;
 use crate::clock::Clock;
+use crate::endings::Awaited;
 
 /// Between two looks at the keys; a new key is published long before it signs.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -40,13 +46,37 @@ pub struct Identity {
     validation: Validation,
     keys: ArcSwap<HashMap<String, DecodingKey>>,
     /// By the token's SHA-256.
-    verified: Cache<[u8; 32], (Rights, i64)>,
+    verified: Cache<[u8; 32], Arc<Known>>,
+    sessions: Option<Sessions>,
     clock: Clock,
+}
+
+/// Whom a token speaks for.
+#[derive(Debug)]
+pub struct Known {
+    pub rights: Rights,
+    /// The account, by a number that says nothing else of it.
+    pub account: Uuid,
+    session: Option<String>,
+    /// Seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// Why nobody is known by what a caller shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is no token of the replicas, or has run out.
+    Invalid,
+    /// Its session has ended.
+    Ended,
+    /// There are no keys yet to tell by.
+    NotYet,
 }
 
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    sid: Option<String>,
     #[serde(default)]
     scope: String,
     exp: i64,
@@ -75,12 +105,23 @@ impl Identity {
             validation,
             keys: ArcSwap::default(),
             verified: Cache::new(REMEMBERED),
+            sessions: Sessions::new(settings)?,
             clock: Clock::system(),
         }))
     }
 
-    /// Looks for new keys, for ever. As long as they cannot be looked at, those that are known count.
+    /// Looks for new keys and for sessions that have ended, for ever.
     pub async fn follow(&self) {
+        let sessions = async {
+            if let Some(sessions) = &self.sessions {
+                sessions.follow().await;
+            }
+        };
+        tokio::join!(self.follow_keys(), sessions);
+    }
+
+    /// As long as they cannot be looked at, those that are known count.
+    async fn follow_keys(&self) {
         loop {
             match self.fetch().await {
                 Ok(keys) => {
@@ -123,28 +164,55 @@ impl Identity {
 
     /// What whoever sends these headers may do: nothing, unless their token is good.
     pub fn rights(&self, headers: &HeaderMap) -> Rights {
-        self.verify(headers).unwrap_or_default()
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let known = shown.and_then(|shown| self.who(shown).ok());
+        known.map(|known| known.rights.clone()).unwrap_or_default()
     }
 
-    fn verify(&self, headers: &HeaderMap) -> Option<Rights> {
-        let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    /// Who shows `Bearer …`.
+    ///
+    /// # Errors
+    /// Why that is nobody.
+    pub fn who(&self, authorization: &str) -> Result<Arc<Known>, Unknown> {
+        let (scheme, token) = authorization.split_once(' ').ok_or(Unknown::Invalid)?;
         let token = token.trim();
         if !scheme.eq_ignore_ascii_case("bearer") || token.len() > LONGEST {
-            return None;
+            return Err(Unknown::Invalid);
         }
         let digest: [u8; 32] = Sha256::digest(token).into();
-        let (rights, expires_at) = match self.verified.get(&digest) {
+        let known = match self.verified.get(&digest) {
             Some(known) => known,
+            None if self.keys.load().is_empty() => return Err(Unknown::NotYet),
             None => {
-                let verified = self.verify_signature(token)?;
-                self.verified.insert(digest, verified.clone());
-                verified
+                let known = Arc::new(self.verify_signature(token).ok_or(Unknown::Invalid)?);
+                self.verified.insert(digest, known.clone());
+                known
             }
         };
-        (self.clock.now().timestamp() < expires_at).then_some(rights)
+        if known.expires_at <= self.clock.now().timestamp() {
+            return Err(Unknown::Invalid);
+        }
+        if self.has_ended(&known) { Err(Unknown::Ended) } else { Ok(known) }
     }
 
-    fn verify_signature(&self, token: &str) -> Option<(Rights, i64)> {
+    /// Whether the session is known to have ended.
+    pub fn has_ended(&self, known: &Known) -> bool {
+        let session = known.session.as_ref();
+        self.sessions.as_ref().zip(session).is_some_and(|(sessions, session)| sessions.has_ended(session))
+    }
+
+    /// Waits for the end of the session, or until `stop`; absent if nobody tells of it.
+    pub fn wait_for_end(&self, known: &Known, stop: &CancellationToken) -> Option<Awaited<String>> {
+        Some(self.sessions.as_ref()?.wait_for(known.session.as_ref()?, stop))
+    }
+
+    /// How long it is good from now on.
+    pub fn time_left(&self, known: &Known) -> Duration {
+        let left = known.expires_at.saturating_sub(self.clock.now().timestamp());
+        Duration::from_secs(u64::try_from(left).unwrap_or_default())
+    }
+
+    fn verify_signature(&self, token: &str) -> Option<Known> {
         let header = jsonwebtoken::decode_header(token).ok()?;
         if header.typ.as_deref() != Some(TYPE) {
             return None;
@@ -153,13 +221,15 @@ impl Identity {
         let key = keys.get(&header.kid?)?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?.claims;
         let digest: [u8; 32] = Sha256::digest(&claims.sub).into();
-        let mut part = [0; 8];
+        let (mut part, mut account) = ([0; 8], [0; 16]);
         part.copy_from_slice(&digest[..8]);
+        account.copy_from_slice(&digest[..16]);
         let rights = Rights {
             is_signed_in: true,
             scopes: claims.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
             part: Some(u64::from_be_bytes(part)),
         };
-        Some((rights, claims.exp))
+        let account = Uuid::from_bytes(account);
+        Some(Known { rights, account, session: claims.sid, expires_at: claims.exp })
     }
 }

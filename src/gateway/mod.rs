@@ -15,7 +15,9 @@ pub mod overrides;
 pub mod plan;
 pub mod plant;
 pub mod schema;
+pub mod sessions;
 pub mod settings;
+mod sockets;
 pub mod subgraph;
 mod subscribe;
 pub mod supergraph;
@@ -63,6 +65,17 @@ pub struct Request {
     pub operation_name: Option<String>,
     pub variables: Option<Map<String, Value>>,
     pub extensions: Option<Map<String, Value>>,
+}
+
+impl From<&async_graphql::Request> for Request {
+    fn from(request: &async_graphql::Request) -> Self {
+        let variables = match serde_json::to_value(&request.variables) {
+            Ok(Value::Object(variables)) => Some(variables),
+            _ => None,
+        };
+        let (query, operation_name) = (Some(request.query.clone()), request.operation_name.clone());
+        Self { query, operation_name, variables, extensions: None }
+    }
 }
 
 /// How an operation came, beside what it says.
@@ -211,12 +224,17 @@ impl Gateway {
         }
     }
 
-    /// Looks for new keys of the accounts replicas again and again, for ever, if guards go by their tokens.
-    pub async fn follow_keys(self) {
+    /// Looks for what the accounts replicas tell of their tokens again and again, for ever, if guards go by those.
+    pub async fn follow_identity(self) {
         match &self.0.identity {
             Some(identity) => identity.follow().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Who is who by the tokens of clients, where nothing else in this process says so.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.0.identity.as_ref()
     }
 
     pub fn ids(&self) -> &Ids {

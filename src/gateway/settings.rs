@@ -35,6 +35,7 @@ pub struct Gateway {
     #[serde(skip)]
     pub confined_by_default: IndexMap<String, String>,
     pub jwks_url: String,
+    pub sessions_url: String,
     pub issuer: String,
     pub audience: String,
     pub max_errors: usize,

@@ -71,7 +71,7 @@ impl Whole {
         let headers = asked.headers.clone();
         let asking = Arc::new(Asking::new(self.ours.clone(), asked));
         let asked = gateway::Asked { headers, by_get, caller: Some(asking.clone()) };
-        let answer = self.gateway.answer(request(&prepared.request), asked).await;
+        let answer = self.gateway.answer((&prepared.request).into(), asked).await;
         let headers = std::mem::take(&mut *asking.headers.lock().unwrap_or_else(PoisonError::into_inner));
         let refusal = asking.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
         match refusal.filter(|_| !prepared.may_change()) {
@@ -86,7 +86,7 @@ impl Whole {
         prepared: &Prepared,
         asked: Asked,
     ) -> impl Stream<Item = (Told, Outcome)> + Send + use<> {
-        let request = request(&prepared.request);
+        let request = gateway::Request::from(&prepared.request);
         let opening = async move {
             let headers = asked.headers.clone();
             let asking: Arc<dyn Caller> = Arc::new(Asking::new(self.ours.clone(), asked));
@@ -115,20 +115,6 @@ impl From<gateway::Outcome> for Outcome {
             gateway::Outcome::NotByGet => Self::NotByGet,
             gateway::Outcome::Overloaded => Self::Overloaded,
         }
-    }
-}
-
-/// A request as the engine takes it.
-fn request(request: &Request) -> gateway::Request {
-    let variables = match serde_json::to_value(&request.variables) {
-        Ok(Json::Object(variables)) => Some(variables),
-        _ => None,
-    };
-    gateway::Request {
-        query: Some(request.query.clone()),
-        operation_name: request.operation_name.clone(),
-        variables,
-        extensions: None,
     }
 }
 

@@ -22,7 +22,7 @@ const SENT: [HeaderName; 6] = [
 const READ: [HeaderName; 2] = [header::ETAG, header::WWW_AUTHENTICATE];
 
 /// Lets the pages of these origins in; `None` where there is none, and nothing to be said.
-pub(super) fn layer(origins: &[String]) -> Option<CorsLayer> {
+pub(crate) fn layer(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     (!origins.is_empty()).then(|| {
         CorsLayer::new()

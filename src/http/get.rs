@@ -17,8 +17,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::graphql::{answer, asked, bad_input, body, negotiate, refusal, refusal_as};
-use super::{Wire, client, websocket};
+use super::graphql::{
+    GRAPHQL_JSON, answer, asked, bad_input, body, negotiate, refusal, refusal_as, shows_router,
+    unauthenticated,
+};
+use super::websocket::{self, Visitor};
+use super::{Wire, client};
 use crate::error::Error;
 use crate::graph::outcome::Outcome;
 use crate::graph::{Answered, Asked, Tag};
@@ -48,16 +52,17 @@ pub(super) async fn get(
 ) -> Response {
     match upgrade {
         Ok(upgrade) => {
+            let is_router = match shows_router(&wire, &headers) {
+                Ok(is_router) => is_router,
+                Err(error) => return unauthenticated(GRAPHQL_JSON, &error),
+            };
             let client = client(&wire, &headers, peer);
-            websocket::open(wire, client, &headers, upgrade)
+            let address = client.ip_address;
+            websocket::open(wire, (Visitor { client, is_router }, address), &headers, upgrade)
         }
-        Err(rejection) if wants_socket(&headers) => rejection.into_response(),
+        Err(rejection) if websocket::is_wanted(&headers) => rejection.into_response(),
         Err(_) => query(&wire, peer, &uri, &headers.into()).await,
     }
-}
-
-fn wants_socket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &Arc<HeaderMap>) -> Response {

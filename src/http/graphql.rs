@@ -7,22 +7,21 @@ use std::sync::Arc;
 use async_graphql::{Response as GraphResponse, ServerError, Value};
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::body::{Limits, collect};
 use super::{Wire, client};
 use crate::error::{Code, Error};
+use crate::gateway::subgraph::headers;
 use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
-use crate::graph::{Answered, Asked, Operations};
+use crate::graph::{Answered, Asked};
 use crate::session::{Cookies, ROUTER, TokenError, Viewer};
 
-const GRAPHQL_JSON: &str = "application/graphql-response+json";
+pub(super) const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
-/// Where a federation router shows its own token, beside that of its caller.
-const ROUTER_TOKEN: HeaderName = HeaderName::from_static("accounts-center-router");
 
 /// An answer as it is written: `data` stands there only if the operation was executed.
 #[derive(Serialize)]
@@ -62,8 +61,9 @@ pub(super) async fn post(
         Ok(asked) => asked,
         Err(refusal) => return *refusal,
     };
-    let operations = match operations(&wire, headers) {
-        Ok(operations) => operations,
+    let operations = match shows_router(&wire, headers) {
+        Ok(true) => &wire.for_routers,
+        Ok(false) => &wire.operations,
         Err(error) => return unauthenticated(media_type, &error),
     };
     let operation = match read(content, wire.app.config.http.body()).await {
@@ -93,13 +93,16 @@ pub(super) async fn asked(
     Ok(Asked { viewer, client, at_least, by_get: false, cookies, headers: headers.clone() })
 }
 
-/// The graph that a request is for: that of routers, if it shows the token of one (S28). Whose rights it has is another
-/// matter: what a router may ask for is answered as its caller may see it.
-fn operations<'a>(wire: &'a Wire, headers: &HeaderMap) -> Result<&'a Operations, Error> {
-    let Some(token) = headers.get(ROUTER_TOKEN) else { return Ok(&wire.operations) };
+/// Whether a request shows the token of a federation router, which may ask for more of the graph (S28). Whose rights it has
+/// is another matter: what a router may ask for is answered as its caller may see it.
+///
+/// # Errors
+/// UNAUTHENTICATED for one that is no such token.
+pub(super) fn shows_router(wire: &Wire, headers: &HeaderMap) -> Result<bool, Error> {
+    let Some(token) = headers.get(headers::ROUTER) else { return Ok(false) };
     let verified = token.to_str().map_err(|_| TokenError::Invalid);
     match verified.and_then(|token| wire.app.tokens.verify_service(token.trim(), ROUTER)) {
-        Ok(()) => Ok(&wire.for_routers),
+        Ok(()) => Ok(true),
         Err(error) => Err(Error::unauthenticated(match error {
             TokenError::Expired => "The token in Accounts-Center-Router has expired; mint a new one.",
             TokenError::Invalid => "The token in Accounts-Center-Router is none of a router.",
@@ -139,7 +142,7 @@ pub(super) fn bearer(wire: &Wire, authorization: &str) -> Result<Viewer, TokenEr
 }
 
 /// The answer to a request of which is not known who asks.
-fn unauthenticated(media_type: &'static str, error: &Error) -> Response {
+pub(super) fn unauthenticated(media_type: &'static str, error: &Error) -> Response {
     if error.code() != Code::Unauthenticated {
         return refusal_as(media_type, StatusCode::SERVICE_UNAVAILABLE, error);
     }

@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,9 @@ pub struct Patience {
 
 /// From a connection's first moment to its first request.
 const FIRST: Duration = Duration::from_secs(10);
+
+/// How long sockets may take to end behind the requests.
+const SOCKETS: Duration = Duration::from_secs(1);
 
 /// Between two lines of the log that say that connections cannot be taken.
 const QUIET: Duration = Duration::from_secs(10);
@@ -57,6 +61,29 @@ pub async fn serve(listener: TcpListener, router: Router, patience: Patience, st
     }
     if stopped.elapsed() >= patience.drain {
         tracing::warn!("requests were still under way when the time to end them was over");
+    }
+}
+
+/// The same where requests may become sockets, which get a moment longer.
+pub async fn serve_with_sockets(
+    listener: TcpListener,
+    router: Router,
+    patience: Patience,
+    (stop, sockets): (CancellationToken, TaskTracker),
+) {
+    let serving = async {
+        serve(listener, router, patience, stop.clone()).await;
+        sockets.close();
+        sockets.wait().await;
+    };
+    let out_of_time = async {
+        stop.cancelled().await;
+        // The requests' own end comes first.
+        tokio::time::sleep(patience.drain + SOCKETS).await;
+    };
+    tokio::select! {
+        () = serving => {}
+        () = out_of_time => tracing::warn!("sockets were still open when the time to end was over"),
     }
 }
 

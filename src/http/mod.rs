@@ -1,10 +1,11 @@
 //! The wire: GraphQL over HTTP and WebSocket, health, and the pages of development mode.
 
 pub(crate) mod body;
-mod cors;
+pub(crate) mod cors;
 pub(crate) mod development;
+mod ended;
 pub(crate) mod explorer;
-mod forwarded;
+pub(crate) mod forwarded;
 mod get;
 mod graphql;
 mod health;
@@ -14,7 +15,7 @@ pub(crate) mod listening;
 mod metrics;
 mod operating;
 mod webhooks;
-mod websocket;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,12 +38,10 @@ use crate::graph::Operations;
 use crate::limits::SocketQuotas;
 use crate::sandbox::{self, Sandbox};
 use crate::verification::Client;
+use websocket::Sockets;
 
 pub(crate) use graphql::negotiate;
 pub use operating::serve_worker;
-
-/// How long sockets may take to end behind the requests.
-const SOCKETS: Duration = Duration::from_secs(1);
 
 /// What handlers work with.
 pub(crate) struct Wire {
@@ -50,12 +49,7 @@ pub(crate) struct Wire {
     operations: Operations,
     /// For federation routers.
     for_routers: Operations,
-    /// Origins of browsers that may open a WebSocket.
-    origins: Vec<String>,
-    /// The open sockets, which the HTTP server itself has let go of.
-    sockets: TaskTracker,
-    quotas: SocketQuotas,
-    stop: CancellationToken,
+    sockets: Sockets,
 }
 
 /// What is served, beside the graph, and until when.
@@ -75,20 +69,7 @@ pub async fn serve(listener: TcpListener, service: Service) {
     let Ok(address) = listener.local_addr() else { return };
     let sockets = TaskTracker::new();
     let router = router(service, address, &sockets);
-    let serving = async {
-        listening::serve(listener, router, patience, stop.clone()).await;
-        sockets.close();
-        sockets.wait().await;
-    };
-    let out_of_time = async {
-        stop.cancelled().await;
-        // The requests' own end comes first.
-        tokio::time::sleep(patience.drain + SOCKETS).await;
-    };
-    tokio::select! {
-        () = serving => {}
-        () = out_of_time => tracing::warn!("sockets were still open when the time to end was over"),
-    }
+    listening::serve_with_sockets(listener, router, patience, (stop, sockets)).await;
 }
 
 fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Router {
@@ -98,10 +79,15 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
     let wire = Arc::new(Wire {
         operations,
         for_routers,
-        origins: allowed_origins(&app, address),
-        sockets: sockets.clone(),
-        quotas: SocketQuotas::new(&app.config.limits),
-        stop: stop.clone(),
+        sockets: Sockets {
+            origins: origins(
+                &app.config.http.allowed_origins,
+                app.config.is_development().then_some(address),
+            ),
+            quotas: SocketQuotas::new(&app.config.limits),
+            open: sockets.clone(),
+            stop: stop.clone(),
+        },
         app: app.clone(),
     });
     let graph = post(graphql::post).get(get::get);
@@ -113,6 +99,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         .route("/graphql", graph)
         .route("/webhooks/{platform}", post(webhooks::receive))
         .route("/.well-known/jwks.json", get(jwks::jwks))
+        .route("/sessions/ended", get(ended::ended))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
         router = router.route("/dev/sign-in", get(development::sign_in)).merge(linking_page::router());
@@ -134,9 +121,6 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
     if is_development {
         router = router.layer(axum::middleware::from_fn(development::require_loopback_host));
     }
-    let secure = |name: HeaderName, value| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
     // In one layer: each one that is laid around a router costs every request two allocations.
     router.layer((
         TraceLayer::new_for_http().make_span_with(span).on_response(log_response(is_development)),
@@ -145,13 +129,16 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
     ))
 }
 
-fn allowed_origins(app: &App, address: SocketAddr) -> Vec<String> {
-    let mut origins = app.config.http.allowed_origins.clone();
-    if app.config.is_development() {
-        let port = address.port();
-        origins.extend([format!("http://{address}"), format!("http://localhost:{port}")]);
-    }
-    origins
+/// Origins whose pages may open a WebSocket: those that are configured, and in development our own, which is at `own`.
+pub(crate) fn origins(configured: &[String], own: Option<SocketAddr>) -> Vec<String> {
+    let own =
+        own.map(|address| [format!("http://{address}"), format!("http://localhost:{}", address.port())]);
+    configured.iter().cloned().chain(own.into_iter().flatten()).collect()
+}
+
+/// Adds a header that a response does not have.
+pub(crate) fn secure(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
 /// What a device tells of itself: shortened, because it is kept.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::Viewer;
 use crate::clock::Clock;
 use crate::config;
+use crate::endings::{Awaited, Endings};
 use crate::error::Error;
 use crate::store::{Database, bounded, failpoint};
 
@@ -41,8 +42,8 @@ struct Inner {
     ended: ArcSwap<HashMap<Uuid, DateTime<Utc>>>,
     /// Held by whoever changes `ended`; the last look at the database.
     looked: Mutex<Option<Look>>,
-    /// What tells the sockets of a session that it has ended, and how many they are.
-    sockets: Mutex<HashMap<Uuid, (CancellationToken, usize)>>,
+    /// Sockets wait for the end of their session.
+    sockets: Endings<Uuid>,
 }
 
 #[derive(Clone, Copy)]
@@ -61,7 +62,7 @@ impl EndedSessions {
             kept: TimeDelta::minutes(i64::from(config.access_token_minutes) + 1),
             ended: ArcSwap::default(),
             looked: Mutex::new(None),
-            sockets: Mutex::default(),
+            sockets: Endings::default(),
         }))
     }
 
@@ -117,12 +118,17 @@ impl EndedSessions {
             *looked = look;
         }
         drop(looked);
-        let sockets = self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        for (session, _) in new {
-            if let Some((told, _)) = sockets.get(&session) {
-                told.cancel();
-            }
-        }
+        self.0.sockets.tell(new.iter().map(|(session, _)| session));
+    }
+
+    /// Those that ended lately; `None` if the last look is too long ago to say.
+    pub fn lately(&self) -> Option<Vec<Uuid>> {
+        self.is_up_to_date().then(|| self.0.ended.load().keys().copied().collect())
+    }
+
+    fn is_up_to_date(&self) -> bool {
+        let last = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.began.elapsed() < MAX_AGE)
     }
 
     /// Whether the session that `viewer` speaks for has ended. Asks the row if the last look is too long ago.
@@ -130,8 +136,7 @@ impl EndedSessions {
         if self.0.ended.load().contains_key(&viewer.session) {
             return Ok(true);
         }
-        let last = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.began.elapsed() < MAX_AGE) {
+        if self.is_up_to_date() {
             return Ok(false);
         }
         let row = session::Entity::find_by_id(viewer.session)
@@ -145,40 +150,12 @@ impl EndedSessions {
     }
 
     /// What a socket of a session waits on: cancelled once the session has ended, or `stop` is.
-    pub fn watch(&self, session: Uuid, stop: &CancellationToken) -> Watch {
-        let mut sockets = self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let (told, watches) = sockets.entry(session).or_insert_with(|| (stop.child_token(), 0));
-        *watches += 1;
-        let told = told.clone();
-        drop(sockets);
+    pub fn watch(&self, session: Uuid, stop: &CancellationToken) -> Awaited<Uuid> {
+        let awaited = self.0.sockets.wait_for(session, stop);
         // It may have ended before anybody could be told.
         if self.0.ended.load().contains_key(&session) {
-            told.cancel();
+            awaited.token().cancel();
         }
-        Watch { ended: self.clone(), session, told }
-    }
-}
-
-/// Waits for the end of a session, as long as it is held.
-pub struct Watch {
-    ended: EndedSessions,
-    session: Uuid,
-    told: CancellationToken,
-}
-
-impl Watch {
-    pub fn token(&self) -> &CancellationToken {
-        &self.told
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let mut sockets = self.ended.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, watches)) = sockets.get_mut(&self.session) else { return };
-        *watches -= 1;
-        if *watches == 0 {
-            sockets.remove(&self.session);
-        }
+        awaited
     }
 }

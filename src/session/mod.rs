@@ -22,7 +22,7 @@ mod token;
 
 pub use confirmation::Confirmation;
 pub use cookie::{Cookies, forget as forget_cookie};
-pub use ended::{EndedSessions, Watch};
+pub use ended::EndedSessions;
 pub use ending::{end_all, end_opened_by, end_opened_by_passkey, erase_all, revoke, revoke_all};
 pub use loader::{OpenedBy, SessionKey, Sessions};
 pub use refresh::refresh;

@@ -28,7 +28,7 @@ const NEVER: [HeaderName; 15] = [
 ];
 const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, ROUTER];
 /// Where a router shows its own token to the accounts graph.
-const ROUTER: HeaderName = HeaderName::from_static("accounts-center-router");
+pub const ROUTER: HeaderName = HeaderName::from_static("accounts-center-router");
 /// What the accounts graph needs of its caller's headers.
 const FOR_ACCOUNTS: [HeaderName; 2] =
     [header::AUTHORIZATION, HeaderName::from_static("accounts-center-min-version")];

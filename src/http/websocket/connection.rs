@@ -1,199 +1,34 @@
-//! GraphQL over WebSocket: the `graphql-transport-ws` protocol.
-//!
-//! One task for each socket, which reads, executes and writes. Nothing is queued for a client: while it does
-//! not read, its subscriptions are not polled, and after `http.send_seconds` the socket is dropped.
+//! One socket.
 
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::ws::{Message, WebSocket};
 use futures_util::stream::{self, Stream, StreamExt};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::StreamMap;
 
-use super::Wire;
-use super::graphql::{Answer, bearer};
+use super::close::{Close, End};
+use super::messages::{Errors, FromClient, InitPayload, Payload, Refusal, ToClient};
+use super::{Admitted, Endpoint};
 use crate::error::{Code, Error};
+use crate::graph::Told;
 use crate::graph::outcome::{self, Outcome};
-use crate::graph::{Asked, Execution, Told};
+use crate::http::graphql::Answer;
 use crate::limits::SocketSlot;
-use crate::session::{Cookies, Viewer, Watch};
-use crate::verification::Client;
 
-const PROTOCOL: &str = "graphql-transport-ws";
 /// Bytes of one answer over a socket.
-const MAX_ANSWER: usize = 4 * 1024 * 1024;
+pub(super) const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Operations that one socket may have open.
 const MAX_OPERATIONS: usize = 100;
 /// How long both sides may take to close.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How a socket ends: the protocol's close codes, and those of RFC 6455.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Close {
-    /// The server restarts: come back.
-    Restart,
-    BadMessage,
-    Unauthorized,
-    Forbidden,
-    SessionEnded,
-    Unavailable,
-    InitTimeout,
-    DuplicateOperation,
-    TooManyInits,
-    TooManySockets,
-    TooLarge,
-    NotText,
-}
-
-impl Close {
-    fn frame(self) -> CloseFrame {
-        let (code, reason) = match self {
-            Self::Restart => (1012, "The server restarts; come back"),
-            Self::BadMessage => (4400, "Invalid message"),
-            Self::Unauthorized => (4401, "Unauthorized: send connection_init first"),
-            Self::Forbidden => (4403, "Forbidden: the access token is not valid"),
-            Self::SessionEnded => (4403, "Forbidden: the session has ended"),
-            Self::Unavailable => (1013, "The service is not available right now; try again in a moment"),
-            Self::InitTimeout => (4408, "Connection initialisation timeout"),
-            Self::DuplicateOperation => (4409, "Subscriber for this id already exists"),
-            Self::TooManyInits => (4429, "Too many initialisation requests"),
-            Self::TooManySockets => (4429, "Too many sockets are open; close some of them"),
-            Self::TooLarge => (1009, "The message is too large"),
-            Self::NotText => (1007, "The message is not UTF-8"),
-        };
-        CloseFrame { code, reason: reason.into() }
-    }
-}
-
-/// Why a socket's loop ended.
-enum End {
-    /// Say why, and close.
-    Close(Close),
-    /// The client closes: to read on answers it (RFC 6455, section 5.5.1).
-    Bye,
-    /// The client has gone, or takes nothing.
-    Gone,
-}
-
-impl End {
-    /// What to say of a message that could not be read.
-    fn of(error: &axum::Error) -> Self {
-        use tokio_tungstenite::tungstenite::Error;
-        let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
-        match source {
-            Some(Error::Capacity(_)) => Self::Close(Close::TooLarge),
-            Some(Error::Utf8(_)) => Self::Close(Close::NotText),
-            _ => Self::Gone,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum FromClient {
-    ConnectionInit { payload: Option<InitPayload> },
-    Ping { payload: Option<serde_json::Value> },
-    Pong {},
-    Subscribe { id: String, payload: Box<async_graphql::Request> },
-    Complete { id: String },
-}
-
-#[derive(Default, Deserialize)]
-struct InitPayload {
-    #[serde(alias = "Authorization")]
-    authorization: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ToClient<'a> {
-    ConnectionAck,
-    Pong {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Option<serde_json::Value>,
-    },
-    Next {
-        id: &'a str,
-        payload: Payload<'a>,
-    },
-    Error {
-        id: &'a str,
-        payload: Errors<'a>,
-    },
-    Complete {
-        id: &'a str,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Payload<'a> {
-    Response(Answer<'a>),
-    Written(&'a RawValue),
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Errors<'a> {
-    Response(&'a [async_graphql::ServerError]),
-    Written(&'a RawValue),
-}
-
-/// The answer to what was not executed, as it was written.
-#[derive(Deserialize)]
-struct Refusal<'a> {
-    #[serde(borrow)]
-    errors: &'a RawValue,
-}
-
 /// An operation's answers; `None` once at its end.
 type Operation = Pin<Box<dyn Stream<Item = Option<(Told, Outcome)>> + Send>>;
-
-/// Opens a socket, if the browser's page may.
-pub(super) fn open(
-    wire: Arc<Wire>,
-    client: Client,
-    headers: &HeaderMap,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    // A browser always says where its page is from; a page of somebody else must not use this person's rights.
-    if let Some(origin) = headers.get(header::ORIGIN)
-        && !wire.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
-    {
-        return (StatusCode::FORBIDDEN, "this origin is not in http.allowed_origins").into_response();
-    }
-    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let speaks = offered.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
-    if !speaks.map(str::trim).any(|protocol| protocol == PROTOCOL) {
-        return (StatusCode::BAD_REQUEST, "offer the WebSocket protocol graphql-transport-ws")
-            .into_response();
-    }
-    let Some(slot) = wire.quotas.open(client.ip_address) else {
-        return (StatusCode::TOO_MANY_REQUESTS, "too many sockets are open from this address")
-            .into_response();
-    };
-    let limit = wire.app.config.http.body_limit;
-    upgrade
-        .protocols([PROTOCOL])
-        // The defaults cost 128 KiB a socket.
-        .read_buffer_size(1024)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_ANSWER)
-        .max_message_size(limit)
-        .max_frame_size(limit)
-        .on_upgrade(async move |socket| {
-            // Counted, so that a stopping server waits until it has said farewell. In a task of its own: the one that
-            // upgraded keeps what it needed for that.
-            wire.sockets.clone().spawn(Connection::new(wire, client, slot).run(socket));
-        })
-}
 
 /// Says why a socket ends, and waits a moment for the other side.
 async fn farewell(mut socket: WebSocket, close: Option<Close>) {
@@ -229,35 +64,28 @@ fn too_many_subscriptions() -> Error {
     Error::client(Code::BadUserInput, message)
 }
 
-struct Connection {
-    wire: Arc<Wire>,
-    client: Client,
+pub(super) struct Connection<E: Endpoint> {
+    endpoint: Arc<E>,
+    visitor: E::Visitor,
     /// Its place among those of its address and its account.
     slot: SocketSlot,
-    /// Absent before `connection_init`; then who it is, if anybody.
-    caller: Option<Option<Viewer>>,
-    /// Waits for the end of the caller's session.
-    session: Option<Watch>,
+    /// Absent before `connection_init`.
+    speaker: Option<E::Speaker>,
+    /// When what the speaker has shown is good no longer.
+    until: Option<Instant>,
     operations: StreamMap<Arc<str>, Operation>,
     /// Those of them that are queries or mutations.
     single: HashSet<Arc<str>>,
 }
 
-impl Connection {
-    fn new(wire: Arc<Wire>, client: Client, slot: SocketSlot) -> Self {
-        Self {
-            wire,
-            client,
-            slot,
-            caller: None,
-            session: None,
-            operations: StreamMap::new(),
-            single: HashSet::new(),
-        }
+impl<E: Endpoint> Connection<E> {
+    pub fn new(endpoint: Arc<E>, visitor: E::Visitor, slot: SocketSlot) -> Self {
+        let (operations, single) = (StreamMap::new(), HashSet::new());
+        Self { endpoint, visitor, slot, speaker: None, until: None, operations, single }
     }
 
     #[expect(clippy::manual_async_fn, reason = "an async fn keeps what it is given twice")]
-    fn run(mut self, mut socket: WebSocket) -> impl Future<Output = ()> + Send {
+    pub fn run(mut self, mut socket: WebSocket) -> impl Future<Output = ()> + Send {
         async move {
             let end = match self.serve(&mut socket).await {
                 Ok(never) => match never {},
@@ -274,11 +102,12 @@ impl Connection {
     }
 
     async fn serve(&mut self, socket: &mut WebSocket) -> Result<std::convert::Infallible, End> {
-        let settings = &self.wire.app.config.http;
-        let mut stop = self.wire.stop.clone();
+        let settings = self.endpoint.settings();
+        let mut stop = self.endpoint.sockets().stop.clone();
         let begin = Instant::now();
         let patience = Duration::from_secs(settings.init_timeout_seconds);
-        let mut uninitialised = Box::pin(tokio::time::sleep_until(begin + patience));
+        // To say who speaks, and then for that to be true.
+        let mut time = Box::pin(tokio::time::sleep_until(begin + patience));
         let period = Duration::from_secs(settings.ping_seconds);
         let mut pings = tokio::time::interval_at(begin + period, period);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -289,8 +118,11 @@ impl Connection {
                 biased;
                 () = stop.cancelled() => return Err(Box::pin(self.finish(socket)).await),
                 // Before what comes: pings are no initialisation.
-                () = &mut uninitialised, if self.caller.is_none() => {
-                    return Err(End::Close(Close::InitTimeout));
+                () = &mut time, if self.speaker.is_none() || self.until.is_some() => {
+                    return Err(End::Close(match self.speaker {
+                        None => Close::InitTimeout,
+                        Some(_) => Close::TokenExpired,
+                    }));
                 }
                 message = socket.recv() => {
                     heard = Instant::now();
@@ -298,8 +130,11 @@ impl Connection {
                         Some(Ok(Message::Text(text))) => {
                             Box::pin(self.hear(socket, &text)).await?;
                             // One wait for both: the end of the server ends all sessions' waiting.
-                            if let Some(session) = &self.session {
-                                stop.clone_from(session.token());
+                            if let Some(ended) = self.speaker.as_ref().and_then(|one| self.endpoint.ended(one)) {
+                                stop.clone_from(ended);
+                            }
+                            if let Some(until) = self.until {
+                                time.as_mut().reset(until);
                             }
                         }
                         Some(Ok(Message::Binary(_))) => return Err(End::Close(Close::BadMessage)),
@@ -326,10 +161,10 @@ impl Connection {
     /// Ends a socket of a session that has ended, at once; or of a server that stops: what is under way and has one
     /// answer gets it, subscriptions go on elsewhere.
     async fn finish(&mut self, socket: &mut WebSocket) -> End {
-        if !self.wire.stop.is_cancelled() {
+        if !self.endpoint.sockets().stop.is_cancelled() {
             return End::Close(Close::SessionEnded);
         }
-        let drain = Duration::from_secs(self.wire.app.config.http.drain_seconds);
+        let drain = Duration::from_secs(self.endpoint.settings().drain_seconds);
         let answers = async {
             while !self.single.is_empty() {
                 let Some((id, answer)) = self.operations.next().await else { break };
@@ -347,23 +182,23 @@ impl Connection {
         let message = serde_json::from_str(text).map_err(|_| End::Close(Close::BadMessage))?;
         match message {
             FromClient::ConnectionInit { payload } => {
-                if self.caller.is_some() {
+                if self.speaker.is_some() {
                     return Err(End::Close(Close::TooManyInits));
                 }
-                let caller = self.authenticate(payload.unwrap_or_default()).await?;
-                if !self.slot.is_of(caller.map(|viewer| viewer.account)) {
+                let InitPayload { authorization } = payload.unwrap_or_default();
+                let admitted = self.endpoint.admit(&self.visitor, authorization).await;
+                let Admitted { speaker, account, until } = admitted.map_err(End::Close)?;
+                if !self.slot.is_of(account) {
                     return Err(End::Close(Close::TooManySockets));
                 }
-                self.session =
-                    caller.map(|viewer| self.wire.app.ended.watch(viewer.session, &self.wire.stop));
-                self.caller = Some(caller);
+                (self.speaker, self.until) = (Some(speaker), until);
                 self.say(socket, &ToClient::ConnectionAck).await
             }
             FromClient::Ping { payload } => self.say(socket, &ToClient::Pong { payload }).await,
             FromClient::Pong {} => Ok(()),
             FromClient::Subscribe { id, payload } => {
-                let Some(viewer) = self.caller else { return Err(End::Close(Close::Unauthorized)) };
-                self.require_session(viewer).await?;
+                let Some(speaker) = &self.speaker else { return Err(End::Close(Close::Unauthorized)) };
+                self.endpoint.check(speaker).await.map_err(End::Close)?;
                 let id: Arc<str> = id.into();
                 if self.operations.contains_key(&id) {
                     return Err(End::Close(Close::DuplicateOperation));
@@ -371,7 +206,7 @@ impl Connection {
                 if self.operations.len() >= MAX_OPERATIONS {
                     return self.refuse(socket, &id, &too_many()).await;
                 }
-                let execution = self.execute(viewer, *payload);
+                let execution = self.endpoint.execute(&self.visitor, speaker, *payload);
                 let place = if execution.is_subscription { Some(self.slot.subscribe()) } else { None };
                 if matches!(place, Some(None)) {
                     return self.refuse(socket, &id, &too_many_subscriptions()).await;
@@ -401,33 +236,6 @@ impl Connection {
         let refusal = outcome::refuse(error);
         let payload = Errors::Response(&refusal.errors);
         self.say(socket, &ToClient::Error { id, payload }).await
-    }
-
-    async fn authenticate(&mut self, payload: InitPayload) -> Result<Option<Viewer>, End> {
-        let Some(authorization) = payload.authorization else { return Ok(None) };
-        let viewer = bearer(&self.wire, &authorization).map_err(|_| End::Close(Close::Forbidden))?;
-        self.require_session(Some(viewer)).await?;
-        Ok(Some(viewer))
-    }
-
-    /// A socket is told of the end of its session; where that cannot be known just now, each operation asks.
-    async fn require_session(&mut self, viewer: Option<Viewer>) -> Result<(), End> {
-        let Some(viewer) = viewer else { return Ok(()) };
-        match self.wire.app.ended.has_ended(viewer).await {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(End::Close(Close::SessionEnded)),
-            Err(error) => {
-                error.log();
-                Err(End::Close(Close::Unavailable))
-            }
-        }
-    }
-
-    fn execute(&self, viewer: Option<Viewer>, operation: async_graphql::Request) -> Execution {
-        let cookies = Cookies::default();
-        let (client, headers) = (self.client.clone(), Arc::default());
-        let asked = Asked { viewer, client, at_least: 0, by_get: false, cookies, headers };
-        self.wire.operations.execute_stream(operation, asked)
     }
 
     async fn tell(
@@ -491,7 +299,7 @@ impl Connection {
 
     /// Sends a message; a client that does not take it in time is gone. `&mut self` because streams are not `Sync`.
     async fn send(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
-        let patience = Duration::from_secs(self.wire.app.config.http.send_seconds);
+        let patience = Duration::from_secs(self.endpoint.settings().send_seconds);
         match tokio::time::timeout(patience, socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Gone),
@@ -502,14 +310,15 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Wire;
 
     /// What a server keeps of each of tens of thousands of idle sockets, beside the buffers of the connection.
     #[test]
     fn an_idle_socket_is_small() {
-        fn size<F: Future>(_: impl FnOnce(Connection, WebSocket) -> F) -> usize {
+        fn size<F: Future>(_: impl FnOnce(Connection<Wire>, WebSocket) -> F) -> usize {
             size_of::<F>()
         }
-        let task = size(Connection::run);
+        let task = size(Connection::<Wire>::run);
         assert!(
             task <= 1150,
             "the task of a socket has {task} bytes; the socket is {} of it",

@@ -1,0 +1,82 @@
+//! The accounts graph, or one that it is the centre of, behind sockets.
+
+use std::sync::Arc;
+
+use async_graphql::Request;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Admitted, Close, Endpoint, Sockets};
+use crate::config;
+use crate::endings::Awaited;
+use crate::graph::{Asked, Execution};
+use crate::http::Wire;
+use crate::http::graphql::bearer;
+use crate::session::{Cookies, Viewer};
+use crate::verification::Client;
+
+/// Where a socket comes from.
+pub(crate) struct Visitor {
+    pub client: Client,
+    /// It has shown the token of a federation router, for all that is asked over it (S28).
+    pub is_router: bool,
+}
+
+/// Whoever speaks over a socket: nobody, or somebody in a session, and what waits for its end.
+pub(crate) type Speaker = Option<(Viewer, Awaited<Uuid>)>;
+
+impl Endpoint for Wire {
+    type Visitor = Visitor;
+    type Speaker = Speaker;
+
+    fn settings(&self) -> &config::Http {
+        &self.app.config.http
+    }
+
+    fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    async fn admit(&self, _: &Visitor, authorization: Option<String>) -> Result<Admitted<Speaker>, Close> {
+        let Some(authorization) = authorization else {
+            return Ok(Admitted { speaker: None, account: None, until: None });
+        };
+        let viewer = bearer(self, &authorization).map_err(|_| Close::Forbidden)?;
+        self.require_session(viewer).await?;
+        let end = self.app.ended.watch(viewer.session, &self.sockets.stop);
+        Ok(Admitted { speaker: Some((viewer, end)), account: Some(viewer.account), until: None })
+    }
+
+    fn ended<'a>(&self, speaker: &'a Speaker) -> Option<&'a CancellationToken> {
+        speaker.as_ref().map(|(_, end)| end.token())
+    }
+
+    async fn check(&self, speaker: &Speaker) -> Result<(), Close> {
+        match speaker {
+            Some((viewer, _)) => self.require_session(*viewer).await,
+            None => Ok(()),
+        }
+    }
+
+    fn execute(&self, visitor: &Visitor, speaker: &Speaker, request: Request) -> Execution {
+        let viewer = speaker.as_ref().map(|(viewer, _)| *viewer);
+        let (client, headers) = (visitor.client.clone(), Arc::default());
+        let asked =
+            Asked { viewer, client, at_least: 0, by_get: false, cookies: Cookies::default(), headers };
+        let operations = if visitor.is_router { &self.for_routers } else { &self.operations };
+        operations.execute_stream(request, asked)
+    }
+}
+
+impl Wire {
+    async fn require_session(&self, viewer: Viewer) -> Result<(), Close> {
+        match self.app.ended.has_ended(viewer).await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Close::SessionEnded),
+            Err(error) => {
+                error.log();
+                Err(Close::Unavailable)
+            }
+        }
+    }
+}
