@@ -277,7 +277,7 @@ fn bad_input(media_type: &'static str, message: &str) -> Response {
 }
 
 /// As GraphQL over HTTP says: a status of its own for what was not executed, but to `application/json`.
-fn respond(media_type: &'static str, Answer { body, outcome }: Answer) -> Response {
+fn respond(media_type: &'static str, Answer { body, outcome, cookies }: Answer) -> Response {
     let status = match outcome {
         Outcome::NotByGet => StatusCode::METHOD_NOT_ALLOWED,
         Outcome::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -285,7 +285,9 @@ fn respond(media_type: &'static str, Answer { body, outcome }: Answer) -> Respon
         Outcome::Refused | Outcome::Executed => StatusCode::OK,
     };
     let mut response = (status, [(header::CONTENT_TYPE, media_type)], body).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.extend(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
     if outcome == Outcome::NotByGet {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -93,6 +93,8 @@ pub struct Asked {
 pub struct Answer {
     pub body: Bytes,
     pub outcome: Outcome,
+    /// What the accounts graph sets for the client, where it is elsewhere.
+    pub cookies: Vec<HeaderValue>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -383,7 +385,7 @@ impl Ready {
         if let Some(tree) = shows_plan.then(|| serde_json::to_value(&plan.tree).ok()).flatten() {
             extensions.insert("queryPlan".to_owned(), tree);
         }
-        executed.into_answer(&extensions)
+        Answer { cookies: subgraphs.into_cookies(), ..executed.into_answer(&extensions) }
     }
 }
 
@@ -412,7 +414,7 @@ impl execute::Executed {
             let _ = serde_json::to_writer(&mut body, extensions);
         }
         body.push(b'}');
-        Answer { body: body.into(), outcome: Outcome::Executed }
+        Answer { body: body.into(), outcome: Outcome::Executed, cookies: Vec::new() }
     }
 }
 
@@ -433,5 +435,6 @@ pub fn refused(outcome: Outcome, errors: &[GraphqlError]) -> Answer {
     struct Refused<'a> {
         errors: &'a [GraphqlError],
     }
-    Answer { body: serde_json::to_vec(&Refused { errors }).unwrap_or_default().into(), outcome }
+    let body = serde_json::to_vec(&Refused { errors }).unwrap_or_default().into();
+    Answer { body, outcome, cookies: Vec::new() }
 }

@@ -4,18 +4,18 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use serde_json::{Value, json};
 
-use crate::support::{Place, TestApp, on_both_stacks};
+use crate::support::{Client, Place, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const NAME: &str = "__Host-accounts-center-refresh";
 
 /// Sends an operation as a page does, with `headers`. Gives what came back, and the cookie that was set.
-async fn post(app: &TestApp, headers: &[(&'static str, &str)], body: Value) -> (Value, Option<String>) {
+pub async fn post(url: &str, headers: &[(&'static str, &str)], body: Value) -> (Value, Option<String>) {
     let mut named = HeaderMap::new();
     for (name, value) in headers {
         named.insert(*name, HeaderValue::from_str(value).unwrap());
     }
-    let request = reqwest::Client::new().post(format!("{}/graphql", app.url)).headers(named).json(&body);
+    let request = reqwest::Client::new().post(format!("{url}/graphql")).headers(named).json(&body);
     let response = request.send().await.unwrap();
     let cookie = cookie_of(&response);
     (response.json().await.unwrap(), cookie)
@@ -34,9 +34,9 @@ pub fn sent_back(set: &str) -> String {
 }
 
 /// Signs in as a page in cookie mode. Gives the tokens and the cookie that was set.
-pub async fn sign_in(place: &Place, app: &TestApp) -> (Value, String) {
+pub async fn sign_in(place: &Place, url: &str) -> (Value, String) {
     let before = place.sandbox.codes(ADA).await.len();
-    let started = app.client().start_sign_in(ADA).await;
+    let started = Client::new(url).start_sign_in(ADA).await;
     let started = started.field();
     let code = place.sandbox.nth_code(ADA, before + 1).await;
     let operation =
@@ -45,21 +45,21 @@ pub async fn sign_in(place: &Place, app: &TestApp) -> (Value, String) {
     let input = json!({ "verificationId": started["verification"]["id"], "clientSecret": started["clientSecret"],
         "proof": { "oneTimeCode": code } });
     let body = json!({ "query": operation, "variables": { "input": input } });
-    let (answer, cookie) = post(app, &[("accounts-center-session", "cookie")], body).await;
+    let (answer, cookie) = post(url, &[("accounts-center-session", "cookie")], body).await;
     let outcome = answer["data"]["submitVerification"]["outcome"].clone();
     (outcome, cookie.unwrap_or_else(|| panic!("no cookie: {answer:#}")))
 }
 
-async fn refresh(app: &TestApp, cookie: &str, input: Value) -> (Value, Option<String>) {
+pub async fn refresh(url: &str, cookie: &str, input: Value) -> (Value, Option<String>) {
     let operation = "mutation($input: RefreshSessionInput!) { refreshSession(input: $input) {
         tokens { accessToken refreshToken } session { id } } }";
-    post(app, &[("cookie", cookie)], json!({ "query": operation, "variables": { "input": input } })).await
+    post(url, &[("cookie", cookie)], json!({ "query": operation, "variables": { "input": input } })).await
 }
 
 on_both_stacks! {
     async fn a_browser_keeps_its_refresh_token_in_a_cookie(place: Place) {
         let app = place.app().await;
-        let (outcome, cookie) = sign_in(&place, &app).await;
+        let (outcome, cookie) = sign_in(&place, &app.url).await;
         assert_eq!(outcome["tokens"]["refreshToken"], Value::Null, "no script sees it");
         let attributes: Vec<_> = cookie.split("; ").skip(1).collect();
         assert_eq!(attributes, ["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=7776000"]);
@@ -67,7 +67,7 @@ on_both_stacks! {
 
         // It refreshes, among others, and is renewed.
         let sent = format!("theme=dark; {}; broken", sent_back(&cookie));
-        let (answer, next) = refresh(&app, &sent, json!({})).await;
+        let (answer, next) = refresh(&app.url, &sent, json!({})).await;
         let refreshed = &answer["data"]["refreshSession"];
         assert_eq!(refreshed["session"]["id"], outcome["session"]["id"]);
         assert_eq!(refreshed["tokens"]["refreshToken"], Value::Null);
@@ -78,18 +78,18 @@ on_both_stacks! {
 
         // What was used before ends the session, and the cookie goes.
         app.advance(&place, 60).await;
-        let (answer, gone) = refresh(&app, &sent_back(&cookie), json!({})).await;
+        let (answer, gone) = refresh(&app.url, &sent_back(&cookie), json!({})).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
         let gone = gone.expect("it is taken away");
         assert!(gone.starts_with(&format!("{NAME}=;")) && gone.contains("Max-Age=0"), "{gone}");
-        let (answer, _) = refresh(&app, &sent_back(&next), json!({})).await;
+        let (answer, _) = refresh(&app.url, &sent_back(&next), json!({})).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     }
 
     async fn signing_out_takes_the_cookie_away(place: Place) {
         let app = place.app().await;
         for everywhere in [false, true] {
-            let (outcome, cookie) = sign_in(&place, &app).await;
+            let (outcome, cookie) = sign_in(&place, &app.url).await;
             let bearer = format!("Bearer {}", outcome["tokens"]["accessToken"].as_str().unwrap());
             let session = outcome["session"]["id"].as_str().unwrap();
             let operation = match everywhere {
@@ -98,10 +98,10 @@ on_both_stacks! {
             };
             let headers = [("cookie", sent_back(&cookie)), ("authorization", bearer)];
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let (answer, gone) = post(&app, &headers, json!({ "query": operation })).await;
+            let (answer, gone) = post(&app.url, &headers, json!({ "query": operation })).await;
             assert_eq!(answer.get("errors"), None, "{answer:#}");
             assert!(gone.is_some_and(|gone| gone.contains("Max-Age=0")));
-            let (answer, _) = refresh(&app, &sent_back(&cookie), json!({})).await;
+            let (answer, _) = refresh(&app.url, &sent_back(&cookie), json!({})).await;
             assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
         }
     }
@@ -109,7 +109,7 @@ on_both_stacks! {
     async fn only_who_asks_for_a_cookie_gets_one(place: Place) {
         let app = place.app().await;
         // A page of somebody else sends neither the cookie nor JSON with a POST; what it could send changes nothing.
-        let (_, cookie) = sign_in(&place, &app).await;
+        let (_, cookie) = sign_in(&place, &app.url).await;
         let form = reqwest::Client::new()
             .post(format!("{}/graphql", app.url))
             .header("cookie", sent_back(&cookie))
@@ -123,10 +123,10 @@ on_both_stacks! {
         assert_eq!(refused.status(), 405);
         assert_eq!(cookie_of(&refused), None);
         // A query sets none, and one who sends the token itself gets the next one itself.
-        let (_, none) = post(&app, &[("cookie", &sent_back(&cookie))], json!({ "query": "{ platforms { key } }" })).await;
+        let (_, none) = post(&app.url, &[("cookie", &sent_back(&cookie))], json!({ "query": "{ platforms { key } }" })).await;
         assert_eq!(none, None);
         let token = sent_back(&cookie).split_once('=').unwrap().1.to_owned();
-        let (answer, none) = refresh(&app, "", json!({ "refreshToken": token })).await;
+        let (answer, none) = refresh(&app.url, "", json!({ "refreshToken": token })).await;
         assert_eq!(none, None);
         assert!(answer["data"]["refreshSession"]["tokens"]["refreshToken"].is_string(), "{answer:#}");
     }

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use recloser::{AsyncRecloser, Recloser};
+use secrecy::ExposeSecret;
 use tower::{Service, ServiceExt};
 use tower_http::decompression::Decompression;
 
@@ -47,6 +48,14 @@ pub struct SubgraphClient {
     settings: Arc<Subgraph>,
     /// Absent if the circuit is never opened.
     circuit: Option<Arc<AsyncRecloser>>,
+}
+
+/// What a subgraph has answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    pub body: Bytes,
+    /// Cookies for the client, of the accounts graph alone.
+    pub cookies: Vec<HeaderValue>,
 }
 
 impl SubgraphClient {
@@ -95,15 +104,15 @@ impl SubgraphClient {
 
     /// Sends an operation, which is tried again if it `may_repeat` and a failure passes. Whoever reads what comes says by
     /// [`Self::note`] whether that is an answer.
-    pub async fn call(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Bytes, Failure> {
+    pub async fn call(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Called, Failure> {
         if self.is_open() {
             return Err(Failure::CircuitOpen);
         }
         let attempt = self.attempt(body, headers, may_repeat);
         let timed = tokio::time::timeout(self.settings.answer(), attempt).await;
         let outcome = timed.unwrap_or(Err(Failure::TimedOut));
-        if let Err(failure) = outcome {
-            self.note(Err(failure));
+        if let Err(failure) = &outcome {
+            self.note(Err(*failure));
         }
         outcome
     }
@@ -123,7 +132,7 @@ impl SubgraphClient {
         }
     }
 
-    async fn attempt(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Bytes, Failure> {
+    async fn attempt(&self, body: Bytes, headers: &HeaderMap, may_repeat: bool) -> Result<Called, Failure> {
         let tries = if may_repeat { self.settings.retries as usize } else { 0 };
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(FIRST_PAUSE)
@@ -139,7 +148,7 @@ impl SubgraphClient {
         }
     }
 
-    async fn send(&self, body: Bytes, headers: &HeaderMap) -> Result<Bytes, Failure> {
+    async fn send(&self, body: Bytes, headers: &HeaderMap) -> Result<Called, Failure> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -150,11 +159,9 @@ impl SubgraphClient {
         if self.settings.compress {
             let mut http = Decompression::new(self.http.clone());
             let response = http.ready().await.map_err(|_| Failure::Unreachable)?.call(request).await;
-            let response = response.map_err(|_| Failure::Unreachable)?;
-            return self.collect(response.status().as_u16(), response.into_body()).await;
+            return self.collect(response.map_err(|_| Failure::Unreachable)?).await;
         }
-        let response = self.http.request(request).await.map_err(|_| Failure::Unreachable)?;
-        self.collect(response.status().as_u16(), response.into_body()).await
+        self.collect(self.http.request(request).await.map_err(|_| Failure::Unreachable)?).await
     }
 
     /// Sends a request whose answer comes bit by bit.
@@ -173,20 +180,27 @@ impl SubgraphClient {
     }
 
     /// The whole body, if it may be GraphQL. A subgraph may say what is wrong with an operation beside a status.
-    async fn collect<B>(&self, status: u16, body: B) -> Result<Bytes, Failure>
+    async fn collect<B>(&self, response: Response<B>) -> Result<Called, Failure>
     where
         B: axum::body::HttpBody<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let (parts, body) = response.into_parts();
+        let status = parts.status.as_u16();
         let body = gather(Limited::new(body, self.settings.answer_bytes)).await.map_err(|error| {
             if error.is::<LengthLimitError>() { Failure::TooLarge } else { Failure::Unreachable }
         });
-        let is_success = (200..300).contains(&status);
+        let is_success = parts.status.is_success();
         match body {
-            Ok(bytes) => {
+            Ok(body) => {
                 let may_be_graphql =
-                    is_success || ((400..500).contains(&status) && bytes.first() == Some(&b'{'));
-                if may_be_graphql { Ok(bytes) } else { Err(Failure::Status(status)) }
+                    is_success || (parts.status.is_client_error() && body.first() == Some(&b'{'));
+                if !may_be_graphql {
+                    return Err(Failure::Status(status));
+                }
+                let may_set = !self.settings.router_token.expose_secret().is_empty();
+                let set = may_set.then(|| parts.headers.get_all(header::SET_COOKIE).into_iter().cloned());
+                Ok(Called { body, cookies: set.into_iter().flatten().collect() })
             }
             Err(_) if !is_success => Err(Failure::Status(status)),
             Err(failure) => Err(failure),

@@ -29,9 +29,16 @@ const NEVER: [HeaderName; 15] = [
 const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, ROUTER];
 /// Where a router shows its own token to the accounts graph.
 pub const ROUTER: HeaderName = HeaderName::from_static("accounts-center-router");
-/// What the accounts graph needs of its caller's headers.
-const FOR_ACCOUNTS: [HeaderName; 2] =
-    [header::AUTHORIZATION, HeaderName::from_static("accounts-center-min-version")];
+/// What the accounts graph needs of its caller's headers: who it is, what it has seen, how it keeps its session, and what
+/// it is and where.
+const FOR_ACCOUNTS: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("accounts-center-min-version"),
+    HeaderName::from_static("accounts-center-session"),
+    header::COOKIE,
+    header::USER_AGENT,
+    HeaderName::from_static("x-forwarded-for"),
+];
 
 /// The rules of one subgraph.
 #[derive(Clone, Debug)]
@@ -207,7 +214,7 @@ mod tests {
         let mut settings = Config::from_pairs([]).unwrap().gateway.subgraph;
         settings.router_token = "secret".to_owned().into();
         let rules = Rules::new(&settings).unwrap();
-        assert_eq!(names(&rules), ["accounts-center-router=secret", "authorization=client"]);
+        assert_eq!(names(&rules), ["accounts-center-router=secret", "authorization=client", "cookie=client"]);
         settings.router_token = "se\ncret".to_owned().into();
         let error = Rules::new(&settings).unwrap_err().to_string();
         assert!(error.contains("router_token") && !error.contains("cret\n"), "{error}");

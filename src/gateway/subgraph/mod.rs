@@ -9,13 +9,13 @@ pub mod share;
 pub mod upstream;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_graphql::{Request, Response};
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -145,6 +145,8 @@ pub struct Subgraphs<'a> {
     trace: Trace,
     /// Calls that began before a mutation do not know of it, so nothing that completes one joins them.
     shares: bool,
+    /// Cookies for the client, where a subgraph may set some: in a mutation.
+    cookies: Option<Arc<Mutex<Vec<HeaderValue>>>>,
 }
 
 impl<'a> Subgraphs<'a> {
@@ -152,7 +154,14 @@ impl<'a> Subgraphs<'a> {
     pub fn new(calls: &'a Calls, asked: &'a Asked, kind: Kind) -> Self {
         let headers = &asked.headers;
         let trace = Trace::of(headers, u128::from_be_bytes(calls.ids.bytes()));
-        Self { calls, headers, caller: asked.caller.as_ref(), trace, shares: kind == Kind::Query }
+        let cookies = (kind == Kind::Mutation).then(Arc::default);
+        Self { calls, headers, caller: asked.caller.as_ref(), trace, shares: kind == Kind::Query, cookies }
+    }
+
+    /// Cookies for the client of what was called.
+    pub fn into_cookies(self) -> Vec<HeaderValue> {
+        let Some(cookies) = self.cookies else { return Vec::new() };
+        std::mem::take(&mut *cookies.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Calls the subgraph of a step with variables, given without the braces around them. What comes is to be read, and
@@ -197,7 +206,7 @@ impl<'a> Subgraphs<'a> {
         let headers = self.headers_for(&subgraph);
         let (trace, span) = (self.trace.clone(), u64::from_be_bytes(self.calls.ids.bytes()));
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
-        let (shares, is_mutation) = (self.shares, step.is_mutation);
+        let (shares, is_mutation, cookies) = (self.shares, step.is_mutation, self.cookies.clone());
         Either::Right(async move {
             let began = Instant::now();
             // Before anything is shared: what is told of one caller is for none but them.
@@ -208,11 +217,17 @@ impl<'a> Subgraphs<'a> {
                 Some(flights) => {
                     let call = Call { body: body.clone(), headers: told_apart(&headers) };
                     let own = subgraph.clone();
-                    let begin =
-                        || async move { own.client.call(body, &sent, true).await.map(Unread::new) }.boxed();
-                    flights.join(call, begin).await
+                    let calling = async move {
+                        own.client.call(body, &sent, true).await.map(|called| Unread::new(called.body))
+                    };
+                    flights.join(call, || calling.boxed()).await
                 }
-                None => subgraph.client.call(body, &sent, !is_mutation).await.map(Unread::new),
+                None => subgraph.client.call(body, &sent, !is_mutation).await.map(|called| {
+                    if let Some(cookies) = cookies.filter(|_| is_mutation && !called.cookies.is_empty()) {
+                        cookies.lock().unwrap_or_else(PoisonError::into_inner).extend(called.cookies);
+                    }
+                    Unread::new(called.body)
+                }),
             };
             Fetched { outcome: outcome.map(Brought::Text), took: began.elapsed() }
         })

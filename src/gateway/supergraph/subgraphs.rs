@@ -296,8 +296,8 @@ impl Place {
             }
             Origin::Service(client, headers) => {
                 let called = client.call(Bytes::from_static(QUESTION.as_bytes()), headers, true).await;
-                let bytes = called.map_err(|failure| anyhow::anyhow!("{}", failure.error(None).message))?;
-                answered(&bytes)
+                let called = called.map_err(|failure| anyhow::anyhow!("{}", failure.error(None).message))?;
+                answered(&called.body)
             }
         }
     }

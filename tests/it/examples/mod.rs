@@ -2,7 +2,7 @@
 
 mod apollo;
 mod instagram;
-mod issuer;
+pub mod issuer;
 mod together;
 mod whatsapp;
 mod whatsapp_process;

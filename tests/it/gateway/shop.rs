@@ -1,6 +1,7 @@
 //! A shop of four subgraphs, and the gateway in front of it as a process.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -126,6 +127,14 @@ impl GatewayProcess {
         let mut child = command.spawn().unwrap();
         let url = announced_url(&mut child).await;
         Self::new(url, child)
+    }
+
+    /// Asks it to stop, as an operator does, and waits until it has.
+    pub async fn interrupt(&mut self) -> ExitStatus {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await.expect("it runs on").unwrap()
     }
 
     /// How often plans came about in this way.

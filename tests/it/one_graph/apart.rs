@@ -1,47 +1,98 @@
 //! A gateway of its own in front of accounts replicas: it has no database, and knows its callers by their tokens.
 
+mod browsers;
+mod sockets;
+
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::guards::{EVERYTHING, GUARDED, refused, told};
-use super::{join_with, sdl_file};
+use super::{Subgraph, join_with, sdl_file};
 use crate::gateway::shop::GatewayProcess;
-use crate::support::{Place, eventually, on_both_stacks};
+use crate::routers::mint;
+use crate::support::{Client, Place, Socket, TestApp, eventually, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 
-async fn front(place: &Place, accounts: &str, extra: &str, router: &str) -> GatewayProcess {
+/// What stands together.
+struct Apart {
+    /// The only replica.
+    app: TestApp,
+    subgraph: Subgraph,
+    gateway: GatewayProcess,
+}
+
+impl Apart {
+    /// Over a subgraph with this schema.
+    async fn start(place: &mut Place, schema: &str, settings: &[(&str, &str)]) -> Self {
+        let subgraph = join_with(place, schema).await;
+        // The gateway says who asks.
+        place.set("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.1");
+        let app = place.app().await;
+        let router = mint(place).await;
+        let gateway = front(place, (&app.url, &router), &subgraph, settings).await;
+        Self { app, subgraph, gateway }
+    }
+
+    /// Somebody in front of the gateway.
+    fn client(&self) -> Client {
+        Client::new(&self.gateway.url)
+    }
+}
+
+/// A gateway in front of accounts replicas at `accounts`, to which it is a router by its token.
+async fn front(
+    place: &Place,
+    (accounts, router): (&str, &str),
+    extra: &Subgraph,
+    settings: &[(&str, &str)],
+) -> GatewayProcess {
+    front_at("127.0.0.1:0", place, (accounts, router), extra, settings).await
+}
+
+/// The same at an address.
+async fn front_at(
+    listen: &str,
+    place: &Place,
+    (accounts, router): (&str, &str),
+    extra: &Subgraph,
+    settings: &[(&str, &str)],
+) -> GatewayProcess {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accounts-center"));
-    command.args(["gateway", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).kill_on_drop(true);
-    let sdl = sdl_file(place).display().to_string();
-    let (graphql, keys) = (format!("{accounts}/graphql"), format!("{accounts}/.well-known/jwks.json"));
+    command.args(["gateway", "--listen", listen]).stdout(Stdio::piped()).kill_on_drop(true);
     for (setting, value) in [
-        ("PLANS__MILLISECONDS", "20000"),
-        ("SHARE_QUERIES", "true"),
-        ("JWKS_URL", &keys),
-        ("SUBGRAPHS__ACCOUNTS__URL", &graphql),
-        ("SUBGRAPHS__ACCOUNTS__ROUTER_TOKEN", router),
-        ("SUBGRAPHS__EXTRA__SDL", &sdl),
-        ("SUBGRAPHS__EXTRA__URL", extra),
-        ("SUBGRAPHS__EXTRA__PLATFORMS", "whatsapp"),
+        ("PLANS__MILLISECONDS", "20000".to_owned()),
+        ("SHARE_QUERIES", "true".to_owned()),
+        ("JWKS_URL", format!("{accounts}/.well-known/jwks.json")),
+        ("SESSIONS_URL", format!("{accounts}/sessions/ended")),
+        ("SUBGRAPHS__ACCOUNTS__URL", format!("{accounts}/graphql")),
+        ("SUBGRAPHS__ACCOUNTS__ROUTER_TOKEN", router.to_owned()),
+        ("SUBGRAPHS__EXTRA__SDL", sdl_file(place).display().to_string()),
+        ("SUBGRAPHS__EXTRA__URL", format!("{}/graphql", extra.url)),
+        ("SUBGRAPHS__EXTRA__SUBSCRIPTIONS_URL", format!("{}/ws", extra.url)),
+        ("SUBGRAPHS__EXTRA__PLATFORMS", "whatsapp".to_owned()),
     ] {
         command.env(format!("ACCOUNTS__GATEWAY__{setting}"), value);
     }
     command.env("ACCOUNTS__DATA__DIR", place.folder.path().join("gateway"));
+    command.envs(settings.iter().copied());
     GatewayProcess::start(command).await
+}
+
+/// A socket of somebody whom the gateway knows: before it has seen the keys it knows nobody.
+async fn socket(client: &Client) -> Socket {
+    let token = client.token.clone().unwrap();
+    eventually("the gateway knows its callers", async || Socket::try_open(&client.url, &token).await).await
 }
 
 on_both_stacks! {
     async fn a_gateway_in_front_of_replicas_guards_by_their_tokens(place: Place) {
         let mut place = place;
-        let subgraph = join_with(&mut place, GUARDED).await;
         place.set("ACCOUNTS__SESSIONS__SCOPES__FOLLOWERS", "*");
-        let app = place.app().await;
+        let Apart { app, subgraph, gateway } = Apart::start(&mut place, GUARDED, &[]).await;
         let ada = app.client().sign_in(&place, ADA).await;
-        let router = crate::routers::mint(&place).await;
-        let gateway = front(&place, &app.url, &format!("{}/graphql", subgraph.url), &router).await;
         let query = json!({ "query": EVERYTHING });
         let ask = async |token: Option<&str>| -> Value {
             let bearer = token.map(|token| format!("Bearer {token}")).unwrap_or_default();
@@ -64,6 +115,7 @@ on_both_stacks! {
         let none = ask(None).await;
         assert_eq!(none["data"], json!({ "viewer": null, "greeting": null }), "{none:#}");
         assert_eq!(refused(&none), [told(json!(["greeting"]), "UNAUTHENTICATED")]);
+        let router = mint(&place).await;
         for pretended in ["x", &token[1..], &format!("{}x", &token[..token.len() - 1]), &router] {
             let refusal = ask(Some(pretended)).await;
             assert_eq!(refusal["data"]["greeting"], Value::Null, "{refusal:#}");

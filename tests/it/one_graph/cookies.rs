@@ -14,7 +14,7 @@ on_both_stacks! {
         let subgraph = join_with(&mut place, &sdl).await;
         subgraph.answer_instead(json!({ "data": { "poke": "ouch" } }));
         let app = place.app().await;
-        let (_, cookie) = sign_in(&place, &app).await;
+        let (_, cookie) = sign_in(&place, &app.url).await;
         // Between the two is one of another subgraph, so they are two steps.
         let field = "refreshSession(input: {}) { session { id } }";
         let query = format!("mutation {{ a: {field} poke b: {field} }}");

@@ -28,12 +28,21 @@ impl Socket {
         url: &str,
         origin: Option<&str>,
     ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
+        let origin = origin.map(|origin| ("origin", origin.to_owned()));
+        Self::connect_with(url, origin.as_slice()).await
+    }
+
+    /// The same with headers.
+    pub async fn connect_with(
+        url: &str,
+        more: &[(&'static str, String)],
+    ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
         let address = url.replacen("http", "ws", 1) + "/graphql";
         let mut request = address.into_client_request().unwrap();
         let headers = request.headers_mut();
         headers.insert("Sec-WebSocket-Protocol", HeaderValue::from_static("graphql-transport-ws"));
-        if let Some(origin) = origin {
-            headers.insert("Origin", HeaderValue::from_str(origin).unwrap());
+        for (name, value) in more {
+            headers.insert(*name, HeaderValue::from_str(value).unwrap());
         }
         let (stream, response) = connect_async(request).await?;
         assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");

@@ -1,0 +1,287 @@
+//! Subscriptions over a gateway of its own, and how its sockets end.
+
+use std::process::Stdio;
+
+use accounts_center::clock::Clock;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio_tungstenite::tungstenite::Error;
+
+use super::super::following::{answer, code};
+use super::super::guards::{GUARDED, told};
+use super::super::{Subgraph, join, subgraph};
+use super::{ADA, Apart, front, front_at, refused, socket};
+use crate::examples::issuer::{Issuer, bad_tokens, claims, sign};
+use crate::routers::mint;
+use crate::support::{Place, Socket, SocketMessage, Stack, eventually, needed, on_both_stacks};
+
+const FOLLOWED: &str = "subscription { followed { externalId followers status unlinksAt } }";
+const REVOKE: &str =
+    "mutation($input: RevokeSessionInput!) { revokeSession(input: $input) { revokedSessionId } }";
+
+async fn closed(socket: &mut Socket) -> u16 {
+    match socket.next().await {
+        SocketMessage::Closed(code) => code,
+        SocketMessage::Json(message) => panic!("{message}"),
+    }
+}
+
+fn init(token: &str) -> Value {
+    json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } })
+}
+
+/// How a socket that shows `token` goes on.
+async fn welcome(url: &str, token: &str) -> SocketMessage {
+    let mut socket = Socket::connect(url, None).await.unwrap();
+    socket.send(init(token)).await;
+    socket.next().await
+}
+
+on_both_stacks! {
+    async fn an_event_of_the_replicas_is_completed_by_a_subgraph(place: Place) {
+        let mut place = place;
+        let apart = Apart::start(&mut place, subgraph::SDL, &[]).await;
+        let ada = apart.client().sign_in(&place, ADA).await;
+        let mut socket = socket(&ada.client).await;
+        let cursor = socket.ask("{ viewer { eventCursor } }").await["viewer"]["eventCursor"].clone();
+        let query = "subscription($after: String) { linkStatusChanged(after: $after) {
+            linkStatus profile { externalId followers handle } } }";
+        socket.subscribe("s", query, json!({ "after": cursor })).await;
+        place.sandbox.add_profile("wa_second", "+4917139200077").await;
+        assert_eq!(ada.client.link(&place, "+4917139200077").await.user_errors(), [""; 0]);
+        let event = answer(&mut socket).await.unwrap();
+        let profile = json!({ "externalId": "wa_second", "followers": 9, "handle": "+49 ··· ·· 77" });
+        let wanted = json!({ "linkStatus": "ACTIVE", "profile": profile });
+        assert_eq!(event["data"]["linkStatusChanged"], wanted, "{event:#}");
+        // What is asked over the same socket beside that is answered, and what is refused says why.
+        socket.subscribe("q", "{ greeting nope }", json!({})).await;
+        let SocketMessage::Json(error) = socket.next().await else { panic!("closed") };
+        assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("q")), "{error:#}");
+        assert_eq!(error["payload"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+        assert_eq!(socket.ask("{ greeting }").await, json!({ "greeting": "hello" }));
+    }
+
+    async fn an_event_of_a_subgraph_is_completed_by_the_replicas(place: Place) {
+        let mut place = place;
+        let apart = Apart::start(&mut place, subgraph::SDL, &[]).await;
+        let (ada, subgraph) = (apart.client().sign_in(&place, ADA).await, &apart.subgraph);
+        let mut socket = socket(&ada.client).await;
+        socket.subscribe("s", FOLLOWED, json!({})).await;
+        subgraph.until_followed_by(1).await;
+        subgraph.tell("wa_ada");
+        let event = answer(&mut socket).await.unwrap();
+        let wanted = json!({ "externalId": "wa_ada", "followers": 6, "status": "ACTIVE", "unlinksAt": null });
+        assert_eq!((&event["data"]["followed"], event.get("errors")), (&wanted, None), "{event:#}");
+        // Nobody sees of it what is hers.
+        let mut nobodys = Socket::open(&apart.gateway.url, None).await;
+        nobodys.subscribe("s", FOLLOWED, json!({})).await;
+        subgraph.until_followed_by(2).await;
+        subgraph.tell("wa_ada");
+        let event = answer(&mut nobodys).await.unwrap();
+        assert_eq!(event["data"]["followed"]["status"], Value::Null, "{event:#}");
+        assert!(event.get("errors").is_some() && answer(&mut socket).await.is_some(), "{event:#}");
+        // And the subgraph has not seen who she is.
+        let token = ada.client.token.as_ref().unwrap();
+        for call in subgraph.calls() {
+            assert!(!format!("{call:?}").contains(token.as_str()), "{call:?}");
+        }
+        subgraph.cut();
+        assert_eq!(code(&answer(&mut socket).await.unwrap()), "SUBGRAPH_SUBSCRIPTION_INTERRUPTED");
+        assert_eq!(answer(&mut socket).await, None);
+        subgraph.until_followed_by(0).await;
+    }
+
+    async fn s15_a_session_that_has_ended_ends_its_sockets_at_a_gateway_as_well(place: Place) {
+        let mut place = place;
+        let apart = Apart::start(&mut place, GUARDED, &[]).await;
+        let first = apart.client().sign_in(&place, ADA).await;
+        let second = apart.client().sign_in(&place, ADA).await;
+        let (mut idle, mut follows) = (socket(&first.client).await, socket(&first.client).await);
+        follows.subscribe("s", "subscription { followed { externalId } }", json!({})).await;
+        apart.subgraph.until_followed_by(1).await;
+        let mut other = socket(&second.client).await;
+        let greet = "{ greeting }";
+        assert_eq!(first.client.query(greet).await.body, json!({ "data": { "greeting": "hello" } }));
+        let revoked = second.client.mutate(REVOKE, json!({ "sessionId": first.session })).await;
+        assert_eq!(revoked.field()["revokedSessionId"], first.session.as_str());
+        assert_eq!((closed(&mut idle).await, closed(&mut follows).await), (4403, 4403));
+        apart.subgraph.until_followed_by(0).await;
+        let answer = first.client.query(greet).await.body;
+        assert_eq!(refused(&answer), [told(json!(["greeting"]), "UNAUTHENTICATED")], "{answer:#}");
+        let token = first.client.token.as_ref().unwrap();
+        assert_eq!(welcome(&apart.gateway.url, token).await, SocketMessage::Closed(4403));
+        // Nobody else is touched.
+        assert_eq!(other.ask(greet).await, json!({ "greeting": "hello" }));
+    }
+
+    async fn which_sessions_have_ended_is_for_routers(place: Place) {
+        let app = place.app().await;
+        let (ada, router) = (app.client().sign_in(&place, ADA).await, mint(&place).await);
+        let ask = async |name: &'static str, value: &str| {
+            let request = reqwest::Client::new().get(format!("{}/sessions/ended", app.url));
+            let response = request.header(name, value).send().await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        };
+        let token = ada.client.token.as_ref().unwrap();
+        for (name, value) in [
+            ("accept", "*/*"),
+            ("authorization", &*format!("Bearer {token}")),
+            ("authorization", &*format!("Bearer {router}")),
+            ("accounts-center-router", token),
+            ("accounts-center-router", "x"),
+        ] {
+            let (status, body) = ask(name, value).await;
+            assert!(status == 401 && body.contains("UNAUTHENTICATED") && !body.contains("sessions\""), "{name}: {body}");
+        }
+        let told = json!({ "sessions": [] }).to_string();
+        eventually("it is known", async || {
+            (ask("accounts-center-router", &router).await == (200, told.clone())).then_some(())
+        })
+        .await;
+        ada.client.mutate(REVOKE, json!({ "sessionId": ada.session })).await.field();
+        let ended = json!({ "sessions": [ada.session] }).to_string();
+        assert_eq!(ask("accounts-center-router", &router).await, (200, ended));
+    }
+
+    async fn a_router_may_ask_for_entities_over_a_socket_as_well(place: Place) {
+        let app = place.app().await;
+        let router = mint(&place).await;
+        let sdl = "{ _service { sdl } }";
+        let mut plain = Socket::open(&app.url, None).await;
+        plain.subscribe("1", sdl, json!({})).await;
+        let SocketMessage::Json(error) = plain.next().await else { panic!("closed") };
+        assert_eq!(error["payload"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+        let shows = |token: &str| [("accounts-center-router", token.to_owned())];
+        let mut routers = Socket::connect_with(&app.url, &shows(&router)).await.unwrap();
+        routers.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(routers.next().await, SocketMessage::Json(json!({ "type": "connection_ack" })));
+        assert!(routers.ask(sdl).await["_service"]["sdl"].as_str().unwrap().contains("@key"));
+        match Socket::connect_with(&app.url, &shows("x")).await {
+            Err(Error::Http(response)) => assert_eq!(response.status(), 401),
+            _ => panic!("it was let in"),
+        }
+    }
+
+    async fn graphql_ws_comes_back_to_a_gateway_that_was_started_anew(place: Place) {
+        let mut place = place;
+        let mut apart = Apart::start(&mut place, subgraph::SDL, &[]).await;
+        let ada = apart.app.client().sign_in(&place, ADA).await.client;
+        socket(&ada.at(&apart.gateway.url)).await;
+        let mut node = Command::new("node")
+            .arg("follow_links.mjs")
+            .current_dir(needed("ACCOUNTS_TEST_NODE_DIR"))
+            .env("URL", apart.gateway.url.replacen("http", "ws", 1) + "/graphql")
+            .env("TOKEN", ada.token.as_deref().unwrap())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node is not installed");
+        let mut lines = BufReader::new(node.stdout.take().unwrap()).lines();
+        let mut next = async || {
+            let line = tokio::time::timeout(std::time::Duration::from_secs(20), lines.next_line());
+            line.await.expect("the client said nothing for 20 s").unwrap().expect("the client ended")
+        };
+        assert_eq!(next().await, "connected");
+        ada.link(&place, "+4917139200043").await.field();
+        assert_eq!(next().await, "ACTIVE VERIFIED 3 +49 ··· ·· 43");
+        assert!(apart.gateway.interrupt().await.success());
+        assert_eq!(next().await, "closed 1012");
+        let address = apart.gateway.url.strip_prefix("http://").unwrap();
+        let router = mint(&place).await;
+        let _again = front_at(address, &place, (&apart.app.url, &router), &apart.subgraph, &[]).await;
+        assert_eq!(next().await, "connected");
+        place.sandbox.add_profile("wa_more", "+4917139200055").await;
+        ada.link(&place, "+4917139200055").await.field();
+        assert_eq!(next().await, "ACTIVE VERIFIED 5 +49 ··· ·· 55");
+    }
+}
+
+/// A gateway that takes the tokens of `issuer`, with settings.
+async fn alone(issuer: &Issuer, settings: &[(&str, &str)]) -> (Place, Subgraph, super::GatewayProcess) {
+    let mut place = Place::new(Stack::Embedded).await;
+    let subgraph = join(&mut place).await;
+    let gateway = front(&place, (&issuer.url, "x"), &subgraph, settings).await;
+    (place, subgraph, gateway)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_ends_with_its_token() {
+    let issuer = Issuer::start().await;
+    issuer.publish(&[]);
+    let (_place, subgraph, gateway) = alone(&issuer, &[]).await;
+    let now = Clock::system().now().timestamp();
+    let good = sign(1, &claims("accounts-center", now + 600));
+    // As long as there are no keys it may be good.
+    assert_eq!(welcome(&gateway.url, &good).await, SocketMessage::Closed(1013));
+    issuer.publish(&[1]);
+    let acknowledged = SocketMessage::Json(json!({ "type": "connection_ack" }));
+    eventually("there are keys", async || (welcome(&gateway.url, &good).await == acknowledged).then_some(()))
+        .await;
+    for (why, token) in bad_tokens("accounts-center", now) {
+        if why != "of the Accounts Center itself" {
+            assert_eq!(welcome(&gateway.url, &token).await, SocketMessage::Closed(4403), "{why}");
+        }
+    }
+    let exp = Clock::system().now().timestamp() + 3;
+    let short = sign(1, &claims("accounts-center", exp));
+    let mut socket = Socket::open(&gateway.url, Some(&short)).await;
+    let mut lasting = Socket::open(&gateway.url, Some(&good)).await;
+    socket.subscribe("s", FOLLOWED, json!({})).await;
+    subgraph.until_followed_by(1).await;
+    assert_eq!(closed(&mut socket).await, 4403);
+    assert!(Clock::system().now().timestamp() >= exp - 1);
+    subgraph.until_followed_by(0).await;
+    assert_eq!(lasting.ask("{ greeting }").await, json!({ "greeting": "hello" }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_of_a_gateway_are_opened_and_counted_as_those_of_the_replicas() {
+    let issuer = Issuer::start().await;
+    let limits = [
+        ("ACCOUNTS__HTTP__INIT_TIMEOUT_SECONDS", "1"),
+        ("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.1"),
+        ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
+        ("ACCOUNTS__LIMITS__SOCKETS_PER_ADDRESS", "2"),
+        ("ACCOUNTS__LIMITS__SUBSCRIPTIONS_PER_ADDRESS", "1"),
+    ];
+    let (_place, subgraph, mut gateway) = alone(&issuer, &limits).await;
+    let url = &gateway.url;
+    let status = async |headers: &[(&'static str, String)]| match Socket::connect_with(url, headers).await {
+        Ok(socket) => Ok(socket),
+        Err(Error::Http(response)) => Err(response.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    };
+    let of = |address: &str| ("x-forwarded-for", address.to_owned());
+    let from = |origin: &str| ("origin", origin.to_owned());
+    for bad in ["https://evil.example", "null"] {
+        assert_eq!(status(&[from(bad)]).await.err(), Some(403), "{bad}");
+    }
+    assert!(status(&[from("https://www.example.com")]).await.is_ok());
+    assert!(status(&[from(url)]).await.is_ok(), "our own, in development");
+    // Each address has two.
+    let one = status(&[of("192.0.2.7")]).await.ok();
+    let two = status(&[of("192.0.2.7")]).await.ok();
+    assert!(one.is_some() && two.is_some());
+    assert_eq!(status(&[of("192.0.2.7")]).await.err(), Some(429));
+    // Who says nothing is let go.
+    let mut other = status(&[of("192.0.2.8")]).await.ok().unwrap();
+    assert_eq!(closed(&mut other).await, 4408);
+    // Each address has one subscription, over all of its sockets.
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        let mut socket = status(&[of("192.0.2.9")]).await.ok().unwrap();
+        socket.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "connection_ack" })));
+        socket.subscribe("s", FOLLOWED, json!({})).await;
+        sockets.push(socket);
+        subgraph.until_followed_by(1).await;
+    }
+    let SocketMessage::Json(refused) = sockets[1].next().await else { panic!("closed") };
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    sockets[0].subscribe("s", FOLLOWED, json!({})).await;
+    assert_eq!(closed(&mut sockets[0]).await, 4409);
+    // A gateway that stops says so.
+    let (stopped, farewell) = tokio::join!(gateway.interrupt(), closed(&mut sockets[1]));
+    assert!(stopped.success() && farewell == 1012);
+}
