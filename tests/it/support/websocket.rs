@@ -29,7 +29,7 @@ impl Socket {
         origin: Option<&str>,
     ) -> Result<Self, tokio_tungstenite::tungstenite::Error> {
         let origin = origin.map(|origin| ("origin", origin.to_owned()));
-        Self::connect_with(url, origin.as_slice()).await
+        Box::pin(Self::connect_with(url, origin.as_slice())).await
     }
 
     /// The same with headers.
