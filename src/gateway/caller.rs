@@ -1,5 +1,6 @@
 //! Who asks, as far as the engine has to know: what answers for the subgraph of this process.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_graphql::{Request, Response};
@@ -27,6 +28,9 @@ pub trait Caller: Send + Sync {
 
     /// What a subgraph elsewhere gets as `Authorization` instead of the client's own.
     fn token_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<HeaderValue>>;
+
+    /// What the token for a subgraph elsewhere names beside whom it speaks for. `None` if that cannot be known just now.
+    fn named_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<BTreeSet<String>>>;
 
     /// What guards go by.
     fn rights(&self) -> Rights;

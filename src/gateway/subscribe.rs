@@ -1,8 +1,11 @@
 //! Subscriptions: the root lives in one subgraph, and each of its events is completed over the others by the plan.
 //!
 //! What is open holds no plan: each event is planned anew, which is a look into the cache as long as the supergraph stays
-//! the same. One that a new supergraph answers otherwise ends with SUPERGRAPH_CHANGED, and its client subscribes again.
+//! the same. One that a new supergraph answers otherwise ends with SUPERGRAPH_CHANGED, and its client subscribes again. So
+//! does one whose subgraph was told of something that is not the caller's any more, as a profile that is being unlinked (S17),
+//! with CALLER_CHANGED.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -27,6 +30,8 @@ struct Following {
     /// Where chance has put it, once for all of its events.
     drawn: u64,
     source: Source,
+    /// What its subgraph may have been told to be the caller's.
+    named: BTreeSet<String>,
     events: BoxStream<'static, Event>,
 }
 
@@ -65,13 +70,15 @@ impl Gateway {
         };
         let written = written(&variables, &step.variables);
         let subgraphs = Subgraphs::new(&serving.calls, &asked, Kind::Subscription);
+        // Before its token is made: what goes away in between shows at the first event.
+        let named = subgraphs.named_for(step).await.unwrap_or_default();
         let events = match subgraphs.follow(step, &written).await {
             Ok(events) => events,
             // It was executed as far as that goes: a client that can wait may try again.
             Err(failure) => return Ok(stream::iter([failed(&subgraphs, step, failure)]).boxed()),
         };
         let source = Source::of(step);
-        let following = Following { gateway: self.clone(), request, asked, drawn, source, events };
+        let following = Following { gateway: self.clone(), request, asked, drawn, source, named, events };
         Ok(stream::unfold(Some(Box::new(following)), |following| async move {
             let mut following = following?;
             let event = following.events.next().await?;
@@ -110,6 +117,12 @@ impl Following {
             Ok(brought) => brought,
             Err(failure) => return (failed(&subgraphs, step, failure), true),
         };
+        match subgraphs.named_for(step).await {
+            // A stream that goes on elsewhere shows a new token, so what is new counts as told.
+            Some(named) if named.is_superset(&self.named) => self.named = named,
+            Some(_) => return (renamed(), true),
+            None => return (unknown(), true),
+        }
         let executed = execute::complete(&serving.supergraph, (&plan, &variables), &subgraphs, brought).await;
         let extensions = asked.caller.map(|caller| caller.extensions()).unwrap_or_default();
         (executed.into_answer(&extensions), false)
@@ -138,6 +151,16 @@ fn failed(subgraphs: &Subgraphs<'_>, step: &Step, failure: Failure) -> Answer {
 fn changed() -> Answer {
     let message = "What this subscription asks for has changed; subscribe again.";
     last(GraphqlError::new("SUPERGRAPH_CHANGED", message))
+}
+
+fn renamed() -> Answer {
+    let message = "What this subscription may tell of has changed; subscribe again.";
+    last(GraphqlError::new("CALLER_CHANGED", message))
+}
+
+fn unknown() -> Answer {
+    let message = "What this subscription may tell of cannot be known just now; subscribe again in a moment.";
+    last(GraphqlError::new("SERVICE_UNAVAILABLE", message))
 }
 
 fn overloaded() -> Answer {

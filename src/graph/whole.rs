@@ -1,7 +1,7 @@
 //! The whole graph: ours, and what other subgraphs add to it. What ours cannot answer alone goes to the federation engine,
 //! which asks ours in this process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use accounts_center_entity::linked_profile::LinkStatus;
@@ -162,6 +162,20 @@ impl Asking {
     }
 }
 
+impl Asking {
+    /// The viewer's profiles on these platforms, with the version of the link graph that they are of; `None` where nobody
+    /// is signed in, or there are no platforms.
+    async fn profiles(
+        &self,
+        platforms: &[String],
+    ) -> Result<Option<(i64, BTreeMap<String, Vec<String>>)>, Error> {
+        let Some(viewer) = self.asked.viewer.filter(|_| !platforms.is_empty()) else { return Ok(None) };
+        let graph = self.ours.app.graphs.get(viewer.account, self.asked.at_least).await;
+        let graph = graph.inspect_err(Error::log)?;
+        Ok(graph.map(|graph| (graph.graph_version, ids_by_platform(&graph, platforms))))
+    }
+}
+
 impl Caller for Asking {
     fn execute(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
         async move {
@@ -193,19 +207,27 @@ impl Caller for Asking {
         async move {
             let app = &self.ours.app;
             let Subgraph { scopes, platforms, .. } = app.config.gateway.of(&name);
-            let graph = match self.asked.viewer.filter(|_| !platforms.is_empty()) {
-                Some(viewer) => app.graphs.get(viewer.account, self.asked.at_least).await,
-                None => Ok(None),
-            };
             // Without them it is as if the caller had none.
-            let graph = graph.inspect_err(Error::log).ok().flatten();
-            let profiles = graph.map(|graph| (graph.graph_version, ids_by_platform(&graph, &platforms)));
+            let profiles = self.profiles(&platforms).await.ok().flatten();
             let audience = Audience { subgraph: &name, scopes: &scopes, profiles };
             // Without one it is as if nobody asked.
             app.tokens
                 .for_subgraph(self.asked.viewer, audience, &app.ids)
                 .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "no token can be signed"))
                 .ok()
+        }
+        .boxed()
+    }
+
+    fn named_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<BTreeSet<String>>> {
+        let platforms = self.ours.app.config.gateway.of(subgraph).platforms;
+        async move {
+            let profiles = self.profiles(&platforms).await.ok()?;
+            let named = profiles
+                .into_iter()
+                .flat_map(|(_, ids)| ids)
+                .flat_map(|(platform, ids)| ids.into_iter().map(move |id| format!("{platform} {id}")));
+            Some(named.collect())
         }
         .boxed()
     }

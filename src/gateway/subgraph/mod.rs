@@ -8,7 +8,7 @@ mod local;
 pub mod share;
 pub mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -267,6 +267,17 @@ impl<'a> Subgraphs<'a> {
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
         let events = subgraph.client.subscribe(body, headers, token).await?;
         Ok(events.map(|event| event.map(|bytes| Brought::Text(Unread::new(bytes)))).boxed())
+    }
+
+    /// What the token for the subgraph of a step names, if it gets one. `None` if that cannot be known just now.
+    pub async fn named_for(&self, step: &Step) -> Option<BTreeSet<String>> {
+        let own = self.calls.subgraphs.get(&step.subgraph).filter(|own| own.gets_token);
+        match (self.caller, own) {
+            (Some(caller), Some(own)) if !self.is_local(&own.name) => {
+                caller.clone().named_for(&own.name).await
+            }
+            _ => Some(BTreeSet::new()),
+        }
     }
 
     /// Takes note of what has become of a call, once what came is read: so garbage is no answer.

@@ -72,6 +72,36 @@ on_both_stacks! {
         assert_eq!(shown, &calls[0].headers["x-of-the-payload"]);
     }
 
+    /// The subgraph was told that the profile is hers, and goes on telling of it.
+    async fn s17_nothing_of_a_subgraph_flows_once_its_profile_is_being_unlinked(place: Place) {
+        let mut place = place;
+        let (app, subgraph) = one_graph(&mut place).await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        place.sandbox.add_profile("wa_second", "+4917139200077").await;
+        let mut socket = follow(&ada.client, FOLLOWED).await;
+        subgraph.until_followed_by(1).await;
+        // One more is no reason to begin anew.
+        let linked = ada.client.link(&place, "+4917139200077").await;
+        let second = linked.field()["outcome"]["profile"]["id"].as_str().unwrap().to_owned();
+        subgraph.tell("wa_second");
+        assert_eq!(answer(&mut socket).await.unwrap()["data"]["followed"]["externalId"], "wa_second");
+        let mut again = follow(&ada.client, FOLLOWED).await;
+        subgraph.until_followed_by(2).await;
+        ada.client.unlink(&second).await.field();
+        subgraph.tell("wa_second");
+        for socket in [&mut socket, &mut again] {
+            let last = answer(socket).await.unwrap();
+            assert_eq!((code(&last), &last["data"]), ("CALLER_CHANGED", &Value::Null), "{last:#}");
+            assert_eq!(answer(socket).await, None);
+        }
+        subgraph.until_followed_by(0).await;
+        // What is still hers goes on.
+        let mut rest = follow(&ada.client, FOLLOWED).await;
+        subgraph.until_followed_by(1).await;
+        subgraph.tell("wa_ada");
+        assert_eq!(answer(&mut rest).await.unwrap()["data"]["followed"]["externalId"], "wa_ada");
+    }
+
     async fn s40_what_breaks_upstream_ends_a_subscription_clearly(place: Place) {
         let mut place = place;
         let (app, subgraph) = one_graph(&mut place).await;
