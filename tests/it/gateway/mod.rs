@@ -33,6 +33,7 @@ mod requires;
 mod rows;
 mod shareable;
 pub(crate) mod shop;
+mod silence;
 mod subgraph;
 mod supergraphs;
 pub(crate) mod types;

@@ -49,8 +49,7 @@ impl SubgraphClient {
                 Protocol::Sse => sse::open(self.clone(), (body, headers, token)).await.map(StreamExt::boxed),
             }
         };
-        let opened = tokio::time::timeout(self.settings().answer(), opening).await;
-        let opened = opened.unwrap_or(Err(Failure::TimedOut));
+        let opened = self.in_time(opening).await;
         self.note(opened.as_ref().map(drop).map_err(|failure| *failure));
         opened
     }

@@ -119,8 +119,7 @@ impl Following {
                 self.headers.insert(header::AUTHORIZATION, token);
             }
             let asking = request(&self.client, &self.body, &self.headers, &self.asked);
-            let outcome = tokio::time::timeout(self.client.settings().answer(), asking).await;
-            match outcome.unwrap_or(Err(Failure::TimedOut)) {
+            match self.client.in_time(asking).await {
                 Ok(events) => {
                     (self.events, self.has_told) = (events, false);
                     return Ok(());

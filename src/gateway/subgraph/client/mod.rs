@@ -1,5 +1,7 @@
 //! One subgraph over HTTP: pooled connections, limits of time and size, tries, and a circuit breaker.
 
+mod connections;
+
 use std::future::{pending, ready};
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,34 +13,21 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use recloser::{AsyncRecloser, Recloser};
 use secrecy::ExposeSecret;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 use tower_http::decompression::Decompression;
 
 use super::failure::Failure;
 use crate::gateway::settings::Subgraph;
+use connections::{Http, KeepAlive, pool};
 
 const ACCEPTS: HeaderValue =
     HeaderValue::from_static("application/graphql-response+json, application/json;q=0.9");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// A connection that was idle for so long is closed.
-const IDLE: Duration = Duration::from_secs(30);
-/// Bytes that a connection reads at once, at most, and keeps room for while it is idle.
-const BUFFER: usize = 16 * 1024;
-/// A connection whose other side has gone without a word is found out by these: of TCP, and of HTTP/2.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_TRIES: u32 = 3;
-const KEEPALIVE_PAUSE: Duration = Duration::from_secs(10);
 /// Between two tries; each pause is drawn from up to twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Calls one subgraph. Cheap to clone.
 #[derive(Clone)]
@@ -60,27 +49,11 @@ pub struct Called {
 
 impl SubgraphClient {
     pub fn new(uri: Uri, settings: Subgraph) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.enforce_http(false);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE_PAUSE));
-        tcp.set_keepalive_retries(Some(KEEPALIVE_TRIES));
-        tcp.set_connect_timeout(Some(settings.connect()));
-        let secured = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http();
-        let connector = match settings.http2 {
-            true => secured.enable_http2().wrap_connector(tcp),
-            false => secured.enable_all_versions().wrap_connector(tcp),
-        };
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .http1_max_buf_size(BUFFER)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .http2_keep_alive_timeout(KEEPALIVE_PAUSE)
-            .http2_only(settings.http2)
-            .build(connector);
+        Self::kept_alive(uri, settings, KeepAlive::USUAL)
+    }
+
+    fn kept_alive(uri: Uri, settings: Subgraph, keep_alive: KeepAlive) -> Self {
+        let http = pool(&settings, keep_alive);
         let circuit = (settings.circuit_percent > 0).then(|| {
             let threshold = f32::from(settings.circuit_percent) / 100.0;
             let recloser = Recloser::custom()
@@ -108,13 +81,20 @@ impl SubgraphClient {
         if self.is_open() {
             return Err(Failure::CircuitOpen);
         }
-        let attempt = self.attempt(body, headers, may_repeat);
-        let timed = tokio::time::timeout(self.settings.answer(), attempt).await;
-        let outcome = timed.unwrap_or(Err(Failure::TimedOut));
+        let outcome = self.in_time(self.attempt(body, headers, may_repeat)).await;
         if let Err(failure) = &outcome {
             self.note(Err(*failure));
         }
         outcome
+    }
+
+    /// What comes of something within the time that an answer may take.
+    pub fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        let timed = tokio::time::timeout(self.settings.answer(), work);
+        timed.map(|outcome| outcome.unwrap_or(Err(Failure::TimedOut)))
     }
 
     pub fn is_open(&self) -> bool {
@@ -149,16 +129,10 @@ impl SubgraphClient {
     }
 
     async fn send(&self, body: Bytes, headers: &HeaderMap) -> Result<Called, Failure> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        let own = request.headers_mut();
-        own.clone_from(headers);
-        own.insert(header::CONTENT_TYPE, JSON);
-        own.insert(header::ACCEPT, ACCEPTS);
+        let mut request = request((Method::POST, self.uri.clone()), body, headers);
+        request.headers_mut().insert(header::ACCEPT, ACCEPTS);
         if self.settings.compress {
-            let mut http = Decompression::new(self.http.clone());
-            let response = http.ready().await.map_err(|_| Failure::Unreachable)?.call(request).await;
+            let response = Decompression::new(self.http.clone()).oneshot(request).await;
             return self.collect(response.map_err(|_| Failure::Unreachable)?).await;
         }
         self.collect(self.http.request(request).await.map_err(|_| Failure::Unreachable)?).await
@@ -167,16 +141,11 @@ impl SubgraphClient {
     /// Sends a request whose answer comes bit by bit.
     pub async fn open(
         &self,
-        (method, uri): (Method, Uri),
+        place: (Method, Uri),
         body: Bytes,
         headers: &HeaderMap,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        request.headers_mut().clone_from(headers);
-        request.headers_mut().insert(header::CONTENT_TYPE, JSON);
-        self.http.request(request).await.map_err(|_| Failure::Unreachable)
+        self.http.request(request(place, body, headers)).await.map_err(|_| Failure::Unreachable)
     }
 
     /// The whole body, if it may be GraphQL. A subgraph may say what is wrong with an operation beside a status.
@@ -208,6 +177,15 @@ impl SubgraphClient {
     }
 }
 
+fn request((method, uri): (Method, Uri), body: Bytes, headers: &HeaderMap) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    request.headers_mut().clone_from(headers);
+    request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    request
+}
+
 /// A body in one piece of its own. A part of it is let go of as soon as it is copied, because it holds the whole buffer
 /// that its connection has read it into.
 async fn gather<B: axum::body::HttpBody<Data = Bytes>>(body: B) -> Result<Bytes, B::Error> {
@@ -235,6 +213,7 @@ mod tests {
 
     use axum::body::Body;
     use futures_util::stream;
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -266,6 +245,42 @@ mod tests {
             let whole = gather(Body::from_stream(stream::iter(parts))).await.unwrap();
             assert_eq!(whole, "part".repeat(count));
             assert_eq!(held.load(Ordering::Relaxed), 0, "of {count}");
+        }
+    }
+
+    /// A subgraph that keeps its connection open and says nothing more. Over HTTP/2 all calls share that one, which lives
+    /// through the end of each of them: a ping without an answer ends it. Over HTTP/1 a call that is given up does.
+    #[tokio::test]
+    async fn a_connection_that_has_gone_silent_is_not_used_for_ever() {
+        crate::tls::choose_library();
+        for http2 in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let place = format!("http://{}/", listener.local_addr().unwrap());
+            let taken = Arc::new(AtomicUsize::default());
+            let counter = taken.clone();
+            let silent = tokio::spawn(async move {
+                let mut held = Vec::new();
+                while let Ok(connection) = listener.accept().await {
+                    held.push(connection);
+                    counter.store(held.len(), Ordering::Relaxed);
+                }
+            });
+            let mut settings = crate::config::Config::from_pairs([]).unwrap().gateway.subgraph;
+            settings.answer_milliseconds = 100;
+            (settings.http2, settings.circuit_percent) = (http2, 0);
+            let soon = Duration::from_millis(200);
+            let keep_alive = KeepAlive { interval: soon, pause: soon, probes: 1 };
+            let client = SubgraphClient::kept_alive(place.parse().unwrap(), settings, keep_alive);
+            let calls = async {
+                while taken.load(Ordering::Relaxed) < 2 {
+                    let outcome = client.call(Bytes::from_static(b"{}"), &HeaderMap::new(), false).await;
+                    assert!(matches!(outcome, Err(Failure::TimedOut | Failure::Unreachable)), "{outcome:?}");
+                }
+            };
+            // A limit for what would go on for ever.
+            let ended = tokio::time::timeout(Duration::from_secs(20), calls).await;
+            assert!(ended.is_ok(), "HTTP/2 {http2}: all calls go over one connection");
+            silent.abort();
         }
     }
 }
