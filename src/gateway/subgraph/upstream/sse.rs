@@ -164,17 +164,32 @@ async fn request(
     Ok(events(parts, client.settings().event_bytes, asked.clone()).boxed())
 }
 
-/// The events of a stream of bytes. What parses them gets whole lines, as it would look through a part of one anew with all
-/// that comes; so lines end with `\n`, as GraphQL servers end them, and none of them, nor an event, is kept beyond `most` bytes.
+/// The events of a stream of bytes.
 fn events(
     parts: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
     most: usize,
     asked: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<Event, Failure>> + Send {
+    lines(parts, most, asked).eventsource().map(|event| {
+        event.map_err(|error| match error {
+            EventStreamError::Transport(failure) => failure,
+            EventStreamError::Utf8(_) | EventStreamError::Parser(_) => Failure::Malformed,
+        })
+    })
+}
+
+/// Its lines, each one whole and by itself, without comments: what parses events would look through a part of one anew with
+/// all that comes, and copy what is behind one. So lines end with `\n`, as GraphQL servers end them, and none of them, nor an
+/// event, is kept beyond `most` bytes.
+fn lines(
+    parts: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    most: usize,
+    asked: Arc<AtomicU64>,
+) -> impl Stream<Item = Result<String, Failure>> + Send {
     let codec = LinesCodec::new_with_max_length(most);
     let lines = FramedRead::with_capacity(StreamReader::new(Box::pin(parts)), codec, BUFFER);
     let mut pending = 0;
-    let lines = lines.filter_map(move |line| {
+    lines.filter_map(move |line| {
         let line = match line {
             // A comment is no part of an event.
             Ok(line) if line.starts_with(':') => return std::future::ready(None),
@@ -194,19 +209,11 @@ fn events(
         }
         pending = if line.is_empty() { 0 } else { pending + line.len() };
         std::future::ready(Some(if pending > most { Err(Failure::TooLarge) } else { Ok(line + "\n") }))
-    });
-    lines.eventsource().map(|event| {
-        event.map_err(|error| match error {
-            EventStreamError::Transport(failure) => failure,
-            EventStreamError::Utf8(_) | EventStreamError::Parser(_) => Failure::Malformed,
-        })
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use futures_util::FutureExt;
 
     use super::*;
@@ -253,18 +260,24 @@ mod tests {
         assert_eq!((events.len(), asked.load(Ordering::Relaxed)), (0, 3000));
     }
 
-    /// Many parts of one line, and many lines in one part: neither is looked through again and again.
+    /// Many parts of one line, and many lines in one part: what parses events gets each byte once, in whole lines, so it neither
+    /// looks through a line again with each of its parts nor copies the lines behind one with each of them.
     #[test]
-    fn reading_takes_as_long_as_there_is_to_read() {
-        const MANY: usize = 1 << 18;
-        let begin = Instant::now();
-        let line = std::iter::repeat_n(&b"x"[..], MANY);
-        assert_eq!(
-            read([&b"data: "[..]].into_iter().chain(line).chain([&b"\n\n"[..]]), 2 * MANY).0[0].len(),
-            MANY
-        );
-        let empty: &[u8] = Box::leak(vec![b'\n'; MANY].into_boxed_slice());
-        assert_eq!(read([empty], 100), (vec![], None));
-        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    fn events_are_parsed_of_whole_lines_each_one_once() {
+        const MANY: usize = 10_000;
+        let given = |parts: Vec<&'static [u8]>| {
+            let parts = stream::iter(parts.into_iter().map(|part| Ok(Bytes::from_static(part))));
+            let lines = lines(parts, 2 * MANY, Arc::default()).map(Result::unwrap);
+            lines.collect::<Vec<_>>().now_or_never().unwrap()
+        };
+        let mut parts = vec![&b"data: "[..]];
+        parts.extend([&b"x"[..]; MANY]);
+        parts.push(b"\n\n");
+        let (line, empty) = (format!("data: {}\n", "x".repeat(MANY)), "\n".to_owned());
+        let once = given(parts);
+        assert!(once == [line, empty], "{} of 2 lines", once.len());
+        let empty: &[u8] = &[b'\n'; MANY];
+        let each = given(vec![empty]);
+        assert!(each == vec!["\n"; MANY], "{} of {MANY} lines", each.len());
     }
 }
