@@ -49,7 +49,7 @@ const STACK: usize = 16 * 1024 * 1024;
 const LOOKING: Looking = Looking { all: Duration::from_secs(60), one: Duration::from_secs(5) };
 
 /// How long one composition may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Compositions under way, with those that nobody waits for any more: nothing stops a library that does not come to an end.
 static ROOM: Semaphore = Semaphore::const_new(4);

@@ -3,6 +3,7 @@
 pub mod alone;
 mod copies;
 pub mod guards;
+mod place;
 mod required;
 pub mod source;
 pub mod subgraphs;

@@ -1,31 +1,22 @@
 //! Subgraphs that a supergraph is composed of: their schemas are looked for again and again, and the last good one of each
 //! is kept. One that is away or bad holds up none of the others.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Uri};
+use anyhow::ensure;
 use futures_util::future::join_all;
-use serde::Deserialize;
 
 use super::copies::Copies;
+use super::place::Place;
 use crate::gateway::compose::{
-    Composed, Composing, Other, Problem, Problems, SubgraphSdl, compose, compose_within,
+    Composed, Composing, Other, PATIENCE, Problems, SubgraphSdl, compose, compose_within,
 };
-use crate::gateway::settings::{Differences, Gateway};
-use crate::gateway::subgraph::client::SubgraphClient;
-use crate::gateway::subgraph::headers::Rules;
-
-/// Far beyond this it is no schema.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+use crate::gateway::settings::Gateway;
 
 /// How long may be tried which new schemas go with the others, where not all do.
 const FALLING_BACK: Duration = Duration::from_secs(120);
-
-const QUESTION: &str = r#"{"query":"query Schema { _service { sdl } }","operationName":"Schema"}"#;
 
 /// The subgraphs of a supergraph.
 pub struct Subgraphs {
@@ -37,28 +28,6 @@ pub struct Subgraphs {
     text: Option<String>,
     /// What is wrong with what they are now, and whether it has been said.
     wrong: Option<(Problems, bool)>,
-}
-
-/// A subgraph, and where its schema is.
-struct Place {
-    name: String,
-    url: String,
-    may_change: BTreeSet<String>,
-    origin: Origin,
-    /// As it was found last, twice in a row if there was another one; what is in the way if it was not.
-    newest: Result<String, String>,
-    /// As it was found at the last look, if that is another one.
-    seen: Option<String>,
-    /// What was in the way at the last look.
-    away: Option<String>,
-    /// What it is composed of, and what is kept.
-    good: Option<String>,
-}
-
-enum Origin {
-    File(PathBuf),
-    /// Itself.
-    Service(Box<SubgraphClient>, HeaderMap),
 }
 
 impl Subgraphs {
@@ -110,7 +79,7 @@ impl Subgraphs {
                 self.wrong = self.missing().map(|problems| (problems, false));
                 self.adopt(composed, |_| true, was_wrong).await
             }
-            Err(problems) => self.fall_back(problems).await,
+            Err(problems) => self.fall_back(problems, (compose_within, Instant::now)).await,
         }
     }
 
@@ -164,7 +133,15 @@ impl Subgraphs {
     }
 
     /// What can be composed although not all of it can: those that are good, and of the new ones each that goes with them.
-    async fn fall_back(&mut self, problems: Problems) -> Result<Option<String>, Problems> {
+    /// `compose` is told how long it may take, and `now` what of that is left.
+    async fn fall_back(
+        &mut self,
+        problems: Problems,
+        (compose, now): (
+            impl AsyncFn(Composing, Duration) -> Result<Composed, Problems>,
+            impl Fn() -> Instant,
+        ),
+    ) -> Result<Option<String>, Problems> {
         self.wrong = Some((problems.clone(), false));
         // At the start there may be nothing else than what is new.
         let is_first = self.text.is_none();
@@ -173,7 +150,7 @@ impl Subgraphs {
         };
         let mut taken: BTreeMap<String, String> =
             self.others.iter().filter_map(|place| Some((place.name.clone(), known(place)?))).collect();
-        let Ok(mut composed) = compose(self.composing(|place| taken.get(&place.name))).await else {
+        let Ok(mut composed) = compose(self.composing(|place| taken.get(&place.name)), PATIENCE).await else {
             self.wrong = Some((problems.clone(), true));
             return Err(problems);
         };
@@ -182,12 +159,12 @@ impl Subgraphs {
             (taken.get(&place.name) != Some(newest)).then_some((place, newest))
         });
         let new: Vec<_> = new.collect();
-        let until = Instant::now() + FALLING_BACK;
+        let until = now() + FALLING_BACK;
         for (tried, (place, newest)) in new.iter().enumerate() {
             // What is left, in equal parts: one that takes long leaves the others theirs.
-            let patience = until.saturating_duration_since(Instant::now()) / (new.len() - tried) as u32;
+            let patience = until.saturating_duration_since(now()) / (new.len() - tried) as u32;
             let before = taken.insert(place.name.clone(), (*newest).clone());
-            match (compose_within(self.composing(|place| taken.get(&place.name)), patience).await, before) {
+            match (compose(self.composing(|place| taken.get(&place.name)), patience).await, before) {
                 (Ok(further), _) => composed = further,
                 (Err(_), Some(before)) => drop(taken.insert(place.name.clone(), before)),
                 (Err(_), None) => drop(taken.remove(&place.name)),
@@ -239,145 +216,48 @@ impl Subgraphs {
     }
 }
 
-impl Place {
-    fn new(name: &str, own: &Differences, settings: &Gateway) -> anyhow::Result<Self> {
-        let Some(uri) = settings.url_of(name)? else {
-            bail!("gateway.subgraphs.{name} has no `url`; it is composed, and has to be called somewhere")
-        };
-        let origin = match own.sdl.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            Some(path) => Origin::File(path.clone()),
-            None => {
-                let mut called = settings.of(name);
-                let headers = Rules::new(&called)?.apply(&HeaderMap::new());
-                called.answer_bytes = called.answer_bytes.min(MOST_BYTES);
-                // It is asked once in a while, and that is how one that was away is found.
-                called.circuit_percent = 0;
-                Origin::Service(Box::new(SubgraphClient::new(uri.clone(), called)), headers)
-            }
-        };
-        let (name, url, may_change) =
-            (name.to_owned(), shown(&uri), own.may_change.iter().cloned().collect());
-        let newest = Err("it was not looked for yet".to_owned());
-        Ok(Self { name, url, may_change, origin, newest, seen: None, away: None, good: None })
-    }
-
-    /// Takes what a look has found; whether it is another one. While replicas of two versions answer in turn, or a file is
-    /// written, each look finds another one: it is taken when two in a row are the same. A first one is taken at once.
-    fn found(&mut self, sdl: String) -> bool {
-        if self.newest.as_ref() == Ok(&sdl) {
-            self.seen = None;
-            return false;
-        }
-        if self.newest.is_ok() && self.seen.as_ref() != Some(&sdl) {
-            self.seen = Some(sdl);
-            return false;
-        }
-        (self.newest, self.seen) = (Ok(sdl), None);
-        true
-    }
-
-    /// What it could be composed of.
-    fn candidate(&self) -> Option<&String> {
-        self.newest.as_ref().ok().or(self.good.as_ref())
-    }
-
-    fn missing(&self) -> Option<Problem> {
-        let error = self.newest.as_ref().err()?;
-        Some(Problem::of(&self.name, format!("its schema cannot be found: {error}")))
-    }
-
-    async fn read(&self) -> anyhow::Result<String> {
-        match &self.origin {
-            Origin::File(path) => {
-                let bytes =
-                    tokio::fs::read(path).await.with_context(|| format!("cannot read {}", path.display()))?;
-                ensure!(bytes.len() <= MOST_BYTES, "{} is too large", path.display());
-                String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", path.display()))
-            }
-            Origin::Service(client, headers) => {
-                let called = client.call(Bytes::from_static(QUESTION.as_bytes()), headers, true).await;
-                let called = called.map_err(|failure| anyhow::anyhow!("{}", failure.error(None).message))?;
-                answered(&called.body)
-            }
-        }
-    }
-}
-
-/// Without what a URL may have of secrets: it stands in the supergraph, and in messages.
-fn shown(uri: &Uri) -> String {
-    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", uri.scheme_str().unwrap_or("http"), uri.host().unwrap_or_default(), uri.path())
-}
-
-/// The schema in the answer of a subgraph.
-fn answered(bytes: &[u8]) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        data: Option<Data>,
-        #[serde(default)]
-        errors: Vec<Told>,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        #[serde(rename = "_service")]
-        service: Option<Service>,
-    }
-    #[derive(Deserialize)]
-    struct Service {
-        sdl: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Told {
-        message: String,
-    }
-    let answer: Answer = serde_json::from_slice(bytes).context("it does not answer with GraphQL")?;
-    if let Some(sdl) = answer.data.and_then(|data| data.service?.sdl) {
-        return Ok(sdl);
-    }
-    match answer.errors.first() {
-        Some(told) => {
-            bail!("it has no `_service {{ sdl }}`: {}", told.message.chars().take(200).collect::<String>())
-        }
-        None => bail!("it has no `_service {{ sdl }}`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
     use super::*;
+    use crate::gateway::compose::Problem;
+    use crate::gateway::supergraph::place::tests::place;
 
-    fn place() -> Place {
-        Place {
-            name: "posts".to_owned(),
-            url: String::new(),
-            may_change: BTreeSet::new(),
-            origin: Origin::File(PathBuf::new()),
-            newest: Err("it was not looked for yet".to_owned()),
-            seen: None,
-            away: None,
-            good: None,
-        }
-    }
-
-    /// While two versions answer in turn the one from before stays; each change would end all subscriptions.
-    #[test]
-    fn a_schema_is_taken_when_two_looks_in_a_row_find_it() {
-        let mut place = place();
-        for (found, is_new, newest) in [
-            ("a", true, "a"),
-            ("a", false, "a"),
-            ("b", false, "a"),
-            ("a", false, "a"),
-            ("b", false, "a"),
-            ("c", false, "a"),
-            ("b", false, "a"),
-            ("b", true, "b"),
-            ("b", false, "b"),
-        ] {
-            assert_eq!(
-                (place.found(found.to_owned()), place.newest.clone().unwrap()),
-                (is_new, newest.to_owned())
-            );
-        }
+    /// New schemas that nobody comes to an end with take together as long as may be tried, and leave those behind them their
+    /// part: what goes with the others is taken.
+    #[tokio::test]
+    async fn new_schemas_are_tried_within_one_time() {
+        let others = [("a", "endless"), ("b", "good"), ("c", "endless"), ("d", "endless")];
+        let others = others.map(|(name, newest)| {
+            let mut place = place(name);
+            (place.newest, place.good) = (Ok(newest.to_owned()), Some("before".to_owned()));
+            place
+        });
+        let text = Some("before".to_owned());
+        let mut subgraphs = Subgraphs {
+            owner: SubgraphSdl::default(),
+            others: others.into(),
+            copies: None,
+            text,
+            wrong: None,
+        };
+        let (begin, spent, given) = (Instant::now(), Cell::new(Duration::ZERO), RefCell::new(Vec::new()));
+        let compose = async |composing: Composing, patience: Duration| {
+            given.borrow_mut().push(patience.as_secs());
+            let sdls: Vec<_> = composing.others.into_iter().map(|other| other.subgraph.sdl).collect();
+            if sdls.iter().any(|sdl| sdl == "endless") {
+                spent.set(spent.get() + patience);
+                return Err(Problems::from(Problem::new("it takes too long")));
+            }
+            Ok(Composed { supergraph: sdls.join(" "), hints: Vec::new() })
+        };
+        let problems = Problems::from(Problem::new("not all of it goes"));
+        let clock = || begin + spent.get();
+        let text = subgraphs.fall_back(problems.clone(), (compose, clock)).await.unwrap().unwrap();
+        assert_eq!(text, "before good before before");
+        assert_eq!(*given.borrow(), [PATIENCE.as_secs(), 30, 30, 45, 45]);
+        assert_eq!(spent.get(), FALLING_BACK);
+        assert_eq!(subgraphs.say().unwrap_err(), problems);
     }
 }
