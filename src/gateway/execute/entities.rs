@@ -5,7 +5,7 @@ use sonic_rs::LazyValue;
 
 use super::data::{Data, Object, Value};
 use super::read::{ReadObject, Reader};
-use super::represent::Representations;
+use super::representations::Representations;
 use crate::gateway::plan::layout::Slot;
 use crate::gateway::plan::shape::Shape;
 use crate::gateway::plan::steps::Entities;

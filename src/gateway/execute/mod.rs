@@ -12,6 +12,7 @@ mod placing;
 pub mod project;
 pub mod read;
 pub mod represent;
+mod representations;
 pub mod told;
 mod values;
 mod walk;
@@ -31,7 +32,8 @@ use errors::GraphqlError;
 use failures::Errors;
 use project::Projector;
 use read::{Had, ReadAnswer, ReadRoot, Reader};
-use represent::{Representations, Writer};
+use represent::Writer;
+use representations::Representations;
 use told::{ReadErrors, Told};
 use walk::objects_at;
 

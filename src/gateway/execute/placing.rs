@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::data::Object;
 use super::errors::{GraphqlError, PathSegment};
-use super::represent::Representations;
+use super::representations::Representations;
 use super::told::Told;
 use super::walk::places_of;
 use super::{Execution, Failure};

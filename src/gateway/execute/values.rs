@@ -6,7 +6,7 @@ use async_graphql::{Name, Response, Value as Given};
 use super::data::{Object, Value};
 use super::entities::give;
 use super::read::Reader;
-use super::represent::Representations;
+use super::representations::Representations;
 use crate::gateway::plan::layout::Slot;
 use crate::gateway::plan::shape::{FieldKind, Shape};
 use crate::gateway::plan::steps::{Entities, Place};
