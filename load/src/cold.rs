@@ -8,6 +8,7 @@ use anyhow::ensure;
 use serde::Serialize;
 use tokio::time::sleep;
 
+use crate::count::count;
 use crate::drive::{Connections, Target};
 use crate::hub_query;
 use crate::metrics::{self, Counters, STATEMENTS};
@@ -26,16 +27,16 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 pub struct Options {
     /// People who sign up before the run, each of whom asks once in each part
-    #[arg(long, default_value_t = 1_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(100..=50_000))]
+    #[arg(long, default_value_t = 1_000, value_parser = count(100..=50_000))]
     accounts: usize,
     /// Profiles of each account
-    #[arg(long, default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=20))]
+    #[arg(long, default_value_t = 5, value_parser = count(1..=20))]
     profiles: usize,
     /// Generated accounts beside them, by `accounts-center seed`, so that the tables are not small
-    #[arg(long, default_value_t = 0, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=10_000_000))]
+    #[arg(long, default_value_t = 0, value_parser = count(0..=10_000_000))]
     seeded: usize,
     /// Keep-alive connections, each with one request at a time
-    #[arg(long, default_value_t = 4, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    #[arg(long, default_value_t = 4, value_parser = count(1..=1_000))]
     connections: usize,
     #[command(flatten)]
     report: ReportOptions,

@@ -6,15 +6,16 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
+use crate::apollo::{self, ApolloOptions};
 use crate::beside;
 use crate::contender::{Contender, Side};
+use crate::count::count;
 use crate::drive::{self, Target};
 use crate::person::Person;
 use crate::report::{self, Machine, ReportOptions};
@@ -30,14 +31,13 @@ const QUERY: &str = "query Crossing { viewer { id displayName profiles { id hand
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// A copy of load/peers in which `npm ci` was run, with `@apollo/gateway` as a peer
-    #[arg(long, value_name = "DIR")]
-    apollo: Option<PathBuf>,
+    #[command(flatten)]
+    apollo: ApolloOptions,
     /// How often each way is asked
-    #[arg(long, default_value_t = 20_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1_000..=1_000_000))]
+    #[arg(long, default_value_t = 20_000, value_parser = count(1_000..=1_000_000))]
     requests: usize,
     /// Keep-alive connections, each with one request at a time
-    #[arg(long, default_value_t = 16, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    #[arg(long, default_value_t = 16, value_parser = count(1..=1_000))]
     connections: usize,
     #[command(flatten)]
     report: ReportOptions,
@@ -81,7 +81,7 @@ async fn measure(options: &Options, stack: &Stack<'_>) -> anyhow::Result<Results
         Way::new("one process", one_process(stack, subgraph.address).await?),
         Way::new("a gateway apart", apart(stack, subgraph.address).await?),
     ];
-    if let Some(packages) = &options.apollo {
+    if let Some(packages) = &options.apollo.packages {
         let contender = apollo(stack, subgraph.address, packages).await?;
         ways.push(Way { is_slow: true, ..Way::new("@apollo/gateway", contender) });
     }
@@ -134,20 +134,15 @@ async fn apart(stack: &Stack<'_>, subgraph: SocketAddr) -> anyhow::Result<Conten
 }
 
 /// Theirs, in front of another one.
-async fn apollo(
-    stack: &Stack<'_>,
-    subgraph: SocketAddr,
-    packages: &std::path::Path,
-) -> anyhow::Result<Contender> {
+async fn apollo(stack: &Stack<'_>, subgraph: SocketAddr, packages: &Path) -> anyhow::Result<Contender> {
     let (accounts, person, token) = accounts(stack, "behind-apollo").await?;
     let supergraph = stack.folder.join("supergraph.graphql");
     let text = stack.supergraph(&borrowed(&behind(stack, &accounts, subgraph)?)).await?;
     // It does not know this directive of the GraphQL specification, and the query has no input.
     fs::write(&supergraph, text.replace(" @oneOf", ""))?;
     let address = free_address()?;
-    let mut command = Command::new("node");
-    command.arg(packages.join("apollo-gateway.mjs")).arg(supergraph).arg(address.port().to_string());
-    command.env("NODE_ENV", "production").env("ROUTER", token);
+    let mut command = apollo::gateway(packages, &supergraph, address);
+    command.env("ROUTER", token);
     let log = stack.log("apollo");
     let start = Start { command, address, ready: Ready::Answers("/live"), log: &log };
     Ok(contender(Process::start(start).await?, person).await?.before(accounts))

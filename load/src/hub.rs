@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use crate::beside;
 use crate::contender::{Contender, Side};
+use crate::count::count;
 use crate::drive::{self, Reply, Target};
 use crate::hub_query;
 use crate::metrics;
@@ -34,10 +35,10 @@ const WARM_UP: usize = 2_000;
 #[derive(clap::Args)]
 pub struct Options {
     /// How many hub queries of each kind are measured, and as many requests of the constant
-    #[arg(long, default_value_t = 40_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(10..=10_000_000))]
+    #[arg(long, default_value_t = 40_000, value_parser = count(10..=10_000_000))]
     requests: usize,
     /// Keep-alive connections, each with one request at a time
-    #[arg(long, default_value_t = 16, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    #[arg(long, default_value_t = 16, value_parser = count(1..=1_000))]
     connections: usize,
     #[command(flatten)]
     report: ReportOptions,

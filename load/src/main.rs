@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a run prints is its result")]
 #![allow(clippy::disallowed_methods, reason = "a load run measures against the machine's own clock")]
 
+mod apollo;
 mod beside;
 mod change;
 mod client;
@@ -13,6 +14,7 @@ mod cold;
 mod commits;
 mod constant;
 mod contender;
+mod count;
 mod crossing;
 mod drive;
 mod federation;

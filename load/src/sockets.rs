@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::change::Event;
 use crate::client::Api;
 use crate::commits::{self, Committers, History};
+use crate::count::count;
 use crate::metrics::Counters;
 use crate::person::{self, Person};
 use crate::plan::Plan;
@@ -37,22 +38,22 @@ const SETTLE: Duration = Duration::from_secs(5);
 #[derive(clap::Args)]
 pub struct Options {
     /// WebSockets, each with one subscription
-    #[arg(long, default_value_t = 10_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=60_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = count(1..=60_000))]
     sockets: usize,
     /// Accounts over which the sockets are spread [default: 100; 1000 at a steady pace]
-    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=60_000))]
+    #[arg(long, value_parser = count(1..=60_000))]
     accounts: Option<usize>,
     /// All sockets on one account: each commit goes to every socket
     #[arg(long, conflicts_with = "accounts")]
     one_account: bool,
     /// Servers over which the sockets and commits are spread; two need the production stack
-    #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=8))]
+    #[arg(long, default_value_t = 1, value_parser = count(1..=8))]
     replicas: usize,
     /// What the sockets follow, and the commits change [default: link; account at a steady pace]
     #[arg(long, value_enum)]
     event: Option<Event>,
     /// Commits one after the other, each once the one before was heard [default: 20]
-    #[arg(long, conflicts_with_all = ["rate", "seconds"], value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    #[arg(long, conflicts_with_all = ["rate", "seconds"], value_parser = count(1..=10_000))]
     commits: Option<usize>,
     /// Commits per second, at a steady pace [default: 100 with several replicas]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -4,6 +4,7 @@ use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::count::count;
 use crate::drive::{self, Connections, of_length};
 use crate::hub_query;
 use crate::metrics::{Counters, STATEMENTS};
@@ -16,13 +17,13 @@ const PROFILES: usize = 5;
 #[derive(clap::Args)]
 pub struct Options {
     /// Requests of each storm
-    #[arg(long, default_value_t = 1_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    #[arg(long, default_value_t = 1_000, value_parser = count(1..=1_000_000))]
     requests: usize,
     /// Keep-alive connections, each with one request at a time: so many are under way at once
-    #[arg(long, default_value_t = 200, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    #[arg(long, default_value_t = 200, value_parser = count(1..=10_000))]
     connections: usize,
     /// Storms, each on a server that has just started
-    #[arg(long, default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    #[arg(long, default_value_t = 5, value_parser = count(1..=1_000))]
     storms: usize,
     #[command(flatten)]
     report: ReportOptions,

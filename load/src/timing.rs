@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use crate::client::Api;
+use crate::count::count;
 use crate::proof;
 use crate::report::{self, Goal, Machine, Percentiles, ReportOptions};
 use crate::stack::{ServerOptions, Stack};
@@ -24,7 +25,7 @@ const SEED: u64 = 1;
 #[derive(clap::Args)]
 pub struct Options {
     /// How many handles of each kind are tried
-    #[arg(long, default_value_t = 5_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(100..=100_000))]
+    #[arg(long, default_value_t = 5_000, value_parser = count(100..=100_000))]
     tries: usize,
     #[command(flatten)]
     report: ReportOptions,

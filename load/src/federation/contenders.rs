@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use super::Options;
 use super::store::{HEAVY, NAMES, SUPERGRAPH};
+use crate::apollo;
 use crate::contender::Contender;
 use crate::drive::{self, Target};
 use crate::server::{Process, Ready, Start, free_address};
@@ -89,12 +90,7 @@ impl Ground<'_> {
     /// `packages` is a copy of `load/peers` with its packages.
     pub async fn apollo(&self, packages: &Path) -> anyhow::Result<Contender> {
         let address = free_address()?;
-        let mut command = Command::new("node");
-        command
-            .arg(packages.join("apollo-gateway.mjs"))
-            .arg(self.supergraph()?)
-            .arg(address.port().to_string());
-        command.env("NODE_ENV", "production");
+        let command = apollo::gateway(packages, &self.supergraph()?, address);
         let log = self.log("apollo");
         let start = Start { command, address, ready: Ready::Answers("/live"), log: &log };
         contender(Process::start(start).await?, "/live").await

@@ -16,7 +16,9 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio::process::Command;
 
+use crate::apollo::ApolloOptions;
 use crate::contender::{Contender, Side};
+use crate::count::count;
 use crate::drive;
 use crate::report::{self, Machine, ReportOptions};
 use crate::server::{Process, Ready, Start, free_address};
@@ -36,14 +38,13 @@ pub struct Options {
     /// The binary of Hive Router, as a peer
     #[arg(long, value_name = "PATH")]
     hive_router: Option<PathBuf>,
-    /// A copy of load/peers in which `npm ci` was run, with `@apollo/gateway` as a peer
-    #[arg(long, value_name = "DIR")]
-    apollo: Option<PathBuf>,
+    #[command(flatten)]
+    apollo: ApolloOptions,
     /// How often each gateway is asked over many connections
-    #[arg(long, default_value_t = 20_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1_000..=1_000_000))]
+    #[arg(long, default_value_t = 20_000, value_parser = count(1_000..=1_000_000))]
     requests: usize,
     /// Keep-alive connections, each with one request at a time
-    #[arg(long, default_value_t = 50, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    #[arg(long, default_value_t = 50, value_parser = count(1..=1_000))]
     connections: usize,
     #[command(flatten)]
     report: ReportOptions,
@@ -163,7 +164,7 @@ async fn start(ground: &Ground<'_>) -> anyhow::Result<(Vec<Entry>, Vec<u8>)> {
             entries.push(Entry::new("Hive Router", shared.name(), ground.hive(program, shared).await?));
         }
     }
-    if let Some(packages) = &ground.options.apollo {
+    if let Some(packages) = &ground.options.apollo.packages {
         let apollo = ground.apollo(packages).await?;
         entries
             .push(Entry { is_slow: true, ..Entry::new("@apollo/gateway", Shared::Nothing.name(), apollo) });
