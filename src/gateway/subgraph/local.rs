@@ -127,6 +127,7 @@ fn placed(key: &Name, number: usize, path: Vec<PathSegment>) -> Vec<PathSegment>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use axum::http::HeaderValue;
@@ -166,6 +167,10 @@ mod tests {
         }
 
         fn token_for(self: Arc<Self>, _: &str) -> BoxFuture<'static, Option<HeaderValue>> {
+            std::future::ready(None).boxed()
+        }
+
+        fn named_for(self: Arc<Self>, _: &str) -> BoxFuture<'static, Option<BTreeSet<String>>> {
             std::future::ready(None).boxed()
         }
 
