@@ -186,7 +186,13 @@ async fn by_get(
     let address = name_client(&mut headers, peer, &wire.settings);
     match upgrade {
         Ok(upgrade) => {
-            let visitor = headers.clone();
+            let Some(visitor) = wire.gateway.lasting(&headers) else {
+                return (
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    "the headers are too large for a socket",
+                )
+                    .into_response();
+            };
             return websocket::open(wire, (visitor, Some(address)), &headers, upgrade);
         }
         Err(rejection) if websocket::is_wanted(&headers) => return rejection.into_response(),

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -46,6 +46,7 @@ use overrides::Overrides;
 use plan::conditions::Choice;
 use plan::planners::{Planners, Question};
 use plan::{Kind, Plan};
+use subgraph::headers::{Rules, SESSION_MODE};
 use subgraph::share::Flights;
 use subgraph::{Calls, Subgraphs, confined};
 use supergraph::Supergraph;
@@ -124,6 +125,8 @@ struct Inner {
     planners: Planners,
     settings: settings::Gateway,
     override_labels: Option<HeaderName>,
+    /// Which headers subgraphs get, whatever they are.
+    rules: Vec<Rules>,
     ids: Ids,
     metrics: Arc<Metrics>,
     /// Who is who by the tokens of clients, where nothing in this process says so.
@@ -159,6 +162,9 @@ impl Gateway {
         let metrics = Arc::new(Metrics::default());
         let serving = Serving::new(text, &settings, (ids.clone(), metrics.clone()))?;
         metrics.loaded(true);
+        let each = settings.subgraphs.keys().map(|name| settings.of(name));
+        let rules =
+            each.chain([settings.subgraph.clone()]).map(|own| Rules::new(&own)).collect::<Result<_, _>>()?;
         let name = &settings.override_label_header;
         let override_labels = match name.is_empty() {
             true => None,
@@ -170,6 +176,7 @@ impl Gateway {
             serving: ArcSwap::from_pointee(serving),
             planners: Planners::new(&settings.plans, metrics.clone())?,
             override_labels,
+            rules,
             identity: Identity::new(&settings)?,
             flights: settings.share_queries.then(Flights::default),
             settings,
@@ -247,6 +254,28 @@ impl Gateway {
         &self.0.metrics
     }
 
+    /// Those of a client's headers that what is asked over a socket can depend on, copied: as they came, they hold the whole
+    /// request. `None` if they are too large to be kept as long as it is open.
+    ///
+    /// A browser sends its cookies with a socket as well; who speaks is said in its first message and nowhere else, and there
+    /// is no answer to set a cookie in.
+    pub fn lasting(&self, headers: &HeaderMap) -> Option<HeaderMap> {
+        const MOST_BYTES: usize = 4096;
+        let never = [header::AUTHORIZATION, header::COOKIE, header::ORIGIN, SESSION_MODE];
+        let own = [TRACEPARENT, TRACESTATE, QUERY_PLAN];
+        let is_kept = |name: &HeaderName| {
+            own.contains(name)
+                || self.0.override_labels.as_ref() == Some(name)
+                || (!never.contains(name) && self.0.rules.iter().any(|rules| rules.forwards(name)))
+        };
+        let (mut kept, mut bytes) = (HeaderMap::new(), 0);
+        for (name, value) in headers.iter().filter(|(name, _)| is_kept(name)) {
+            bytes += name.as_str().len() + value.len();
+            kept.append(name.clone(), HeaderValue::from_bytes(value.as_bytes()).ok()?);
+        }
+        (bytes <= MOST_BYTES).then_some(kept)
+    }
+
     /// What is served now.
     pub fn serving(&self) -> Arc<Serving> {
         self.0.serving.load_full()
@@ -269,6 +298,11 @@ impl Gateway {
                 "Subscriptions are not supported over this transport; follow them over a WebSocket.";
             return refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]);
         }
+        self.finish(ready, asked).await
+    }
+
+    /// Answers a query or a mutation that is ready.
+    async fn finish(&self, ready: Ready, asked: Asked) -> Answer {
         // Who asks may be known by more than headers.
         let may_share = ready.plan.kind == Kind::Query && asked.caller.is_none();
         match self.0.flights.as_ref().filter(|_| may_share) {

@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use axum::http::HeaderValue;
 use reqwest::Url;
+use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -64,7 +65,8 @@ impl Sessions {
             format!("gateway.subgraphs.{name}.router_token has characters that no header may have")
         })?;
         token.set_sensitive(true);
-        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        // A redirect would take the token elsewhere.
+        let client = reqwest::Client::builder().timeout(PATIENCE).redirect(Policy::none()).build()?;
         Ok(Some(Self { url, client, token, ended: ArcSwap::default(), sockets: Endings::default() }))
     }
 
@@ -91,6 +93,7 @@ impl Sessions {
         let asking = self.client.get(self.url.clone()).header(ROUTER, self.token.clone()).send();
         let asked = asking.await.and_then(reqwest::Response::error_for_status);
         let mut response = asked.map_err(reqwest::Error::without_url)?;
+        ensure!(response.status().is_success(), "the answer has status {}", response.status());
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
             ensure!(bytes.len() + chunk.len() <= MOST_BYTES, "the answer is too large");

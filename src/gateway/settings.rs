@@ -205,11 +205,34 @@ impl Gateway {
         !self.supergraph.is_empty() || self.subgraphs.keys().any(|name| *name != self.local_subgraph)
     }
 
+    /// Checks that one subgraph at most, that of accounts, gets what clients show and may set cookies for them.
+    fn check_router(&self) -> anyhow::Result<()> {
+        for name in self.subgraphs.keys().map(Some).chain([None]) {
+            let own = match name {
+                Some(name) => self.subgraphs[name].router_token.as_ref(),
+                None => Some(&self.subgraph.router_token),
+            };
+            let is_shown = own.is_some_and(|token| !token.expose_secret().is_empty());
+            anyhow::ensure!(
+                !is_shown || name == Some(&self.local_subgraph),
+                "{}.router_token would show clients' tokens and cookies to what is not the accounts graph; that is \
+                 gateway.subgraphs.{} (gateway.local_subgraph)",
+                self.named(name).1,
+                self.local_subgraph
+            );
+        }
+        Ok(())
+    }
+
     /// Checks that no subgraph gets what clients show, where each one is given a token of its own instead.
     ///
     /// # Errors
     /// Names the setting that would let it out.
     pub fn check_tokens(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.sessions_url.is_empty(),
+            "gateway.sessions_url is for `accounts-center gateway` in front of accounts replicas; here they are inside"
+        );
         for name in self.subgraphs.keys().map(Some).chain([None]) {
             let (settings, path) = self.named(name);
             if let Some((setting, header)) = Rules::leak(&settings) {
@@ -241,6 +264,7 @@ impl Gateway {
     /// Checks what can be checked without a supergraph.
     pub fn check(&self) -> anyhow::Result<()> {
         use anyhow::ensure;
+        self.check_router()?;
         let plans = &self.plans;
         ensure!(plans.threads > 0, "gateway.plans.threads is 0: nothing could be planned");
         ensure!(plans.queue > 0, "gateway.plans.queue is 0: nothing could be planned");
@@ -248,6 +272,10 @@ impl Gateway {
         ensure!(plans.selections > 0, "gateway.plans.selections is 0: nothing could be asked for");
         ensure!(self.max_errors > 0, "gateway.max_errors is 0: nobody would learn what is wrong");
         ensure!(self.answer_bytes > 0, "gateway.answer_bytes is 0: nothing could be answered");
+        ensure!(
+            self.sessions_url.is_empty() || !self.jwks_url.is_empty(),
+            "gateway.sessions_url is for who goes by access tokens: gateway.jwks_url is missing"
+        );
         ensure!(self.poll_seconds > 0, "gateway.poll_seconds is 0; give the seconds between two looks");
         for name in self.subgraphs.keys().map(Some).chain([None]) {
             let (settings, path) = self.named(name);

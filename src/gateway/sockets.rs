@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use async_graphql::Request as GraphRequest;
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{DocumentOperations, OperationType};
+use async_graphql::parser::types::OperationType;
 use axum::http::{HeaderMap, HeaderValue, header};
-use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::execute::errors::GraphqlError;
 use super::http::Wire;
 use super::identity::{Known, Unknown};
-use super::{Answer, Asked, Request};
+use super::{Answer, Asked, Outcome, Request, refused};
 use crate::config;
 use crate::endings::Awaited;
 use crate::graph::{Execution, Told};
@@ -49,9 +50,6 @@ impl Endpoint for Wire {
         authorization: Option<String>,
     ) -> Result<Admitted<Speaker>, Close> {
         let mut headers = visitor.clone();
-        // A browser sends cookies with a socket as well; who speaks is said in its first message and nowhere else.
-        headers.remove(header::AUTHORIZATION);
-        headers.remove(header::COOKIE);
         let identity = self.gateway.identity();
         let known = match (&authorization, identity) {
             (Some(shown), Some(identity)) => Some(identity.who(shown).map_err(Close::from)?),
@@ -80,35 +78,37 @@ impl Endpoint for Wire {
     }
 
     fn execute(&self, _: &HeaderMap, speaker: &Speaker, request: GraphRequest) -> Execution {
-        let is_subscription = is_subscription(&request);
+        let is_subscription = may_go_on(&request);
         let (gateway, request) = (self.gateway.clone(), Request::from(&request));
         let asked = Asked { headers: speaker.headers.clone(), by_get: false, caller: None };
-        let answers = async move {
-            match is_subscription {
-                true => gateway.subscribe(request, asked).await.unwrap_or_else(once),
-                false => once(gateway.answer(request, asked).await),
-            }
-        };
-        let answers = answers.boxed().flatten_stream();
+        // In a task of its own: whoever does not ask for the answer must not let it stand still with what it holds.
+        let executing = async move { gateway.execute(request, asked).await };
+        let executing = AbortOnDropHandle::new(tokio::spawn(executing));
+        let answers = stream::once(executing).flat_map(|executed| {
+            executed.unwrap_or_else(|error| {
+                tracing::error!(%error, "an operation was not executed");
+                stream::iter([failed()]).boxed()
+            })
+        });
         let answers = answers.map(|Answer { body, outcome, .. }| (Told::Written(body), outcome.into()));
         Execution { is_subscription, answers: answers.boxed() }
     }
 }
 
-fn once(answer: Answer) -> super::subscribe::Answers {
-    stream::iter([answer]).boxed()
+fn failed() -> Answer {
+    let error = GraphqlError::new("INTERNAL", "Something went wrong on our side; try again in a moment.");
+    refused(Outcome::Refused, &[error])
 }
 
-/// Whether an operation may have more than one answer. One that cannot be read has one: why.
-fn is_subscription(request: &GraphRequest) -> bool {
-    let Ok(document) = parse_query(&request.query) else { return false };
-    let operation = match &document.operations {
-        DocumentOperations::Single(operation) => Some(operation),
-        DocumentOperations::Multiple(operations) => {
-            request.operation_name.as_ref().and_then(|name| operations.get(name.as_str()))
-        }
-    };
-    operation.is_some_and(|operation| operation.node.ty == OperationType::Subscription)
+/// Whether an operation may have more than one answer, so that it takes a subscription's place. What it is in the end its
+/// plan says.
+fn may_go_on(request: &GraphRequest) -> bool {
+    let Ok(document) = parse_query(&request.query) else { return request.query.contains("subscription") };
+    let name = request.operation_name.as_deref();
+    document.operations.iter().any(|(own, operation)| {
+        operation.node.ty == OperationType::Subscription
+            && name.is_none_or(|name| own.is_some_and(|own| own == name))
+    })
 }
 
 impl From<Unknown> for Close {

@@ -61,9 +61,34 @@ impl Gateway {
         opened
     }
 
+    /// Executes whatever it is: it has one answer, or as many as a subscription brings.
+    pub async fn execute(&self, request: Request, asked: Asked) -> Answers {
+        let drawn = self.draw();
+        let opened = match self.ready(request.clone(), &asked, drawn).await {
+            Ok(ready) if ready.plan.kind == Kind::Subscription => {
+                self.begin(ready, (request, asked), drawn).await
+            }
+            Ok(ready) => Err(self.finish(ready, asked).await),
+            Err(refused) => Err(refused),
+        };
+        self.0
+            .metrics
+            .answered(opened.as_ref().map_or_else(|answer| answer.outcome, |_| Outcome::Executed).name());
+        opened.unwrap_or_else(|answer| stream::iter([answer]).boxed())
+    }
+
     async fn open(&self, request: Request, asked: Asked) -> Result<Answers, Answer> {
         let drawn = self.draw();
-        let Ready { serving, plan, variables, .. } = self.ready(request.clone(), &asked, drawn).await?;
+        let ready = self.ready(request.clone(), &asked, drawn).await?;
+        self.begin(ready, (request, asked), drawn).await
+    }
+
+    async fn begin(
+        &self,
+        Ready { serving, plan, variables, .. }: Ready,
+        (request, asked): (Request, Asked),
+        drawn: u64,
+    ) -> Result<Answers, Answer> {
         let Some(step) = plan.source() else {
             let message = "The operation is no subscription.";
             return Err(refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]));
@@ -71,7 +96,9 @@ impl Gateway {
         let written = written(&variables, &step.variables);
         let subgraphs = Subgraphs::new(&serving.calls, &asked, Kind::Subscription);
         // Before its token is made: what goes away in between shows at the first event.
-        let named = subgraphs.named_for(step).await.unwrap_or_default();
+        let Some(named) = subgraphs.named_for(step).await else {
+            return Ok(stream::iter([unknown()]).boxed());
+        };
         let events = match subgraphs.follow(step, &written).await {
             Ok(events) => events,
             // It was executed as far as that goes: a client that can wait may try again.

@@ -29,6 +29,8 @@ pub struct SocketSlot {
     quotas: SocketQuotas,
     address: Option<Network>,
     caller: Option<Caller>,
+    /// One of somebody else's server, which counts its own, takes no place.
+    takes_place: bool,
 }
 
 /// The place of an open subscription; it is free again once this is dropped.
@@ -58,7 +60,14 @@ impl SocketQuotas {
     pub fn open(&self, address: Option<IpAddr>) -> Option<SocketSlot> {
         let address = address.map(Network::of);
         let is_free = self.lock().sockets.take_at(address);
-        is_free.then(|| SocketSlot { quotas: self.clone(), address, caller: None })
+        is_free.then(|| SocketSlot { quotas: self.clone(), address, caller: None, takes_place: true })
+    }
+
+    /// For a socket by which a router follows something for somebody at `address`. It is no socket of theirs, so that only what
+    /// they subscribe to counts.
+    pub fn open_for_router(&self, address: Option<IpAddr>) -> SocketSlot {
+        let address = address.map(Network::of);
+        SocketSlot { quotas: self.clone(), address, caller: None, takes_place: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -71,6 +80,7 @@ impl SocketSlot {
     pub fn is_of(&mut self, account: Option<Uuid>) -> bool {
         let mut open = self.quotas.lock();
         let is_free = match account {
+            _ if !self.takes_place => true,
             Some(account) => open.sockets.take_for(account),
             None if open.anonymous >= self.quotas.0.anonymous => false,
             None => {
@@ -108,6 +118,9 @@ impl SocketSlot {
 
 impl Drop for SocketSlot {
     fn drop(&mut self) {
+        if !self.takes_place {
+            return;
+        }
         let mut open = self.quotas.lock();
         open.sockets.leave_at(self.address);
         match self.caller {
@@ -159,6 +172,26 @@ mod tests {
         drop((second, fourth, fifth, elsewhere));
         let open = quotas.lock();
         assert!(open.sockets.are_free() && open.anonymous == 0);
+    }
+
+    #[test]
+    fn a_routers_socket_counts_by_what_is_subscribed_to() {
+        let settings = [
+            ("ACCOUNTS__LIMITS__SOCKETS_PER_ADDRESS", "1".to_owned()),
+            ("ACCOUNTS__LIMITS__SOCKETS_PER_ACCOUNT", "1".to_owned()),
+            ("ACCOUNTS__LIMITS__ANONYMOUS_SOCKETS", "0".to_owned()),
+            ("ACCOUNTS__LIMITS__SUBSCRIPTIONS_PER_ACCOUNT", "2".to_owned()),
+        ];
+        let quotas = SocketQuotas::new(&config::Config::from_pairs(settings).unwrap().limits);
+        let (address, ada) = (Some("192.0.2.7".parse().unwrap()), Some(Uuid::from_u128(1)));
+        let mut slots: Vec<_> = (0..4).map(|_| quotas.open_for_router(address)).collect();
+        assert!(slots[..3].iter_mut().all(|slot| slot.is_of(ada)) && slots[3].is_of(None));
+        let places: Vec<_> = slots.iter().map(SocketSlot::subscribe).collect();
+        assert_eq!(places.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false, true]);
+        assert!(quotas.open(address).is_some_and(|mut own| own.is_of(ada)), "her own place is free");
+        drop((slots, places));
+        let open = quotas.lock();
+        assert!(open.sockets.are_free() && open.subscriptions.are_free() && open.anonymous == 0);
     }
 
     #[test]

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use async_graphql::Context;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::TimeDelta;
 use cookie::{Cookie, SameSite};
 use secrecy::SecretString;
 
-/// The header by which a browser asks for cookie mode: `Accounts-Center-Session: cookie`.
-const MODE: HeaderName = HeaderName::from_static("accounts-center-session");
+use crate::gateway::subgraph::headers::SESSION_MODE;
+
 const NAME: &str = "__Host-accounts-center-refresh";
 
 /// What a request says of cookies. Cheap to clone.
@@ -25,7 +25,7 @@ pub struct Cookies {
 impl Cookies {
     pub fn of_request(headers: &HeaderMap) -> Self {
         let is_asked_for =
-            headers.get(MODE).is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"cookie"));
+            headers.get(SESSION_MODE).is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"cookie"));
         let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut sent = sent.flat_map(|cookies| Cookie::split_parse(cookies.to_owned())).flatten();
         let found = sent.find(|cookie| cookie.name() == NAME);

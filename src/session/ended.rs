@@ -26,6 +26,8 @@ use crate::store::{Database, bounded, failpoint};
 /// seconds of S15.
 const PERIOD: Duration = Duration::from_secs(2);
 const MAX_AGE: Duration = Duration::from_secs(5);
+/// The same of what routers are told, who look every few seconds themselves.
+const FRESH: Duration = Duration::from_secs(3);
 /// Clocks of replicas differ, and a commit is seen later than the instant that it bears: a command may take 40 s.
 const OVERLAP: TimeDelta = TimeDelta::minutes(3);
 
@@ -123,12 +125,12 @@ impl EndedSessions {
 
     /// Those that ended lately; `None` if the last look is too long ago to say.
     pub fn lately(&self) -> Option<Vec<Uuid>> {
-        self.is_up_to_date().then(|| self.0.ended.load().keys().copied().collect())
+        self.is_known_since(FRESH).then(|| self.0.ended.load().keys().copied().collect())
     }
 
-    fn is_up_to_date(&self) -> bool {
+    fn is_known_since(&self, age: Duration) -> bool {
         let last = *self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| last.began.elapsed() < MAX_AGE)
+        last.is_some_and(|last| last.began.elapsed() < age)
     }
 
     /// Whether the session that `viewer` speaks for has ended. Asks the row if the last look is too long ago.
@@ -136,7 +138,7 @@ impl EndedSessions {
         if self.0.ended.load().contains_key(&viewer.session) {
             return Ok(true);
         }
-        if self.is_up_to_date() {
+        if self.is_known_since(MAX_AGE) {
             return Ok(false);
         }
         let row = session::Entity::find_by_id(viewer.session)

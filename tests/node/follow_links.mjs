@@ -7,7 +7,7 @@ const client = createClient({
   url: process.env.URL,
   webSocketImpl: WebSocket,
   lazy: false,
-  retryAttempts: 50,
+  retryAttempts: 200,
   retryWait: () => new Promise((resolve) => setTimeout(resolve, 100)),
   shouldRetry: () => true,
   connectionParams: { authorization: `Bearer ${process.env.TOKEN}` },

@@ -13,6 +13,8 @@ pub enum Failure {
     Malformed,
     /// A subscription that ended before it was complete.
     Interrupted,
+    /// A subscription that its subgraph does not let this caller have, or have any longer: a socket's close code.
+    Refused(u16),
     TooLarge,
     /// Too many calls have failed of late; for a moment it is not called.
     CircuitOpen,
@@ -29,6 +31,7 @@ impl Failure {
             Self::Status(_) => "status",
             Self::Malformed => "malformed",
             Self::Interrupted => "interrupted",
+            Self::Refused(_) => "refused",
             Self::TooLarge => "too_large",
             Self::CircuitOpen => "circuit_open",
             Self::Unknown => "unknown",
@@ -45,8 +48,8 @@ impl Failure {
         match self {
             Self::Status(status) => status >= 500,
             Self::Unreachable | Self::TimedOut | Self::Malformed | Self::Interrupted => true,
-            // How much there is to answer is the client's choice.
-            Self::TooLarge | Self::CircuitOpen | Self::Unknown => false,
+            // How much there is to answer is the client's choice, and how much it may have is about the client.
+            Self::Refused(_) | Self::TooLarge | Self::CircuitOpen | Self::Unknown => false,
         }
     }
 
@@ -61,6 +64,9 @@ impl Failure {
                 "SUBGRAPH_SUBSCRIPTION_INTERRUPTED",
                 "ended the subscription early; subscribe again".to_owned(),
             ),
+            Self::Refused(code) => {
+                ("SUBGRAPH_SUBSCRIPTION_REFUSED", format!("does not allow the subscription ({code})"))
+            }
             Self::TooLarge => ("SUBGRAPH_RESPONSE_TOO_LARGE", "answered with too much".to_owned()),
             Self::CircuitOpen => {
                 ("SUBGRAPH_CIRCUIT_OPEN", "has failed too often and is left alone for a moment".to_owned())

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use crate::gateway::settings::Subgraph;
 
 /// Those that belong to one connection or one body (RFC 9110, sections 7.6.1 and 8), and those that we write.
-const NEVER: [HeaderName; 15] = [
+const NEVER: [HeaderName; 19] = [
     header::CONNECTION,
     header::TE,
     header::TRAILER,
@@ -25,16 +25,22 @@ const NEVER: [HeaderName; 15] = [
     header::ACCEPT_ENCODING,
     header::EXPECT,
     HeaderName::from_static("keep-alive"),
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_EXTENSIONS,
 ];
 const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, ROUTER];
 /// Where a router shows its own token to the accounts graph.
 pub const ROUTER: HeaderName = HeaderName::from_static("accounts-center-router");
+/// By which a browser asks the accounts graph for cookie mode: `Accounts-Center-Session: cookie`.
+pub const SESSION_MODE: HeaderName = HeaderName::from_static("accounts-center-session");
 /// What the accounts graph needs of its caller's headers: who it is, what it has seen, how it keeps its session, and what
 /// it is and where.
 const FOR_ACCOUNTS: [HeaderName; 6] = [
     header::AUTHORIZATION,
     HeaderName::from_static("accounts-center-min-version"),
-    HeaderName::from_static("accounts-center-session"),
+    SESSION_MODE,
     header::COOKIE,
     header::USER_AGENT,
     HeaderName::from_static("x-forwarded-for"),
@@ -145,16 +151,18 @@ impl Rules {
         set.map(|name| ("set_headers", name))
     }
 
+    /// Whether a client's header of this name goes on.
+    pub fn forwards(&self, name: &HeaderName) -> bool {
+        let is_forwarded = self.forward.iter().any(|pattern| pattern.forwards(name));
+        is_forwarded && !self.remove.iter().any(|pattern| pattern.means(name)) && !NEVER.contains(name)
+    }
+
     /// What of a client's headers goes on, and what is added: forwarded, then removed, then set.
     pub fn apply(&self, from: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if !self.forward.is_empty() {
-            for (name, value) in from {
-                let is_forwarded = self.forward.iter().any(|pattern| pattern.forwards(name));
-                let is_removed = self.remove.iter().any(|pattern| pattern.means(name));
-                if is_forwarded && !is_removed && !NEVER.contains(name) {
-                    headers.append(name.clone(), value.clone());
-                }
+            for (name, value) in from.iter().filter(|(name, _)| self.forwards(name)) {
+                headers.append(name.clone(), value.clone());
             }
         }
         for (name, value) in &self.set {

@@ -1,5 +1,6 @@
 //! The accounts graph, or one that it is the centre of, behind sockets.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_graphql::Request;
@@ -12,6 +13,7 @@ use crate::endings::Awaited;
 use crate::graph::{Asked, Execution};
 use crate::http::Wire;
 use crate::http::graphql::bearer;
+use crate::limits::SocketSlot;
 use crate::session::{Cookies, Viewer};
 use crate::verification::Client;
 
@@ -35,6 +37,11 @@ impl Endpoint for Wire {
 
     fn sockets(&self) -> &Sockets {
         &self.sockets
+    }
+
+    fn place(&self, visitor: &Visitor, address: Option<IpAddr>) -> Option<SocketSlot> {
+        let quotas = &self.sockets.quotas;
+        if visitor.is_router { Some(quotas.open_for_router(address)) } else { quotas.open(address) }
     }
 
     async fn admit(&self, _: &Visitor, authorization: Option<String>) -> Result<Admitted<Speaker>, Close> {

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::graph::Execution;
-use crate::limits::SocketQuotas;
+use crate::limits::{SocketQuotas, SocketSlot};
 use connection::{Connection, MAX_ANSWER};
 
 pub(super) use accounts::Visitor;
@@ -50,6 +50,11 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
     fn settings(&self) -> &config::Http;
 
     fn sockets(&self) -> &Sockets;
+
+    /// A place for a socket from `address`; `None` if there is none.
+    fn place(&self, _: &Self::Visitor, address: Option<IpAddr>) -> Option<SocketSlot> {
+        self.sockets().quotas.open(address)
+    }
 
     /// Finds out who speaks, by the `authorization` of the first message.
     fn admit(
@@ -97,7 +102,7 @@ pub(crate) fn open<E: Endpoint>(
         return (StatusCode::BAD_REQUEST, "offer the WebSocket protocol graphql-transport-ws")
             .into_response();
     }
-    let Some(slot) = sockets.quotas.open(address) else {
+    let Some(slot) = endpoint.place(&visitor, address) else {
         return (StatusCode::TOO_MANY_REQUESTS, "too many sockets are open from this address")
             .into_response();
     };

@@ -47,7 +47,7 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     /// The profiles of `latest`, by their external ids.
     latest: Mutex<Vec<String>>,
-    /// What it answers instead, whatever it is asked.
+    /// What it answers instead, whatever it is asked, with a cookie of its own.
     instead: Mutex<Option<Value>>,
     /// What every subscription is told: the number of an event, and what it is.
     told: broadcast::Sender<(usize, Told)>,
@@ -204,7 +204,7 @@ async fn answer(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     let body: Value = serde_json::from_slice(&body).unwrap();
     state.calls.lock().unwrap().push(Call { body: body.clone(), headers });
     if let Some(answer) = state.instead.lock().unwrap().clone() {
-        return axum::Json(answer).into_response();
+        return ([(header::SET_COOKIE, "theirs=1")], axum::Json(answer)).into_response();
     }
     let request: async_graphql::Request = serde_json::from_value(body).unwrap();
     let schema = Schema::build(Query, EmptyMutation, EmptySubscription).enable_federation();

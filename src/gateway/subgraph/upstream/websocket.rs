@@ -174,7 +174,8 @@ impl Connection {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(Heard::Nothing),
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => return Err(Failure::Malformed),
             Some(Err(error)) => return Err(failed(&error)),
-            Some(Ok(Message::Close(_))) | None => return Err(Failure::Interrupted),
+            Some(Ok(Message::Close(frame))) => return Err(closed(frame.map(|frame| frame.code.into()))),
+            None => return Err(Failure::Interrupted),
         };
         let FromSubgraph { r#type, payload } = serde_json::from_str(&text).map_err(|_| Failure::Malformed)?;
         let payload = payload.map(RawValue::get);
@@ -195,6 +196,14 @@ impl Connection {
             }
             Type::Pong => Ok(Heard::Nothing),
         }
+    }
+}
+
+/// What a close code says: the protocol has some for what a caller may not, or may no longer.
+fn closed(code: Option<u16>) -> Failure {
+    match code {
+        Some(code @ (4401 | 4403 | 4429)) => Failure::Refused(code),
+        _ => Failure::Interrupted,
     }
 }
 

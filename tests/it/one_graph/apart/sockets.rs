@@ -16,7 +16,8 @@ use crate::examples::issuer::{Issuer, bad_tokens, claims, sign};
 use crate::routers::mint;
 use crate::support::{Place, Socket, SocketMessage, Stack, eventually, needed, on_both_stacks};
 
-const FOLLOWED: &str = "subscription { followed { externalId followers status unlinksAt } }";
+/// Named, as clients name theirs, though there is no other.
+const FOLLOWED: &str = "subscription Followed { followed { externalId followers status unlinksAt } }";
 const REVOKE: &str =
     "mutation($input: RevokeSessionInput!) { revokeSession(input: $input) { revokedSessionId } }";
 
@@ -25,6 +26,14 @@ async fn closed(socket: &mut Socket) -> u16 {
         SocketMessage::Closed(code) => code,
         SocketMessage::Json(message) => panic!("{message}"),
     }
+}
+
+/// The answer that ends an operation.
+async fn last_of(socket: &mut Socket, id: &str) -> Value {
+    let SocketMessage::Json(last) = socket.next().await else { panic!("closed") };
+    assert_eq!((&last["type"], &last["id"]), (&json!("next"), &json!(id)), "{last:#}");
+    assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": id })));
+    last["payload"].clone()
 }
 
 fn init(token: &str) -> Value {
@@ -115,6 +124,66 @@ on_both_stacks! {
         assert_eq!(other.ask(greet).await, json!({ "greeting": "hello" }));
     }
 
+    /// Each of them is a socket of the gateway's at a replica, and none of hers.
+    async fn somebody_may_have_more_subscriptions_than_sockets(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__LIMITS__SOCKETS_PER_ACCOUNT", 2);
+        place.set("ACCOUNTS__LIMITS__SUBSCRIPTIONS_PER_ACCOUNT", 4);
+        let apart = Apart::start(&mut place, subgraph::SDL, &[]).await;
+        let ada = apart.client().sign_in(&place, ADA).await;
+        let mut socket = socket(&ada.client).await;
+        let cursor = socket.ask("{ viewer { eventCursor } }").await["viewer"]["eventCursor"].clone();
+        let query = "subscription Links($after: String) { linkStatusChanged(after: $after) { linkStatus } }";
+        for id in ["1", "2", "3", "4"] {
+            socket.subscribe(id, query, json!({ "after": cursor })).await;
+        }
+        place.sandbox.add_profile("wa_second", "+4917139200077").await;
+        ada.client.link(&place, "+4917139200077").await.field();
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            let SocketMessage::Json(message) = socket.next().await else { panic!("closed") };
+            assert_eq!(message["payload"]["data"]["linkStatusChanged"]["linkStatus"], "ACTIVE", "{message:#}");
+            told.push(message["id"].as_str().unwrap().to_owned());
+        }
+        told.sort_unstable();
+        assert_eq!(told, ["1", "2", "3", "4"]);
+        // What the replicas do not allow her is her own matter: it is no fault of theirs.
+        for _ in 0..60 {
+            socket.subscribe("5", query, json!({ "after": cursor })).await;
+            let last = last_of(&mut socket, "5").await;
+            assert_eq!(last["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{last:#}");
+        }
+        assert!(ada.client.query("{ viewer { id } }").await.body.get("errors").is_none());
+    }
+
+    /// The replica ends what it brings at once, though nobody has told the gateway.
+    async fn a_session_that_has_ended_is_refused_and_nobody_else(place: Place) {
+        let mut place = place;
+        let settings = [("ACCOUNTS__GATEWAY__SESSIONS_URL", "")];
+        let apart = Apart::start(&mut place, subgraph::SDL, &settings).await;
+        let first = apart.client().sign_in(&place, ADA).await;
+        let second = apart.client().sign_in(&place, ADA).await;
+        let mut socket = socket(&first.client).await;
+        let cursor = socket.ask("{ viewer { eventCursor } }").await["viewer"]["eventCursor"].clone();
+        let query = "subscription Links($after: String) { linkStatusChanged(after: $after) { linkStatus } }";
+        socket.subscribe("s", query, json!({ "after": cursor })).await;
+        // It is open where a second one on its heels is answered.
+        eventually("the replica is followed", async || {
+            let metrics = reqwest::get(format!("{}/metrics", apart.app.url)).await.unwrap().text().await.unwrap();
+            metrics.contains("accounts_center_sockets 1").then_some(())
+        })
+        .await;
+        second.client.mutate(REVOKE, json!({ "sessionId": first.session })).await.field();
+        for id in std::iter::once("s").chain(std::iter::repeat_n("again", 60)) {
+            if id == "again" {
+                socket.subscribe(id, query, json!({ "after": cursor })).await;
+            }
+            let last = last_of(&mut socket, id).await;
+            assert_eq!(last["errors"][0]["extensions"]["code"], "SUBGRAPH_SUBSCRIPTION_REFUSED", "{last:#}");
+        }
+        assert!(second.client.query("{ viewer { id } }").await.body.get("errors").is_none());
+    }
+
     async fn which_sessions_have_ended_is_for_routers(place: Place) {
         let app = place.app().await;
         let (ada, router) = (app.client().sign_in(&place, ADA).await, mint(&place).await);
@@ -141,10 +210,14 @@ on_both_stacks! {
         .await;
         ada.client.mutate(REVOKE, json!({ "sessionId": ada.session })).await.field();
         let ended = json!({ "sessions": [ada.session] }).to_string();
-        assert_eq!(ask("accounts-center-router", &router).await, (200, ended));
+        eventually("it is told", async || {
+            (ask("accounts-center-router", &router).await == (200, ended.clone())).then_some(())
+        })
+        .await;
     }
 
     async fn a_router_may_ask_for_entities_over_a_socket_as_well(place: Place) {
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
         let app = place.app().await;
         let router = mint(&place).await;
         let sdl = "{ _service { sdl } }";
@@ -157,6 +230,17 @@ on_both_stacks! {
         routers.send(json!({ "type": "connection_init" })).await;
         assert_eq!(routers.next().await, SocketMessage::Json(json!({ "type": "connection_ack" })));
         assert!(routers.ask(sdl).await["_service"]["sdl"].as_str().unwrap().contains("@key"));
+        // S23: what it asks for is answered as the socket's speaker may see it.
+        let eve = app.client().sign_in(&place, "+4917139200050").await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        for (person, handle) in [(&ada, json!({ "handle": "+49 ··· ·· 42" })), (&eve, Value::Null)] {
+            let mut routers = Socket::connect_with(&app.url, &shows(&router)).await.unwrap();
+            routers.send(init(person.client.token.as_ref().unwrap())).await;
+            assert_eq!(routers.next().await, SocketMessage::Json(json!({ "type": "connection_ack" })));
+            let entities = "{ _entities(representations: [{ __typename: \"LinkedProfile\",
+                platformKey: \"whatsapp\", externalId: \"wa_ada\" }]) { ... on LinkedProfile { handle } } }";
+            assert_eq!(routers.ask(entities).await["_entities"], json!([handle]));
+        }
         match Socket::connect_with(&app.url, &shows("x")).await {
             Err(Error::Http(response)) => assert_eq!(response.status(), 401),
             _ => panic!("it was let in"),
@@ -223,10 +307,15 @@ async fn a_socket_ends_with_its_token() {
             assert_eq!(welcome(&gateway.url, &token).await, SocketMessage::Closed(4403), "{why}");
         }
     }
-    let exp = Clock::system().now().timestamp() + 3;
+    // What takes its time is done before: the other one has little of it.
+    let mut lasting = Socket::open(&gateway.url, Some(&good)).await;
+    lasting.subscribe("s", FOLLOWED, json!({})).await;
+    subgraph.until_followed_by(1).await;
+    lasting.send(json!({ "type": "complete", "id": "s" })).await;
+    subgraph.until_followed_by(0).await;
+    let exp = Clock::system().now().timestamp() + 6;
     let short = sign(1, &claims("accounts-center", exp));
     let mut socket = Socket::open(&gateway.url, Some(&short)).await;
-    let mut lasting = Socket::open(&gateway.url, Some(&good)).await;
     socket.subscribe("s", FOLLOWED, json!({})).await;
     subgraph.until_followed_by(1).await;
     assert_eq!(closed(&mut socket).await, 4403);
@@ -236,10 +325,41 @@ async fn a_socket_ends_with_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_says_nothing_to_a_gateway_is_let_go() {
+    let issuer = Issuer::start().await;
+    let (_place, _subgraph, gateway) = alone(&issuer, &[("ACCOUNTS__HTTP__INIT_TIMEOUT_SECONDS", "1")]).await;
+    let mut socket = Socket::connect(&gateway.url, None).await.unwrap();
+    assert_eq!(closed(&mut socket).await, 4408);
+}
+
+/// Its subscriptions are opened, though nobody takes what comes of its queries: what half of them waits for is no fault of the
+/// subgraph, and nobody else waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s46_a_socket_that_is_not_read_holds_nobody_up_at_a_gateway() {
+    let issuer = Issuer::start().await;
+    let (_place, subgraph, gateway) = alone(&issuer, &[("ACCOUNTS__HTTP__SEND_SECONDS", "600")]).await;
+    let large =
+        "{ __schema { types { name description fields { name description type { name kind ofType { name } }
+        args { name description type { name kind } } } enumValues { name description } } } }";
+    let mut unread = Socket::open(&gateway.url, None).await;
+    for n in 0..45 {
+        unread.subscribe(&format!("q{n}"), large, json!({})).await;
+    }
+    for n in 0..45 {
+        unread.subscribe(&format!("s{n}"), FOLLOWED, json!({})).await;
+    }
+    subgraph.until_followed_by(45).await;
+    let mut other = Socket::open(&gateway.url, None).await;
+    other.subscribe("s", FOLLOWED, json!({})).await;
+    subgraph.until_followed_by(46).await;
+    assert_eq!(other.ask("{ greeting }").await, json!({ "greeting": "hello" }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sockets_of_a_gateway_are_opened_and_counted_as_those_of_the_replicas() {
     let issuer = Issuer::start().await;
     let limits = [
-        ("ACCOUNTS__HTTP__INIT_TIMEOUT_SECONDS", "1"),
+        ("ACCOUNTS__HTTP__INIT_TIMEOUT_SECONDS", "600"),
         ("ACCOUNTS__HTTP__TRUSTED_PROXIES", "127.0.0.1"),
         ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
         ("ACCOUNTS__LIMITS__SOCKETS_PER_ADDRESS", "2"),
@@ -264,9 +384,6 @@ async fn sockets_of_a_gateway_are_opened_and_counted_as_those_of_the_replicas() 
     let two = status(&[of("192.0.2.7")]).await.ok();
     assert!(one.is_some() && two.is_some());
     assert_eq!(status(&[of("192.0.2.7")]).await.err(), Some(429));
-    // Who says nothing is let go.
-    let mut other = status(&[of("192.0.2.8")]).await.ok().unwrap();
-    assert_eq!(closed(&mut other).await, 4408);
     // Each address has one subscription, over all of its sockets.
     let mut sockets = Vec::new();
     for _ in 0..2 {
@@ -281,6 +398,10 @@ async fn sockets_of_a_gateway_are_opened_and_counted_as_those_of_the_replicas() 
     assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
     sockets[0].subscribe("s", FOLLOWED, json!({})).await;
     assert_eq!(closed(&mut sockets[0]).await, 4409);
+    // No socket keeps a great deal of headers, and none that nobody asks for.
+    let large = |name| (name, "x".repeat(10_000));
+    assert_eq!(status(&[large("user-agent")]).await.err(), Some(431));
+    assert!(status(&[of("192.0.2.8"), large("x-other")]).await.is_ok());
     // A gateway that stops says so.
     let (stopped, farewell) = tokio::join!(gateway.interrupt(), closed(&mut sockets[1]));
     assert!(stopped.success() && farewell == 1012);
