@@ -127,8 +127,7 @@ async fn apart(stack: &Stack<'_>, subgraph: SocketAddr) -> anyhow::Result<Conten
     let (accounts, person, token) = accounts(stack, "behind-ours").await?;
     let mut settings = behind(stack, &accounts, subgraph)?;
     settings.push(("ACCOUNTS__GATEWAY__SUBGRAPHS__ACCOUNTS__ROUTER_TOKEN", token));
-    settings
-        .push(("ACCOUNTS__GATEWAY__JWKS_URL", format!("http://{}/.well-known/jwks.json", accounts.address)));
+    settings.push(("ACCOUNTS__GATEWAY__ACCOUNTS_URL", format!("http://{}", accounts.address)));
     let gateway = stack.gateway("apart", &borrowed(&settings)).await?;
     Ok(contender(gateway, person).await?.before(accounts))
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::guard::Rights;
+use super::replicas::{self, Replicas};
 use super::sessions::Sessions;
 use super::settings::Gateway;
 use crate::clock::Clock;
@@ -88,11 +89,7 @@ impl Identity {
     /// # Errors
     /// A URL that is none.
     pub fn new(settings: &Gateway) -> anyhow::Result<Option<Self>> {
-        if settings.jwks_url.is_empty() {
-            return Ok(None);
-        }
-        let url: Url = settings.jwks_url.parse().context("gateway.jwks_url is no URL")?;
-        ensure!(matches!(url.scheme(), "http" | "https"), "gateway.jwks_url is neither http:// nor https://");
+        let Some(url) = replicas::url(settings)? else { return Ok(None) };
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&settings.issuer]);
         validation.set_audience(&[&settings.audience]);
@@ -100,12 +97,12 @@ impl Identity {
         // Looked at for each request, as verified tokens are remembered.
         validation.validate_exp = false;
         Ok(Some(Self {
-            url,
+            url: replicas::below(&url, "/.well-known/jwks.json"),
             client: reqwest::Client::builder().timeout(PATIENCE).build()?,
             validation,
             keys: ArcSwap::default(),
             verified: Cache::new(REMEMBERED),
-            sessions: Sessions::new(settings)?,
+            sessions: Replicas::new(settings)?.map(Sessions::new),
             clock: Clock::system(),
         }))
     }

@@ -11,9 +11,11 @@ pub mod http;
 pub mod identity;
 pub mod introspection;
 pub mod metrics;
+pub mod minting;
 pub mod overrides;
 pub mod plan;
 pub mod plant;
+mod replicas;
 pub mod schema;
 pub mod sessions;
 pub mod settings;
@@ -42,13 +44,15 @@ use execute::errors::{GraphqlError, at_most};
 use guard::Rights;
 use identity::Identity;
 use metrics::Metrics;
+use minting::Minter;
 use overrides::Overrides;
 use plan::conditions::Choice;
 use plan::planners::{Planners, Question};
 use plan::{Kind, Plan};
+use replicas::Replicas;
 use subgraph::headers::{Rules, SESSION_MODE};
 use subgraph::share::Flights;
-use subgraph::{Calls, Subgraphs, confined};
+use subgraph::{Calls, Subgraphs, With, confined};
 use supergraph::Supergraph;
 use supergraph::source::Source;
 
@@ -127,8 +131,7 @@ struct Inner {
     override_labels: Option<HeaderName>,
     /// Which headers subgraphs get, whatever they are.
     rules: Vec<Rules>,
-    ids: Ids,
-    metrics: Arc<Metrics>,
+    with: With,
     /// Who is who by the tokens of clients, where nothing in this process says so.
     identity: Option<Identity>,
     /// Client queries under way that others may join; absent if each one is executed by itself.
@@ -145,7 +148,7 @@ struct Asking {
 }
 
 impl Serving {
-    fn new(text: &str, settings: &settings::Gateway, with: (Ids, Arc<Metrics>)) -> anyhow::Result<Self> {
+    fn new(text: &str, settings: &settings::Gateway, with: With) -> anyhow::Result<Self> {
         let supergraph = Arc::new(Supergraph::parse_with(text, &settings.local_subgraph)?);
         confined::check(&supergraph.planner.supergraph, settings)?;
         let calls = Calls::new((&supergraph.subgraphs, &supergraph.schema), settings, with)?;
@@ -160,7 +163,9 @@ impl Gateway {
     /// What is wrong with the supergraph or with a setting.
     pub fn new(text: &str, settings: settings::Gateway, ids: Ids) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::default());
-        let serving = Serving::new(text, &settings, (ids.clone(), metrics.clone()))?;
+        let minter = Replicas::new(&settings)?.map(Minter::new);
+        let with = With { ids: ids.clone(), metrics: metrics.clone(), minter };
+        let serving = Serving::new(text, &settings, with.clone())?;
         metrics.loaded(true);
         let each = settings.subgraphs.keys().map(|name| settings.of(name));
         let rules =
@@ -180,8 +185,7 @@ impl Gateway {
             identity: Identity::new(&settings)?,
             flights: settings.share_queries.then(Flights::default),
             settings,
-            ids,
-            metrics,
+            with,
         })))
     }
 
@@ -195,7 +199,7 @@ impl Gateway {
                 Ok(None) => {}
                 Ok(Some(text)) => self.renew(&source.name(), text).await,
                 Err(error) if error.is::<compose::Problems>() => {
-                    self.0.metrics.loaded(false);
+                    self.0.with.metrics.loaded(false);
                     tracing::error!(
                         error = format!("{error:#}"),
                         "the subgraphs cannot be composed as they are now; what is served stays"
@@ -212,17 +216,17 @@ impl Gateway {
     }
 
     async fn renew(&self, name: &str, text: String) {
-        let (settings, with) = (self.0.settings.clone(), (self.0.ids.clone(), self.0.metrics.clone()));
+        let (settings, with) = (self.0.settings.clone(), self.0.with.clone());
         // To read a large one takes seconds, and must hold nobody up.
         let read = tokio::task::spawn_blocking(move || Serving::new(&text, &settings, with)).await;
         match read.unwrap_or_else(|panic| Err(panic.into())) {
             Ok(serving) => {
                 self.0.serving.store(Arc::new(serving));
-                self.0.metrics.loaded(true);
+                self.0.with.metrics.loaded(true);
                 tracing::info!(supergraph = name, "a new supergraph is served");
             }
             Err(error) => {
-                self.0.metrics.loaded(false);
+                self.0.with.metrics.loaded(false);
                 let error = format!("{error:#}");
                 tracing::error!(
                     supergraph = name,
@@ -247,11 +251,11 @@ impl Gateway {
     }
 
     pub fn ids(&self) -> &Ids {
-        &self.0.ids
+        &self.0.with.ids
     }
 
     pub fn metrics(&self) -> &Metrics {
-        &self.0.metrics
+        &self.0.with.metrics
     }
 
     /// Those of a client's headers that what is asked over a socket can depend on, copied: as they came, they hold the whole
@@ -284,7 +288,7 @@ impl Gateway {
     /// Answers a query or a mutation.
     pub async fn answer(&self, request: Request, asked: Asked) -> Answer {
         let answer = self.answer_uncounted(request, asked).await;
-        self.0.metrics.answered(answer.outcome.name());
+        self.0.with.metrics.answered(answer.outcome.name());
         answer
     }
 
@@ -356,7 +360,7 @@ impl Gateway {
     }
 
     fn draw(&self) -> u64 {
-        u64::from_be_bytes(self.0.ids.bytes())
+        u64::from_be_bytes(self.0.with.ids.bytes())
     }
 
     /// What is known of whoever asks.

@@ -34,8 +34,7 @@ pub struct Gateway {
     /// Those of them that nobody wrote: they may be of a graph that is not there.
     #[serde(skip)]
     pub confined_by_default: IndexMap<String, String>,
-    pub jwks_url: String,
-    pub sessions_url: String,
+    pub accounts_url: String,
     pub issuer: String,
     pub audience: String,
     pub max_errors: usize,
@@ -230,8 +229,8 @@ impl Gateway {
     /// Names the setting that would let it out.
     pub fn check_tokens(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
-            self.sessions_url.is_empty(),
-            "gateway.sessions_url is for `accounts-center gateway` in front of accounts replicas; here they are inside"
+            self.accounts_url.is_empty(),
+            "gateway.accounts_url is for `accounts-center gateway` in front of accounts replicas; here they are inside"
         );
         for name in self.subgraphs.keys().map(Some).chain([None]) {
             let (settings, path) = self.named(name);
@@ -272,10 +271,6 @@ impl Gateway {
         ensure!(plans.selections > 0, "gateway.plans.selections is 0: nothing could be asked for");
         ensure!(self.max_errors > 0, "gateway.max_errors is 0: nobody would learn what is wrong");
         ensure!(self.answer_bytes > 0, "gateway.answer_bytes is 0: nothing could be answered");
-        ensure!(
-            self.sessions_url.is_empty() || !self.jwks_url.is_empty(),
-            "gateway.sessions_url is for who goes by access tokens: gateway.jwks_url is missing"
-        );
         ensure!(self.poll_seconds > 0, "gateway.poll_seconds is 0; give the seconds between two looks");
         for name in self.subgraphs.keys().map(Some).chain([None]) {
             let (settings, path) = self.named(name);

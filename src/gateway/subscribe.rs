@@ -56,6 +56,7 @@ impl Gateway {
     pub async fn subscribe(&self, request: Request, asked: Asked) -> Result<Answers, Answer> {
         let opened = self.open(request, asked).await;
         self.0
+            .with
             .metrics
             .answered(opened.as_ref().map_or_else(|answer| answer.outcome, |_| Outcome::Executed).name());
         opened
@@ -72,6 +73,7 @@ impl Gateway {
             Err(refused) => Err(refused),
         };
         self.0
+            .with
             .metrics
             .answered(opened.as_ref().map_or_else(|answer| answer.outcome, |_| Outcome::Executed).name());
         opened.unwrap_or_else(|answer| stream::iter([answer]).boxed())

@@ -18,7 +18,7 @@ mod size;
 mod subgraph;
 pub mod subscription;
 pub mod user_error;
-mod whole;
+pub(crate) mod whole;
 
 use std::sync::Arc;
 

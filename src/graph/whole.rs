@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::documents::Prepared;
 use super::outcome::Outcome;
 use super::{Answered, Asked, Operations, Shared, Told, size};
+use crate::app::App;
 use crate::config;
 use crate::error::{Code, Error};
 use crate::gateway::caller::Caller;
@@ -23,7 +24,7 @@ use crate::gateway::guard::Rights;
 use crate::gateway::settings::Subgraph;
 use crate::gateway::{self, Gateway};
 use crate::link_graph::LinkGraph;
-use crate::session::Audience;
+use crate::session::{Audience, Viewer};
 
 /// The engine, and our graph as it asks it.
 pub struct Whole {
@@ -162,20 +163,6 @@ impl Asking {
     }
 }
 
-impl Asking {
-    /// The viewer's profiles on these platforms, with the version of the link graph that they are of; `None` where nobody
-    /// is signed in, or there are no platforms.
-    async fn profiles(
-        &self,
-        platforms: &[String],
-    ) -> Result<Option<(i64, BTreeMap<String, Vec<String>>)>, Error> {
-        let Some(viewer) = self.asked.viewer.filter(|_| !platforms.is_empty()) else { return Ok(None) };
-        let graph = self.ours.app.graphs.get(viewer.account, self.asked.at_least).await;
-        let graph = graph.inspect_err(Error::log)?;
-        Ok(graph.map(|graph| (graph.graph_version, ids_by_platform(&graph, platforms))))
-    }
-}
-
 impl Caller for Asking {
     fn execute(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response> {
         async move {
@@ -208,7 +195,8 @@ impl Caller for Asking {
             let app = &self.ours.app;
             let Subgraph { scopes, platforms, .. } = app.config.gateway.of(&name);
             // Without them it is as if the caller had none.
-            let profiles = self.profiles(&platforms).await.ok().flatten();
+            let profiles =
+                profiles_on(app, (self.asked.viewer, self.asked.at_least), &platforms).await.ok().flatten();
             let audience = Audience { subgraph: &name, scopes: &scopes, profiles };
             // Without one it is as if nobody asked.
             app.tokens
@@ -222,12 +210,9 @@ impl Caller for Asking {
     fn named_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<BTreeSet<String>>> {
         let platforms = self.ours.app.config.gateway.of(subgraph).platforms;
         async move {
-            let profiles = self.profiles(&platforms).await.ok()?;
-            let named = profiles
-                .into_iter()
-                .flat_map(|(_, ids)| ids)
-                .flat_map(|(platform, ids)| ids.into_iter().map(move |id| format!("{platform} {id}")));
-            Some(named.collect())
+            let asked = (self.asked.viewer, self.asked.at_least);
+            let profiles = profiles_on(&self.ours.app, asked, &platforms).await.ok()?;
+            Some(named(profiles.as_ref()))
         }
         .boxed()
     }
@@ -250,6 +235,30 @@ impl Caller for Asking {
             _ => Map::new(),
         }
     }
+}
+
+/// External ids by platform, with the version of the link graph that they are of.
+pub type Profiles = (i64, BTreeMap<String, Vec<String>>);
+
+/// The viewer's profiles on these platforms, as their account is at least at a version; `None` where nobody is signed in, or
+/// there are no platforms.
+///
+/// # Errors
+/// That it cannot be read just now.
+pub async fn profiles_on(
+    app: &App,
+    (viewer, at_least): (Option<Viewer>, i64),
+    platforms: &[String],
+) -> Result<Option<Profiles>, Error> {
+    let Some(viewer) = viewer.filter(|_| !platforms.is_empty()) else { return Ok(None) };
+    let graph = app.graphs.get(viewer.account, at_least).await.inspect_err(Error::log)?;
+    Ok(graph.map(|graph| (graph.graph_version, ids_by_platform(&graph, platforms))))
+}
+
+/// The same as a list of names.
+pub fn named(profiles: Option<&Profiles>) -> BTreeSet<String> {
+    let ids = profiles.into_iter().flat_map(|(_, ids)| ids);
+    ids.flat_map(|(platform, ids)| ids.iter().map(move |id| format!("{platform} {id}"))).collect()
 }
 
 /// The external ids of the profiles by their platforms, but of those that are cut off or leave the account.

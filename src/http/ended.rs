@@ -8,17 +8,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Wire;
-use super::graphql::{GRAPHQL_JSON, shows_router, unauthenticated};
-use crate::error::Error;
+use super::graphql::{GRAPHQL_JSON, require_router, unauthenticated};
 use crate::gateway::sessions::Ended;
 use crate::ids::{NodeId, NodeKind};
 
 pub(super) async fn ended(State(wire): State<Arc<Wire>>, headers: HeaderMap) -> Response {
-    let is_router = shows_router(&wire, &headers).and_then(|is_router| {
-        let missing = || Error::unauthenticated("Show a router's token in Accounts-Center-Router.");
-        if is_router { Ok(()) } else { Err(missing()) }
-    });
-    if let Err(error) = is_router {
+    if let Err(error) = require_router(&wire, &headers) {
         return unauthenticated(GRAPHQL_JSON, &error);
     }
     match wire.app.ended.lately() {

@@ -110,6 +110,17 @@ pub(super) fn shows_router(wire: &Wire, headers: &HeaderMap) -> Result<bool, Err
     }
 }
 
+/// The same where nobody else may ask.
+///
+/// # Errors
+/// UNAUTHENTICATED for whoever shows none.
+pub(super) fn require_router(wire: &Wire, headers: &HeaderMap) -> Result<(), Error> {
+    match shows_router(wire, headers)? {
+        true => Ok(()),
+        false => Err(Error::unauthenticated("Show a router's token in Accounts-Center-Router.")),
+    }
+}
+
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
 fn min_version(headers: &HeaderMap) -> Option<i64> {
     let Some(version) = headers.get(MIN_VERSION) else { return Some(0) };
@@ -121,7 +132,7 @@ fn min_version(headers: &HeaderMap) -> Option<i64> {
 ///
 /// # Errors
 /// UNAUTHENTICATED; what the database says, where it has to be asked whether the session has ended.
-async fn authenticate(wire: &Wire, headers: &HeaderMap) -> Result<Option<Viewer>, Error> {
+pub(super) async fn authenticate(wire: &Wire, headers: &HeaderMap) -> Result<Option<Viewer>, Error> {
     let Some(header) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let token_error = |error: TokenError| Error::unauthenticated(error.to_string());
     let header = header.to_str().map_err(|_| token_error(TokenError::Invalid))?;

@@ -14,6 +14,7 @@ pub(crate) mod linking_page;
 pub(crate) mod listening;
 mod metrics;
 mod operating;
+mod subgraph_token;
 mod webhooks;
 pub(crate) mod websocket;
 
@@ -100,6 +101,7 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
         .route("/webhooks/{platform}", post(webhooks::receive))
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .route("/sessions/ended", get(ended::ended))
+        .route("/subgraph-token", get(subgraph_token::subgraph_token))
         .merge(explorer::router());
     if app.config.is_development() && app.config.demo.enabled {
         router = router.route("/dev/sign-in", get(development::sign_in)).merge(linking_page::router());

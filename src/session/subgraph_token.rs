@@ -65,36 +65,47 @@ struct Claims<'a> {
 }
 
 impl Tokens {
-    /// `Bearer …` for a subgraph, which speaks for `viewer`.
+    /// `Bearer …` for a subgraph of our own configuration, which speaks for `viewer`; the same one for a while.
     pub fn for_subgraph(
+        &self,
+        viewer: Option<Viewer>,
+        audience: Audience<'_>,
+        ids: &Ids,
+    ) -> anyhow::Result<HeaderValue> {
+        let now = self.now();
+        let version = audience.profiles.as_ref().map(|(version, _)| *version).unwrap_or_default();
+        let session = viewer.map(|viewer| viewer.session);
+        let key = Minted { session, subgraph: audience.subgraph.to_owned(), version };
+        if let Some(mint) = self.minted().get(&key).filter(|mint| now.timestamp() < mint.until) {
+            return Ok(mint.header);
+        }
+        let header = self.mint_for_subgraph(viewer, audience, ids)?;
+        let mint = Mint { header: header.clone(), until: (now + LIFETIME - LEAST).timestamp() };
+        self.minted().insert(key, mint);
+        Ok(header)
+    }
+
+    /// A new one for a subgraph of any router: what it is told is not the same for all that are called so.
+    pub fn mint_for_subgraph(
         &self,
         viewer: Option<Viewer>,
         Audience { subgraph, scopes, profiles }: Audience<'_>,
         ids: &Ids,
     ) -> anyhow::Result<HeaderValue> {
         let now = self.now();
-        let (version, profiles) = profiles.unzip();
-        let session = viewer.map(|viewer| viewer.session);
-        let key = Minted { session, subgraph: subgraph.to_owned(), version: version.unwrap_or_default() };
-        if let Some(mint) = self.minted().get(&key).filter(|mint| now.timestamp() < mint.until) {
-            return Ok(mint.header);
-        }
-        let expires_at = now + LIFETIME;
         let had = self.scopes_of(viewer);
         let claims = Claims {
             iss: self.issuer(),
             aud: subgraph,
             sub: viewer.map(|viewer| NodeId::new(NodeKind::Account, viewer.account).to_string()),
             scope: had.into_iter().filter(|scope| scopes.contains(scope)).collect::<Vec<_>>().join(" "),
-            profiles,
+            profiles: profiles.map(|(_, profiles)| profiles),
             jti: ids.uuid(now).simple().to_string(),
             iat: now.timestamp(),
-            exp: expires_at.timestamp(),
+            exp: (now + LIFETIME).timestamp(),
         };
         let mut header = HeaderValue::try_from(format!("Bearer {}", self.encode_for_subgraph(&claims)?))?;
         header.set_sensitive(true);
-        let mint = Mint { header: header.clone(), until: (expires_at - LEAST).timestamp() };
-        self.minted().insert(key, mint);
         Ok(header)
     }
 }

@@ -89,7 +89,11 @@ mod tests {
             let mut settings = crate::config::Config::from_pairs([]).unwrap().gateway;
             let written = confined.iter().map(|(ty, field)| ((*ty).to_owned(), (*field).to_owned()));
             settings.confined.extend(written);
-            let serving = Serving::new(ZOO, &settings, (Ids::random(), Arc::default()));
+            let serving = Serving::new(
+                ZOO,
+                &settings,
+                crate::gateway::subgraph::With { ids: Ids::random(), metrics: Arc::default(), minter: None },
+            );
             serving.map(|_| ()).map_err(|error| error.to_string())
         };
         assert_eq!(check(&[]), Ok(()), "the default, over a supergraph without it");

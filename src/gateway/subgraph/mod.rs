@@ -6,6 +6,7 @@ pub mod failure;
 pub mod headers;
 mod local;
 pub mod share;
+mod tokens;
 pub mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,11 +20,13 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use futures_util::stream::{BoxStream, StreamExt};
+use secrecy::ExposeSecret;
 
 use super::Asked;
 use super::caller::Caller;
 use super::execute::Limits;
 use super::metrics::Metrics;
+use super::minting::Minter;
 use super::plan::Kind;
 use super::plan::steps::Step;
 use super::plant;
@@ -35,15 +38,23 @@ use client::SubgraphClient;
 use confined::Confined;
 use headers::Rules;
 use share::Flights;
-use upstream::Token;
+use tokens::Tokens;
 
 pub use failure::Failure;
+
+/// What calls of all supergraphs share. Cheap to clone.
+#[derive(Clone)]
+pub struct With {
+    pub ids: Ids,
+    pub metrics: Arc<Metrics>,
+    /// Who makes tokens for subgraphs, where nobody in this process does.
+    pub minter: Option<Minter>,
+}
 
 /// All subgraphs of one supergraph.
 pub struct Calls {
     subgraphs: BTreeMap<String, Arc<Subgraph>>,
-    ids: Ids,
-    metrics: Arc<Metrics>,
+    with: With,
     show_names: bool,
     limits: Limits,
     /// The one that a [`Caller`] answers for.
@@ -112,7 +123,7 @@ impl Calls {
     pub fn new(
         (urls, schema): (&BTreeMap<String, Uri>, &ApiSchema),
         settings: &Gateway,
-        (ids, metrics): (Ids, Arc<Metrics>),
+        with: With,
     ) -> anyhow::Result<Self> {
         let subgraphs = urls.iter().map(|(name, url)| {
             let own = settings.of(name);
@@ -121,7 +132,7 @@ impl Calls {
             let flights = own.share.then(Flights::default);
             let subgraph = Subgraph {
                 name: name.clone(),
-                gets_token: own.mint_tokens,
+                gets_token: own.mint_tokens && own.router_token.expose_secret().is_empty(),
                 confined: Confined::new(schema, settings, &own),
                 client: SubgraphClient::new(url, own),
                 rules,
@@ -132,7 +143,7 @@ impl Calls {
         let subgraphs = subgraphs.collect::<anyhow::Result<_>>()?;
         let limits = Limits { errors: settings.max_errors, answer_bytes: settings.answer_bytes };
         let local = settings.local_subgraph.clone();
-        Ok(Self { subgraphs, ids, metrics, show_names: settings.show_subgraph_names, limits, local })
+        Ok(Self { subgraphs, with, show_names: settings.show_subgraph_names, limits, local })
     }
 }
 
@@ -153,7 +164,7 @@ impl<'a> Subgraphs<'a> {
     /// For an operation of this kind.
     pub fn new(calls: &'a Calls, asked: &'a Asked, kind: Kind) -> Self {
         let headers = &asked.headers;
-        let trace = Trace::of(headers, u128::from_be_bytes(calls.ids.bytes()));
+        let trace = Trace::of(headers, u128::from_be_bytes(calls.with.ids.bytes()));
         let cookies = (kind == Kind::Mutation).then(Arc::default);
         Self { calls, headers, caller: asked.caller.as_ref(), trace, shares: kind == Kind::Query, cookies }
     }
@@ -204,7 +215,7 @@ impl<'a> Subgraphs<'a> {
             return Either::Left(std::future::ready(unknown));
         };
         let headers = self.headers_for(&subgraph);
-        let (trace, span) = (self.trace.clone(), u64::from_be_bytes(self.calls.ids.bytes()));
+        let (trace, span) = (self.trace.clone(), u64::from_be_bytes(self.calls.with.ids.bytes()));
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
         let (shares, is_mutation, cookies) = (self.shares, step.is_mutation, self.cookies.clone());
         Either::Right(async move {
@@ -234,10 +245,9 @@ impl<'a> Subgraphs<'a> {
     }
 
     /// Those of the client's headers that a subgraph gets, and a token of its own.
-    fn headers_for(&self, subgraph: &Subgraph) -> impl Future<Output = HeaderMap> + Send + use<> {
+    fn headers_for(&self, subgraph: &Arc<Subgraph>) -> impl Future<Output = HeaderMap> + Send + use<> {
         let mut headers = subgraph.rules.apply(self.headers);
-        let caller = self.caller.filter(|_| subgraph.gets_token);
-        let token = caller.map(|caller| caller.clone().token_for(&subgraph.name));
+        let token = Tokens::of(self, subgraph).map(|tokens| tokens.token());
         async move {
             if let Some(token) = token
                 && let Some(token) = token.await
@@ -259,24 +269,19 @@ impl<'a> Subgraphs<'a> {
         let subgraph = self.calls.subgraphs.get(&step.subgraph).ok_or(Failure::Unknown)?;
         let mut headers = self.headers_for(subgraph).await;
         // A subscription may outlive a token, and begin again.
-        let token = self.caller.filter(|_| subgraph.gets_token).map(|caller| {
-            let (caller, name) = (caller.anew(), subgraph.name.clone());
-            Box::new(move || caller.clone().token_for(&name)) as Token
-        });
-        self.trace.write(u64::from_be_bytes(self.calls.ids.bytes()), &mut headers);
+        let tokens = Tokens::of(self, subgraph).map(|tokens| tokens.anew());
+        self.trace.write(u64::from_be_bytes(self.calls.with.ids.bytes()), &mut headers);
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
-        let events = subgraph.client.subscribe(body, headers, token).await?;
+        let events = subgraph.client.subscribe(body, headers, tokens).await?;
         Ok(events.map(|event| event.map(|bytes| Brought::Text(Unread::new(bytes)))).boxed())
     }
 
     /// What the token for the subgraph of a step names, if it gets one. `None` if that cannot be known just now.
     pub async fn named_for(&self, step: &Step) -> Option<BTreeSet<String>> {
-        let own = self.calls.subgraphs.get(&step.subgraph).filter(|own| own.gets_token);
-        match (self.caller, own) {
-            (Some(caller), Some(own)) if !self.is_local(&own.name) => {
-                caller.clone().named_for(&own.name).await
-            }
-            _ => Some(BTreeSet::new()),
+        let own = self.calls.subgraphs.get(&step.subgraph);
+        match own.and_then(|own| Tokens::of(self, own)) {
+            Some(tokens) => tokens.named().await,
+            None => Some(BTreeSet::new()),
         }
     }
 
@@ -288,7 +293,7 @@ impl<'a> Subgraphs<'a> {
         {
             subgraph.client.note(read);
         }
-        self.calls.metrics.called(&subgraph.name, read, fetched.took);
+        self.calls.with.metrics.called(&subgraph.name, read, fetched.took);
     }
 
     /// What a subgraph may be told of; `None` if that is everything.
@@ -348,9 +353,12 @@ mod tests {
         for (is_shared, failure) in [(true, Failure::Unreachable), (false, Failure::CircuitOpen)] {
             // Nobody listens there.
             let urls = [("boxes".to_owned(), Uri::from_static("http://127.0.0.1:1/"))].into();
-            let calls =
-                Calls::new((&urls, &ApiSchema::default()), &settings, (Ids::random(), Arc::default()))
-                    .unwrap();
+            let calls = Calls::new(
+                (&urls, &ApiSchema::default()),
+                &settings,
+                With { ids: Ids::random(), metrics: Arc::default(), minter: None },
+            )
+            .unwrap();
             let asked = Asked::default();
             let subgraphs = Subgraphs::new(&calls, &asked, Kind::Query);
             let shared = Unread::new(Bytes::new());

@@ -1,6 +1,6 @@
 //! The accounts graph and a platform team's subgraph as one graph.
 
-mod apart;
+pub mod apart;
 mod changing;
 mod cookies;
 mod crossing;

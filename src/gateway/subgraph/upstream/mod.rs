@@ -4,13 +4,13 @@ mod sse;
 mod websocket;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue, Uri};
-use futures_util::future::BoxFuture;
+use axum::http::{HeaderMap, Uri};
 use futures_util::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
 
 use super::client::SubgraphClient;
 use super::failure::Failure;
+use super::tokens::Tokens;
 
 /// How a subgraph is followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -26,16 +26,13 @@ pub enum Protocol {
 /// The answers of a subscription, as they come; a failure is the last of them.
 pub type Events = BoxStream<'static, Result<Bytes, Failure>>;
 
-/// What stands as `Authorization` whenever the subgraph is asked anew.
-pub type Token = Box<dyn Fn() -> BoxFuture<'static, Option<HeaderValue>> + Send + Sync>;
-
 impl SubgraphClient {
     /// Begins a subscription. `body` is the request as it would be sent by POST.
     pub async fn subscribe(
         &self,
         body: Bytes,
         headers: HeaderMap,
-        token: Option<Token>,
+        tokens: Option<Tokens>,
     ) -> Result<Events, Failure> {
         if self.is_open() {
             return Err(Failure::CircuitOpen);
@@ -46,7 +43,7 @@ impl SubgraphClient {
                     let place = self.subscriptions_uri();
                     websocket::open((place, headers), body, self.settings()).await.map(StreamExt::boxed)
                 }
-                Protocol::Sse => sse::open(self.clone(), (body, headers, token)).await.map(StreamExt::boxed),
+                Protocol::Sse => sse::open(self.clone(), (body, headers, tokens)).await.map(StreamExt::boxed),
             }
         };
         let opened = self.in_time(opening).await;

@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 
-use super::{Failure, SubgraphClient, Token};
+use super::{Failure, SubgraphClient, Tokens};
 
 const ACCEPTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -37,7 +37,8 @@ struct Following {
     client: SubgraphClient,
     body: Bytes,
     headers: HeaderMap,
-    token: Option<Token>,
+    /// Where a token comes from, whenever it is asked anew: a subscription may outlive one.
+    tokens: Option<Tokens>,
     events: Events,
     /// What the subgraph calls the last event.
     last: Option<HeaderValue>,
@@ -52,12 +53,12 @@ struct Following {
 /// Begins the subscription.
 pub async fn open(
     client: SubgraphClient,
-    (body, headers, token): (Bytes, HeaderMap, Option<Token>),
+    (body, headers, tokens): (Bytes, HeaderMap, Option<Tokens>),
 ) -> Result<impl Stream<Item = Result<Bytes, Failure>> + Send + use<>, Failure> {
     let asked = Arc::default();
     let events = request(&client, &body, &headers, &asked).await?;
     let (pauses, last, has_told) = (pauses(), None, true);
-    let following = Following { client, body, headers, token, events, last, pauses, asked, has_told };
+    let following = Following { client, body, headers, tokens, events, last, pauses, asked, has_told };
     Ok(stream::unfold(Some(Box::new(following)), |following| async move {
         let mut following = following?;
         match following.next().await {
@@ -113,8 +114,8 @@ impl Following {
             if self.client.is_open() {
                 continue;
             }
-            if let Some(token) = &self.token
-                && let Some(token) = token().await
+            if let Some(tokens) = &self.tokens
+                && let Some(token) = tokens.token().await
             {
                 self.headers.insert(header::AUTHORIZATION, token);
             }

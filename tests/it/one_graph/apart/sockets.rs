@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Error;
 
 use super::super::following::{answer, code};
 use super::super::guards::{GUARDED, told};
+use super::super::hostile::claims as token_claims;
 use super::super::{Subgraph, join, subgraph};
 use super::{ADA, Apart, front, front_at, refused, socket};
 use crate::examples::issuer::{Issuer, bad_tokens, claims, sign};
@@ -157,9 +158,35 @@ on_both_stacks! {
     }
 
     /// The replica ends what it brings at once, though nobody has told the gateway.
+    async fn s17_nothing_of_a_subgraph_flows_behind_an_unlinking_at_a_gateway_as_well(place: Place) {
+        let mut place = place;
+        let apart = Apart::start(&mut place, subgraph::SDL, &[]).await;
+        let (ada, subgraph) = (apart.client().sign_in(&place, ADA).await, &apart.subgraph);
+        place.sandbox.add_profile("wa_second", "+4917139200077").await;
+        let linked = ada.client.link(&place, "+4917139200077").await;
+        let second = linked.field()["outcome"]["profile"]["id"].as_str().unwrap().to_owned();
+        let mut socket = socket(&ada.client).await;
+        socket.subscribe("s", FOLLOWED, json!({})).await;
+        subgraph.until_followed_by(1).await;
+        subgraph.tell("wa_second");
+        assert_eq!(answer(&mut socket).await.unwrap()["data"]["followed"]["externalId"], "wa_second");
+        ada.client.unlink(&second).await.field();
+        // What a token names is asked anew after some seconds.
+        let last = eventually("it ends", async || {
+            subgraph.tell("wa_second");
+            let last = answer(&mut socket).await.unwrap();
+            (last["data"] == Value::Null).then_some(last)
+        })
+        .await;
+        assert_eq!(code(&last), "CALLER_CHANGED", "{last:#}");
+        assert_eq!(answer(&mut socket).await, None);
+        subgraph.until_followed_by(0).await;
+    }
+
     async fn a_session_that_has_ended_is_refused_and_nobody_else(place: Place) {
         let mut place = place;
-        let settings = [("ACCOUNTS__GATEWAY__SESSIONS_URL", "")];
+        // So that nobody tells it, and it knows nobody.
+        let settings = [("ACCOUNTS__GATEWAY__ACCOUNTS_URL", "")];
         let apart = Apart::start(&mut place, subgraph::SDL, &settings).await;
         let first = apart.client().sign_in(&place, ADA).await;
         let second = apart.client().sign_in(&place, ADA).await;
@@ -182,6 +209,50 @@ on_both_stacks! {
             assert_eq!(last["errors"][0]["extensions"]["code"], "SUBGRAPH_SUBSCRIPTION_REFUSED", "{last:#}");
         }
         assert!(second.client.query("{ viewer { id } }").await.body.get("errors").is_none());
+    }
+
+    async fn tokens_of_subgraphs_are_made_for_routers(place: Place) {
+        let app = place.app().await;
+        let (ada, router) = (app.client().sign_in(&place, ADA).await, mint(&place).await);
+        let token = format!("Bearer {}", ada.client.token.as_ref().unwrap());
+        let ask = async |headers: &[(&'static str, &str)], query: &str| {
+            let mut request = reqwest::Client::new().get(format!("{}/subgraph-token?{query}", app.url));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.json::<Value>().await.unwrap())
+        };
+        let (shows, hers) = (("accounts-center-router", &*router), ("authorization", &*token));
+        let forged = ("authorization", "Bearer x.y.z");
+        for (headers, query, status, code) in [
+            (&[hers][..], "subgraph=a", 401, "UNAUTHENTICATED"),
+            (&[("accounts-center-router", "x"), hers], "subgraph=a", 401, "UNAUTHENTICATED"),
+            (&[shows, forged], "subgraph=a", 401, "UNAUTHENTICATED"),
+            (&[shows, hers], "", 400, "BAD_USER_INPUT"),
+            (&[shows, hers], "subgraph=a&platform=whatsapp", 400, "BAD_USER_INPUT"),
+        ] {
+            let (told, answer) = ask(headers, query).await;
+            assert_eq!((told, &answer["errors"][0]["extensions"]["code"]), (status, &json!(code)), "{query}: {answer}");
+            assert!(answer.get("authorization").is_none());
+        }
+        let claims = |answer: &Value| {
+            let (_, claims) = token_claims(&answer["authorization"].as_str().unwrap().parse().unwrap());
+            claims
+        };
+        // What is told of one is not told of the next, though they are called the same.
+        for (platforms, profiles, named) in [
+            ("&platforms=whatsapp,instagram", json!({ "whatsapp": ["wa_ada"], "instagram": [] }), json!(["whatsapp wa_ada"])),
+            ("&platforms=instagram", json!({ "instagram": [] }), json!([])),
+            ("", Value::Null, json!([])),
+        ] {
+            let (status, answer) = ask(&[shows, hers], &format!("subgraph=a{platforms}")).await;
+            let told = claims(&answer);
+            assert_eq!((status, &told["aud"], &told["sub"]), (200, &json!("a"), &json!(ada.account)), "{answer}");
+            assert_eq!((&told["profiles"], &answer["named"]), (&profiles, &named), "{told}");
+        }
+        let (_, nobodys) = ask(&[shows], "subgraph=a&platforms=whatsapp").await;
+        assert!(claims(&nobodys).get("sub").is_none() && nobodys["named"] == json!([]), "{nobodys}");
     }
 
     async fn which_sessions_have_ended_is_for_routers(place: Place) {
@@ -285,7 +356,10 @@ on_both_stacks! {
 async fn alone(issuer: &Issuer, settings: &[(&str, &str)]) -> (Place, Subgraph, super::GatewayProcess) {
     let mut place = Place::new(Stack::Embedded).await;
     let subgraph = join(&mut place).await;
-    let gateway = front(&place, (&issuer.url, "x"), &subgraph, settings).await;
+    // Who has issued the keys makes no tokens.
+    let mut all = vec![("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__MINT_TOKENS", "false")];
+    all.extend(settings);
+    let gateway = front(&place, (&issuer.url, "x"), &subgraph, &all).await;
     (place, subgraph, gateway)
 }
 
