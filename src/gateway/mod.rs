@@ -59,7 +59,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Request {
-    pub query: Option<String>,
+    pub query: Option<Arc<str>>,
     pub operation_name: Option<String>,
     pub variables: Option<Map<String, Value>>,
     pub extensions: Option<Map<String, Value>>,
@@ -274,10 +274,10 @@ impl Gateway {
         let chance = rights.part.unwrap_or(drawn);
         let overrides = Overrides::of(known, self.0.override_labels.as_ref(), &asked.headers, chance);
         let overrides = overrides.with(known, self.labels_of(&rights));
-        let (operation, name) = (query.into(), request.operation_name);
-        let choice = Choice::default();
+        let (name, choice) = (request.operation_name, Choice::default());
         let id = supergraph.id;
-        let mut question = Question { supergraph: id, operation, name, overrides, choice, refused: None };
+        let mut question =
+            Question { supergraph: id, operation: query, name, overrides, choice, refused: None };
         let mut plan = self.plan(supergraph, &question).await?;
         if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
             return Err(refused(outcome, &[error]));
