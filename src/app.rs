@@ -129,10 +129,8 @@ pub async fn start(mut config: Config, clock: Clock, ids: Ids) -> anyhow::Result
         crate::demo::ensure(&app).await.map_err(explain).context("the demo account cannot be made")?;
     }
     let for_routers = Operations::for_routers(app.clone())?;
-    let mut operations = Operations::new(app.clone())?;
-    if let Some(gateway) = open_gateway(&app, &stop, &tasks).await? {
-        operations = operations.within(gateway, for_routers.clone());
-    }
+    let gateway = open_gateway(&app, &stop, &tasks).await?;
+    let operations = Operations::new(app.clone(), gateway, &for_routers)?;
     // Until it has looked, each request asks for its own session.
     app.ended.look().await.unwrap_or_else(|error| error.log());
     tasks.spawn(http::serve(

@@ -72,6 +72,8 @@ pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<(
     let oauth = config.platforms.values().any(|platform| platform.proof == Proof::OAuth);
     let sandbox = config.sandbox.url.clone();
     let running = app::start(config, Clock::system(), Ids::random()).await?;
+    // To compose a supergraph and to read it takes some MiB for a moment.
+    accounts_center_allocator::give_back();
     let base = format!("http://{}", running.address);
     print(format_args!("Accounts Center listens on {base}"))?;
     if development {

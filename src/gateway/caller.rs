@@ -21,7 +21,7 @@ pub trait Caller: Send + Sync {
     fn look_up(self: Arc<Self>, request: Request) -> BoxFuture<'static, Response>;
 
     /// Follows a subscription of that subgraph.
-    fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Response>;
+    fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Box<Response>>;
 
     /// The same one who asks, with nothing loaded yet: for the next event of a subscription.
     fn anew(&self) -> Arc<dyn Caller>;

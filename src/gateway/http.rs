@@ -206,7 +206,7 @@ async fn by_get(
     let (Ok(variables), Ok(extensions)) = (object(variables), object(extensions)) else {
         return bad_input(media_type, "The parameters `variables` and `extensions` are objects in JSON.");
     };
-    let request = Request { query, operation_name, variables, extensions };
+    let request = Request { query: query.map(Into::into), operation_name, variables, extensions };
     note(&request);
     respond(
         media_type,

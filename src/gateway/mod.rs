@@ -66,20 +66,21 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Request {
-    pub query: Option<String>,
+    pub query: Option<Arc<str>>,
     pub operation_name: Option<String>,
     pub variables: Option<Map<String, Value>>,
     pub extensions: Option<Map<String, Value>>,
 }
 
-impl From<&async_graphql::Request> for Request {
-    fn from(request: &async_graphql::Request) -> Self {
+impl Request {
+    /// One whose text is `query`, as our own graph takes it.
+    pub fn new(query: Arc<str>, request: &async_graphql::Request) -> Self {
         let variables = match serde_json::to_value(&request.variables) {
             Ok(Value::Object(variables)) => Some(variables),
             _ => None,
         };
-        let (query, operation_name) = (Some(request.query.clone()), request.operation_name.clone());
-        Self { query, operation_name, variables, extensions: None }
+        let operation_name = request.operation_name.clone();
+        Self { query: Some(query), operation_name, variables, extensions: None }
     }
 }
 
@@ -332,10 +333,10 @@ impl Gateway {
         let chance = rights.part.unwrap_or(drawn);
         let overrides = Overrides::of(known, self.0.override_labels.as_ref(), &asked.headers, chance);
         let overrides = overrides.with(known, self.labels_of(&rights));
-        let (operation, name) = (query.into(), request.operation_name);
-        let choice = Choice::default();
+        let (name, choice) = (request.operation_name, Choice::default());
         let id = supergraph.id;
-        let mut question = Question { supergraph: id, operation, name, overrides, choice, refused: None };
+        let mut question =
+            Question { supergraph: id, operation: query, name, overrides, choice, refused: None };
         let mut plan = self.plan(supergraph, &question).await?;
         if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
             return Err(refused(outcome, &[error]));

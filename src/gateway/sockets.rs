@@ -79,7 +79,8 @@ impl Endpoint for Wire {
 
     fn execute(&self, _: &HeaderMap, speaker: &Speaker, request: GraphRequest) -> Execution {
         let is_subscription = may_go_on(&request);
-        let (gateway, request) = (self.gateway.clone(), Request::from(&request));
+        let (gateway, request) =
+            (self.gateway.clone(), Request::new(request.query.as_str().into(), &request));
         let asked = Asked { headers: speaker.headers.clone(), by_get: false, caller: None };
         // In a task of its own: whoever does not ask for the answer must not let it stand still with what it holds.
         let executing = async move { gateway.execute(request, asked).await };

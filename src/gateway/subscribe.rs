@@ -201,3 +201,15 @@ fn overloaded() -> Answer {
 fn last(error: GraphqlError) -> Answer {
     Executed { data: b"{\"data\":null".to_vec(), errors: vec![error] }.into_answer(&Map::new())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket may have a hundred of them, and a server tens of thousands of sockets.
+    #[test]
+    fn what_is_kept_of_a_subscription_is_small() {
+        let kept = size_of::<Following>();
+        assert!(kept <= 300, "what is kept has {kept} bytes");
+    }
+}

@@ -31,6 +31,7 @@ pub struct Documents {
 
 /// A document that was executed.
 struct Known {
+    text: Arc<str>,
     document: Arc<ExecutableDocument>,
     /// Its name, if its answers can be remembered.
     number: Option<u64>,
@@ -67,6 +68,8 @@ impl Weighter<Arc<str>, Arc<Known>> for TextLength {
 /// An operation that can be executed.
 pub struct Prepared {
     pub request: Request,
+    /// Shared by all who ask for the same, once it was executed.
+    pub text: Arc<str>,
     pub document: Arc<ExecutableDocument>,
     pub unknown: Option<Unknown>,
     /// The name of the document in this process, if its answers can be remembered.
@@ -99,9 +102,9 @@ impl Documents {
     pub fn prepare(&self, mut request: Request) -> Result<Prepared, Box<Response>> {
         if let Some(known) = self.known.get(request.query.as_str()) {
             check(&known.document, &mut request)?;
-            let (document, number) = (known.document.clone(), known.number);
+            let (text, document, number) = (known.text.clone(), known.document.clone(), known.number);
             let (is_validated, known) = (known.is_constant, Some(known));
-            return Ok(Prepared { request, document, unknown: None, number, is_validated, known });
+            return Ok(Prepared { request, text, document, unknown: None, number, is_validated, known });
         }
         let document = Arc::new(ExecutableDocument::clone(request.parsed_query().map_err(refuse)?));
         if let Some(name) = self.secrets.literal_in(&document) {
@@ -119,9 +122,10 @@ impl Documents {
             return Err(Box::new(outcome::refuse(&Error::client(Code::QueryTooComplex, message))));
         }
         check(&document, &mut request)?;
-        let unknown = (request.query.len() <= MAX_KEPT)
-            .then(|| Unknown { text: request.query.as_str().into(), document: document.clone() });
-        Ok(Prepared { request, document, unknown, number: None, is_validated: false, known: None })
+        let text = Arc::<str>::from(request.query.as_str());
+        let unknown =
+            (text.len() <= MAX_KEPT).then(|| Unknown { text: text.clone(), document: document.clone() });
+        Ok(Prepared { request, text, document, unknown, number: None, is_validated: false, known: None })
     }
 
     /// Why an operation must not come by GET, if it must not: it changes something, or its secret would stand in
@@ -138,12 +142,12 @@ impl Documents {
 
     /// Keeps a document that was executed.
     pub fn keep(&self, unknown: Unknown) {
-        let document = unknown.document;
+        let Unknown { text, document } = unknown;
         let number = self.marks.cover(&document).then(|| self.kept.fetch_add(1, Ordering::Relaxed));
         let is_constant =
             document.operations.iter().all(|(_, operation)| operation.node.variable_definitions.is_empty());
         let coverage = Coverage::default();
-        self.known.insert(unknown.text, Arc::new(Known { document, number, is_constant, coverage }));
+        self.known.insert(text.clone(), Arc::new(Known { text, document, number, is_constant, coverage }));
     }
 }
 

@@ -172,9 +172,9 @@ pub enum Told {
 }
 
 impl Told {
-    fn into_response(self) -> Option<Response> {
+    fn into_response(self) -> Option<Box<Response>> {
         match self {
-            Self::Response(response) => Some(*response),
+            Self::Response(response) => Some(response),
             Self::Written(_) => None,
         }
     }
@@ -221,7 +221,7 @@ impl Shared {
     fn new(operations: &Operations, at_least: i64) -> Self {
         Self {
             consistency: Arc::new(Consistency::new(at_least)),
-            loaders: Arc::new(Loaders::new(operations.app.store.db().clone())),
+            loaders: Arc::new(Loaders::new(operations.0.app.store.db().clone())),
             submission: Arc::default(),
         }
     }
@@ -245,41 +245,41 @@ impl Answered {
 
 /// The graph, and the documents that it has been asked: what a transport executes with. Cheap to clone.
 #[derive(Clone)]
-pub struct Operations {
+pub struct Operations(Arc<Inner>);
+
+struct Inner {
     schemas: Schemas,
-    documents: Arc<Documents>,
-    answers: Option<Arc<Answers>>,
+    documents: Documents,
+    answers: Option<Answers>,
     app: Arc<App>,
     /// Absent where there is no graph but ours.
     whole: Option<Arc<Whole>>,
 }
 
 impl Operations {
-    pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
-        let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &api_sdl())?);
-        let answers = Answers::new(app.config.graph.answer_bytes).map(Arc::new);
-        Ok(Self { schemas: Schemas::public(&app), documents, answers, app, whole: None })
+    /// For everybody; where there is a `gateway`, as a part of what it serves, which asks `for_routers`.
+    pub fn new(app: Arc<App>, gateway: Option<Gateway>, for_routers: &Self) -> anyhow::Result<Self> {
+        let documents = Documents::new(app.config.graph.document_bytes, &api_sdl())?;
+        let answers = Answers::new(app.config.graph.answer_bytes);
+        let whole = gateway.map(|gateway| Arc::new(Whole::new(gateway, for_routers.clone())));
+        Ok(Self(Arc::new(Inner { schemas: Schemas::public(&app), documents, answers, app, whole })))
     }
 
     /// The same for federation routers, who may ask for entities and for the subgraph's schema as well.
     pub fn for_routers(app: Arc<App>) -> anyhow::Result<Self> {
-        let documents = Arc::new(Documents::new(app.config.graph.document_bytes, &subgraph_sdl())?);
-        Ok(Self { schemas: Schemas::subgraph(&app), documents, answers: None, app, whole: None })
-    }
-
-    /// The same as a part of what `gateway` serves, which asks `ours`, the graph for routers.
-    pub fn within(self, gateway: Gateway, ours: Self) -> Self {
-        Self { whole: Some(Arc::new(Whole::new(gateway, ours))), ..self }
+        let documents = Documents::new(app.config.graph.document_bytes, &subgraph_sdl())?;
+        let (schemas, answers, whole) = (Schemas::subgraph(&app), None, None);
+        Ok(Self(Arc::new(Inner { schemas, documents, answers, app, whole })))
     }
 
     /// The engine that serves the whole graph, if it is not ours alone.
     pub fn gateway(&self) -> Option<&Gateway> {
-        self.whole.as_ref().map(|whole| whole.gateway())
+        self.0.whole.as_ref().map(|whole| whole.gateway())
     }
 
     /// The whole graph, for an operation that needs more of it than ours.
     fn whole_for(&self, prepared: &Prepared) -> Option<&Whole> {
-        self.whole.as_deref().filter(|whole| !whole.is_ours(prepared))
+        self.0.whole.as_deref().filter(|whole| !whole.is_ours(prepared))
     }
 
     /// Answers a query or a mutation. `write` makes of a response what goes to the client; it may be remembered and
@@ -296,7 +296,7 @@ impl Operations {
             Ok(prepared) => prepared,
             Err(refusal) => return refuse(&refusal, Outcome::Refused),
         };
-        if let Some(error) = by_get.then(|| self.documents.needs_post(&prepared)).flatten() {
+        if let Some(error) = by_get.then(|| self.0.documents.needs_post(&prepared)).flatten() {
             return refuse(&outcome::refuse(&error), Outcome::NotByGet);
         }
         if let Some(whole) = self.whole_for(&prepared) {
@@ -312,7 +312,7 @@ impl Operations {
             return Answered { headers: response.http_headers, ..answered };
         };
         // Where the version is not to be had, executing the operation says why.
-        if let Ok(Some(graph)) = self.app.graphs.get(question.account, asked.at_least).await {
+        if let Ok(Some(graph)) = self.0.app.graphs.get(question.account, asked.at_least).await {
             question.version = graph.version;
             if let Some(Remembered { body, tag }) = answers.get(&question) {
                 return Answered { tag: Some(tag), ..Answered::fresh(body, Outcome::Executed) };
@@ -333,13 +333,13 @@ impl Operations {
     /// What is asked for, and how, with what the operation itself says of that.
     fn prepare(&self, request: Request, asked: Asked) -> Result<(Prepared, Asked), Box<Response>> {
         let at_least = consistency::asked_in(&request).map_err(|error| Box::new(outcome::refuse(&error)))?;
-        let prepared = self.documents.prepare(request)?;
+        let prepared = self.0.documents.prepare(request)?;
         Ok((prepared, Asked { at_least: at_least.max(asked.at_least), ..asked }))
     }
 
     /// What an answer depends on, if answers are remembered and this one can be; its version is not known yet.
     fn question(&self, prepared: &Prepared, viewer: Option<Viewer>) -> Option<(&Answers, Question)> {
-        let (answers, viewer) = (self.answers.as_deref()?, viewer?);
+        let (answers, viewer) = (self.0.answers.as_ref()?, viewer?);
         let request = &prepared.request;
         // What the document does not declare has no bearing on the answer, and would fill the memory.
         let given = prepared.declared(&request.variables);
@@ -362,13 +362,13 @@ impl Operations {
             Err(refusal) => return Execution::refused(*refusal),
         };
         if let Some(subscription) = prepared.subscription() {
-            let whole = self.whole.as_ref().filter(|whole| !whole.is_ours(&prepared));
+            let whole = self.0.whole.as_ref().filter(|whole| !whole.is_ours(&prepared));
             if let Some(error) = whole.and_then(|whole| whole.excess(&prepared)) {
                 return Execution::refused(outcome::refuse(&error));
             }
             return match (root_field::flatten(&prepared.document, subscription), whole) {
                 (Ok(_), Some(whole)) => {
-                    let answers = whole.clone().subscribe(&prepared, asked).boxed();
+                    let answers = whole.clone().subscribe(self.clone(), prepared, asked).boxed();
                     Execution { is_subscription: true, answers }
                 }
                 (Ok(flat), None) => {
@@ -412,7 +412,7 @@ impl Operations {
         let unknown = prepared.unknown.take();
         let answered = whole.answer(&prepared, asked).await?;
         if let (Outcome::Executed, Some(unknown)) = (answered.outcome, unknown) {
-            self.documents.keep(unknown);
+            self.0.documents.keep(unknown);
         }
         Ok(answered)
     }
@@ -427,7 +427,8 @@ impl Operations {
 
     async fn run(&self, mut prepared: Prepared, asked: Asked, shared: Shared) -> (Response, Outcome) {
         let unknown = prepared.unknown.take();
-        let schema = if prepared.is_validated { &self.schemas.trusting } else { &self.schemas.validating };
+        let schema =
+            if prepared.is_validated { &self.0.schemas.trusting } else { &self.0.schemas.validating };
         let request = if unknown.is_some() { prepared.request } else { prepared.into_request() };
         let request = asked_by(asked.viewer, request).data(asked.client).data(asked.cookies);
         let Shared { consistency, loaders, submission } = shared;
@@ -439,7 +440,7 @@ impl Operations {
     fn settle(&self, mut response: Response, unknown: Option<Unknown>) -> (Response, Outcome) {
         let outcome = outcome::settle(&mut response);
         if let (Outcome::Executed, Some(unknown)) = (outcome, unknown) {
-            self.documents.keep(unknown);
+            self.0.documents.keep(unknown);
         }
         (response, outcome)
     }

@@ -209,7 +209,7 @@ impl Followed {
             return Err(Some(self.operations.settle(response, unknown)));
         }
         if let Some(unknown) = unknown {
-            self.operations.documents.keep(unknown);
+            self.operations.0.documents.keep(unknown);
         }
         let source = slot.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(None)?;
         Ok(Box::new(Following { source, followed: self }))
@@ -222,14 +222,14 @@ impl Followed {
 
     /// Executes the subscription for one turn, which has one answer at most.
     async fn execute(&self, document: &ExecutableDocument, turn: Turn) -> Option<Response> {
-        let schemas = &self.operations.schemas;
+        let schemas = &self.operations.0.schemas;
         // What is shown was valid when it was opened, and has the same variables since.
         let schema = match turn {
             Turn::Open(_) => &schemas.validating,
             Turn::Show(_) => &schemas.trusting,
         };
         let mut request = Request::new("").variables(self.variables.clone()).data(turn);
-        request = request.data(Arc::new(Loaders::new(self.operations.app.store.db().clone())));
+        request = request.data(Arc::new(Loaders::new(self.operations.0.app.store.db().clone())));
         request.operation_name.clone_from(&self.operation_name);
         request.set_parsed_query(document.clone());
         // What an event itself asks for is often more.

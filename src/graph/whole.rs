@@ -2,10 +2,11 @@
 //! which asks ours in this process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::ready;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use accounts_center_entity::linked_profile::LinkStatus;
-use async_graphql::{Request, Response};
+use async_graphql::{Request, Response, ServerError};
 use axum::http::{HeaderMap, HeaderValue};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -37,7 +38,7 @@ pub struct Whole {
 impl Whole {
     /// `ours` is the graph for routers.
     pub fn new(gateway: Gateway, ours: Operations) -> Self {
-        let config = &ours.app.config;
+        let config = &ours.0.app.config;
         let (limits, goes_directly) = (config.graph.clone(), config.gateway.direct);
         Self { gateway, ours, limits, goes_directly }
     }
@@ -72,27 +73,32 @@ impl Whole {
         let headers = asked.headers.clone();
         let asking = Arc::new(Asking::new(self.ours.clone(), asked));
         let asked = gateway::Asked { headers, by_get, caller: Some(asking.clone()) };
-        let answer = self.gateway.answer((&prepared.request).into(), asked).await;
+        let answer = self.gateway.answer(request(prepared), asked).await;
         let headers = std::mem::take(&mut *asking.headers.lock().unwrap_or_else(PoisonError::into_inner));
-        let refusal = asking.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match refusal.filter(|_| !prepared.may_change()) {
-            Some(refusal) => Err(refusal),
+        match asking.refusal.get().filter(|_| !prepared.may_change()) {
+            Some(refusal) => Err(Response::from_errors(refusal.clone())),
             None => Ok(Answered { body: answer.body, outcome: answer.outcome.into(), tag: None, headers }),
         }
     }
 
-    /// Follows a subscription.
+    /// Follows a subscription that `operations` are asked for.
     pub fn subscribe(
         self: Arc<Self>,
-        prepared: &Prepared,
+        operations: Operations,
+        mut prepared: Prepared,
         asked: Asked,
-    ) -> impl Stream<Item = (Told, Outcome)> + Send + use<> {
-        let request = gateway::Request::from(&prepared.request);
+    ) -> impl Stream<Item = (Told, Outcome)> + Send {
+        let unknown = prepared.unknown.take();
+        let request = request(&prepared);
         let opening = async move {
             let headers = asked.headers.clone();
             let asking: Arc<dyn Caller> = Arc::new(Asking::new(self.ours.clone(), asked));
             let asked = gateway::Asked { headers, by_get: false, caller: Some(asking) };
-            self.gateway.subscribe(request, asked).await
+            let opened = self.gateway.subscribe(request, asked).await;
+            if let (Ok(_), Some(unknown)) = (&opened, unknown) {
+                operations.0.documents.keep(unknown);
+            }
+            opened
         };
         // In a task of its own, as that of our own graph.
         let opening = AbortOnDropHandle::new(tokio::spawn(opening));
@@ -119,6 +125,11 @@ impl From<gateway::Outcome> for Outcome {
     }
 }
 
+/// A request as the engine takes it.
+fn request(Prepared { request, text, .. }: &Prepared) -> gateway::Request {
+    gateway::Request::new(text.clone(), request)
+}
+
 /// Adds headers to those of their names, which `extend` would put in their place: each part may set cookies.
 fn append(all: &mut HeaderMap, more: HeaderMap) {
     let mut last = None;
@@ -135,26 +146,31 @@ fn append(all: &mut HeaderMap, more: HeaderMap) {
 struct Asking {
     ours: Operations,
     asked: Asked,
-    shared: Shared,
+    /// Made with the first part: one who only follows a subscription has none.
+    shared: OnceLock<Shared>,
     /// What goes beside the answer: cookies.
     headers: Mutex<HeaderMap>,
     /// Why our graph has not even begun with its part.
-    refusal: Mutex<Option<Response>>,
+    refusal: OnceLock<Vec<ServerError>>,
 }
 
 impl Asking {
     fn new(ours: Operations, asked: Asked) -> Self {
-        let shared = Shared::new(&ours, asked.at_least);
-        Self { shared, ours, asked, headers: Mutex::default(), refusal: Mutex::default() }
+        Self { ours, asked, shared: OnceLock::new(), headers: Mutex::default(), refusal: OnceLock::new() }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.shared.get_or_init(|| Shared::new(&self.ours, self.asked.at_least))
     }
 
     /// Executes a part that our graph is asked for, and says how that ended.
     async fn part(&self, request: Request) -> (Response, Outcome) {
-        let prepared = match self.ours.documents.prepare(request) {
+        let prepared = match self.ours.0.documents.prepare(request) {
             Ok(prepared) => prepared,
             Err(refusal) => return (*refusal, Outcome::Executed),
         };
-        let (mut response, outcome) = self.ours.run(prepared, self.asked.clone(), self.shared.clone()).await;
+        let (mut response, outcome) =
+            self.ours.run(prepared, self.asked.clone(), self.shared().clone()).await;
         let headers = std::mem::take(&mut response.http_headers);
         if !headers.is_empty() {
             append(&mut self.headers.lock().unwrap_or_else(PoisonError::into_inner), headers);
@@ -168,8 +184,7 @@ impl Caller for Asking {
         async move {
             let (response, outcome) = self.part(request).await;
             if outcome != Outcome::Executed {
-                let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-                refusal.get_or_insert_with(|| Response::from_errors(response.errors.clone()));
+                self.refusal.get_or_init(|| response.errors.clone());
             }
             response
         }
@@ -180,9 +195,9 @@ impl Caller for Asking {
         async move { self.part(request).await.0 }.boxed()
     }
 
-    fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Response> {
+    fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Box<Response>> {
         let execution = self.ours.execute_stream(request, self.asked.clone());
-        execution.answers.filter_map(async |(told, _)| told.into_response()).boxed()
+        execution.answers.filter_map(|(told, _)| ready(told.into_response())).boxed()
     }
 
     fn anew(&self) -> Arc<dyn Caller> {
@@ -192,7 +207,7 @@ impl Caller for Asking {
     fn token_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<HeaderValue>> {
         let name = subgraph.to_owned();
         async move {
-            let app = &self.ours.app;
+            let app = &self.ours.0.app;
             let Subgraph { scopes, platforms, .. } = app.config.gateway.of(&name);
             // Without them it is as if the caller had none.
             let profiles =
@@ -208,10 +223,10 @@ impl Caller for Asking {
     }
 
     fn named_for(self: Arc<Self>, subgraph: &str) -> BoxFuture<'static, Option<BTreeSet<String>>> {
-        let platforms = self.ours.app.config.gateway.of(subgraph).platforms;
+        let platforms = self.ours.0.app.config.gateway.of(subgraph).platforms;
         async move {
             let asked = (self.asked.viewer, self.asked.at_least);
-            let profiles = profiles_on(&self.ours.app, asked, &platforms).await.ok()?;
+            let profiles = profiles_on(&self.ours.0.app, asked, &platforms).await.ok()?;
             Some(named(profiles.as_ref()))
         }
         .boxed()
@@ -221,7 +236,7 @@ impl Caller for Asking {
         let viewer = self.asked.viewer;
         Rights {
             is_signed_in: viewer.is_some(),
-            scopes: self.ours.app.tokens.scopes_of(viewer),
+            scopes: self.ours.0.app.tokens.scopes_of(viewer),
             // Random enough, and the same for a person everywhere and for ever.
             part: viewer.map(|viewer| viewer.account.as_u128() as u64),
         }
@@ -229,7 +244,7 @@ impl Caller for Asking {
 
     fn extensions(&self) -> Map<String, Json> {
         let mut told = Response::default();
-        self.shared.consistency.tell(&mut told);
+        self.shared().consistency.tell(&mut told);
         match serde_json::to_value(told.extensions) {
             Ok(Json::Object(extensions)) => extensions,
             _ => Map::new(),
@@ -273,4 +288,16 @@ fn ids_by_platform(graph: &LinkGraph, platforms: &[String]) -> BTreeMap<String, 
     }
     ids.values_mut().for_each(|ids| ids.sort_unstable());
     ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each subscription that is planned keeps one, to make others of it for its events.
+    #[test]
+    fn who_asks_is_small() {
+        let kept = size_of::<Asking>();
+        assert!(kept <= 300, "who asks has {kept} bytes");
+    }
 }

@@ -158,7 +158,7 @@ mod tests {
             .boxed()
         }
 
-        fn subscribe(self: Arc<Self>, _: Request) -> BoxStream<'static, Response> {
+        fn subscribe(self: Arc<Self>, _: Request) -> BoxStream<'static, Box<Response>> {
             stream::empty().boxed()
         }
 

@@ -264,7 +264,7 @@ impl<'a> Subgraphs<'a> {
             let variables = serde_json::from_slice(&[b"{", variables, b"}"].concat()).unwrap_or_default();
             let request = Request::new(&*step.operation).variables(variables);
             let events = caller.clone().subscribe(request);
-            return Ok(events.map(|response| Ok(Brought::Values(Box::new(response)))).boxed());
+            return Ok(events.map(|response| Ok(Brought::Values(response))).boxed());
         }
         let subgraph = self.calls.subgraphs.get(&step.subgraph).ok_or(Failure::Unknown)?;
         let mut headers = self.headers_for(subgraph).await;
