@@ -63,8 +63,8 @@ on_both_stacks! {
         assert_eq!(anonymous.body["data"]["latest"], json!([{ "unlinksAt": null }, { "unlinksAt": null }]));
     }
 
-    /// One lookup each, in one statement together: what becomes of one is nothing to the others.
-    async fn entities_are_looked_up_together_and_fail_alone(place: Place) {
+    /// One lookup each: what becomes of one is nothing to the others.
+    async fn entities_fail_alone(place: Place) {
         let mut place = place;
         let (_app, subgraph, ada) = with_ada(&mut place).await;
         let ids: Vec<String> = (0..50).map(|n| format!("wa_{n}")).chain(["wa_ada".to_owned()]).collect();
@@ -74,6 +74,29 @@ on_both_stacks! {
         let latest = answer.body["data"]["latest"].as_array().unwrap();
         assert_eq!(latest.len(), 51);
         assert!(latest.iter().zip(&ids).all(|(profile, id)| profile["externalId"] == id.as_str()));
+    }
+
+    /// And all of them in one statement together.
+    async fn entities_are_looked_up_together(place: Place) {
+        let mut place = place;
+        let (app, subgraph, ada) = with_ada(&mut place).await;
+        let mut ids = vec!["wa_ada".to_owned()];
+        for n in 0..5 {
+            let (id, handle) = (format!("wa_also_{n}"), format!("+491713920006{n}"));
+            place.sandbox.add_profile(&id, &handle).await;
+            ada.client.linked(&place, &handle).await;
+            ids.push(id);
+        }
+        subgraph.set_latest(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        app.stop().await;
+        let app = TestApp::start_quiet(&place, 2).await;
+        let client = app.renewed(&ada);
+        let sessions = "{ latest { externalId unlinkPreview { endsSessions { id } } } }";
+        let (answer, statements) = app.statements_of(async || client.query(sessions).await).await;
+        let ends = |id: &String| if id == "wa_ada" { json!([{ "id": ada.session }]) } else { json!([]) };
+        let latest = ids.iter().map(|id| json!({ "externalId": id, "unlinkPreview": { "endsSessions": ends(id) } }));
+        assert_eq!(answer.field(), &latest.collect::<Value>(), "{answer:#?}");
+        assert_eq!(statements, 1, "the sessions of all of them");
     }
 
     async fn mutations_go_through_in_order_and_tell_their_version(place: Place) {
