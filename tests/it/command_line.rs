@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use uuid::Uuid;
 
+use crate::support::oauth::Started;
 use crate::support::{Place, ServerProcess, Socket, Stack, ended, eventually, on_both_stacks};
 
 on_both_stacks! {
@@ -248,6 +249,17 @@ async fn without_configuration_everything_is_there() {
     assert!(alone["data"]["_service"]["sdl"].as_str().unwrap().contains("followers"), "{alone:#}");
     let whole = demo.query("{ viewer { displayName profiles { followers { totalCount } } } }").await;
     assert_eq!(whole.field()["profiles"][0]["followers"], serde_json::Value::Null, "it is of WhatsApp");
+    // And it takes what this server says of who asks.
+    let back = format!("{base}/dev/callback");
+    let started = Started::of(&demo.try_oauth_link("instagram", &back, "instagram").await);
+    let linked = demo.submit_oauth(&started, &started.approve("ig_ada").await).await;
+    assert_eq!(linked.user_errors(), [""; 0], "{:#}", linked.body);
+    let both = "{ viewer { profiles { externalId followers(first: 3) { totalCount nodes { username } } } } }";
+    let both = demo.query(both).await;
+    let profiles = both.field()["profiles"].as_array().unwrap();
+    let instagram = profiles.iter().find(|profile| profile["externalId"] == "ig_ada").unwrap();
+    assert!(instagram["followers"]["totalCount"].as_u64().unwrap() > 0, "{instagram:#}");
+    assert_eq!(instagram["followers"]["nodes"].as_array().unwrap().len(), 3, "{instagram:#}");
     // A code reaches the phone of the sandbox inside.
     demo.start_link("+4917139200042").await.field();
     eventually("the phone has a code", async || {
