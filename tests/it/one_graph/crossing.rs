@@ -63,6 +63,41 @@ on_both_stacks! {
         assert_eq!(anonymous.body["data"]["latest"], json!([{ "unlinksAt": null }, { "unlinksAt": null }]));
     }
 
+    /// S23: what a subgraph tells of somebody else's profile brings nothing of ours with it, as if there were none.
+    async fn s23_a_subgraph_cannot_make_us_show_a_profile_of_somebody_else(place: Place) {
+        let mut place = place;
+        // Its list may have nulls, so that one profile is nothing to the others.
+        let subgraph = join_with(&mut place, &subgraph::SDL.replace("[LinkedProfile!]!", "[LinkedProfile]!")).await;
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
+        let eve = app.client().sign_in(&place, "+4917139200050").await.client;
+        // It leaves her account: what may be null of it is not.
+        let second = "+4917139200077";
+        place.sandbox.add_profile("wa_second", second).await;
+        ada.client.unlink(&ada.client.linked(&place, second).await).await.field();
+        subgraph.set_latest(&["wa_second", "wa_ada", "wa_nobody"]);
+        let query = "{ latest { externalId unlinksAt ... on LinkedProfile { avatarUrl } } }";
+        let own = ada.client.query(query).await;
+        assert!(own.body["data"]["latest"][0]["unlinksAt"].is_string(), "{own:#?}");
+        let nothing = ["wa_second", "wa_ada", "wa_nobody"]
+            .map(|id| json!({ "externalId": id, "unlinksAt": null, "avatarUrl": null }));
+        let hers = eve.query(query).await;
+        assert_eq!(hers.body["data"], json!({ "latest": nothing }));
+        assert!(hers.body.get("errors").is_none(), "{hers:#?}");
+        for field in ["id", "handle", "status", "account { id }", "platform { key }"] {
+            let answer = eve.query(&format!("{{ latest {{ {field} }} }}")).await;
+            assert_eq!(answer.body["data"], json!({ "latest": [null, null, null] }), "{field}");
+            // Nor do errors tell one from another.
+            let mut errors = answer.body["errors"].as_array().unwrap().clone();
+            assert_eq!(errors.len(), 3, "{answer:#?}");
+            for error in &mut errors {
+                error["path"][1].take();
+            }
+            assert!(errors.iter().all(|error| error == &errors[2]), "{answer:#?}");
+        }
+    }
+
     /// One lookup each: what becomes of one is nothing to the others.
     async fn entities_fail_alone(place: Place) {
         let mut place = place;
