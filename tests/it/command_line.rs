@@ -14,6 +14,19 @@ use uuid::Uuid;
 use crate::support::oauth::Started;
 use crate::support::{Place, ServerProcess, Socket, Stack, ended, eventually, on_both_stacks};
 
+/// What an operator configures, beside the database and Redis.
+pub const PRODUCTION: [(&str, &str); 9] = [
+    ("ACCOUNTS__MODE", "production"),
+    ("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters"),
+    ("ACCOUNTS__SANDBOX__URL", ""),
+    ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+    ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
+    ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
+    ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
+    ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+    ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
+];
+
 on_both_stacks! {
     async fn ctrl_c_drains_and_ends(place: Place) {
         let mut server = ServerProcess::start(&place).await;
@@ -154,17 +167,7 @@ async fn a_redis_with_tls_is_tried_and_does_not_panic() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s36_production_has_nothing_of_development() {
     let mut place = Place::new(Stack::Production).await;
-    for (key, value) in [
-        ("ACCOUNTS__MODE", "production"),
-        ("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters"),
-        ("ACCOUNTS__SANDBOX__URL", ""),
-        ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
-        ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
-        ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
-        ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
-        ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
-        ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
-    ] {
+    for (key, value) in PRODUCTION {
         place.set(key, value);
     }
     assert_says(&failed(&place, &["serve"], &[]).await, &["migrate up"]);
