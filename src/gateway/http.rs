@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,25 +9,20 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{self, HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
-use tracing::Span;
-use tracing::field::Empty;
 
 use super::execute::errors::GraphqlError;
-use super::{Answer, Asked, Gateway, Outcome, REQUEST_ID, Request, refused};
+use super::{Answer, Asked, Gateway, Outcome, Request, refused};
 use crate::config;
 use crate::http::body::collect;
 use crate::http::websocket::{self, Sockets};
-use crate::http::{answer_to_panic, cors, forwarded, negotiate, origins, secure};
-use crate::ids::Ids;
+use crate::http::{answer_to_panic, cors, forwarded, logging, negotiate, origins, secure};
 use crate::limits::SocketQuotas;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -72,14 +66,7 @@ pub fn router(gateway: Gateway, terms: Terms) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .layer((
-            SetRequestIdLayer::new(REQUEST_ID, NewIds(ids)),
-            TraceLayer::new_for_http()
-                .make_span_with(move |request: &http::Request<_>| span(request, is_development))
-                .on_response(move |response: &http::Response<_>, took: Duration, _: &Span| {
-                    log(response.status(), took, is_development);
-                })
-                .on_failure(()),
-            PropagateRequestIdLayer::new(REQUEST_ID),
+            logging::layers(ids, is_development),
             CatchPanicLayer::custom(answer_to_panic),
             secure(header::REFERRER_POLICY, "no-referrer"),
             secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -87,68 +74,9 @@ pub fn router(gateway: Gateway, terms: Terms) -> Router {
         .with_state(Arc::new(wire))
 }
 
-/// Names requests that bear no id.
-#[derive(Clone)]
-struct NewIds(Ids);
-
-impl MakeRequestId for NewIds {
-    fn make_request_id<B>(&mut self, _: &http::Request<B>) -> Option<RequestId> {
-        let id = format!("{:032x}", u128::from_be_bytes(self.0.bytes()));
-        HeaderValue::try_from(id).ok().map(RequestId::new)
-    }
-}
-
-/// The path and nothing else, as a query string has variables; the operation comes once it is read.
-fn span<B>(request: &http::Request<B>, is_quiet: bool) -> Span {
-    /// Of an id that a client has made up.
-    const LONGEST: usize = 100;
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-    let id = id.map(|id| id.get(..LONGEST).unwrap_or(id));
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    if is_quiet {
-        tracing::debug_span!("request", id, method, path, operation = Empty)
-    } else {
-        tracing::info_span!("request", id, method, path, operation = Empty)
-    }
-}
-
-/// One line for each request.
-fn log(status: StatusCode, took: Duration, is_quiet: bool) {
-    let (status, ms) = (status.as_u16(), took.as_secs_f64() * 1e3);
-    if is_quiet {
-        tracing::debug!(status, ms, "answered");
-    } else {
-        tracing::info!(status, ms, "answered");
-    }
-}
-
 /// Says in the log which operation it is.
 fn note(request: &Request) {
-    let span = Span::current();
-    if span.is_disabled() {
-        return;
-    }
-    let named = request.operation_name.as_deref().filter(|name| name_at(name).len() == name.len());
-    let name = named.or_else(|| request.query.as_deref().and_then(first_name));
-    span.record("operation", name);
-}
-
-/// The name of the first operation of a document that begins with one.
-fn first_name(document: &str) -> Option<&str> {
-    let document = document.trim_start();
-    let kinds = ["query", "mutation", "subscription"];
-    let rest = kinds.iter().find_map(|kind| document.strip_prefix(kind))?;
-    let name = rest.trim_start();
-    Some(name_at(name)).filter(|found| !found.is_empty() && name.len() < rest.len())
-}
-
-/// The name that a text begins with, if it is not too long for a log; else nothing.
-fn name_at(text: &str) -> &str {
-    const LONGEST: usize = 100;
-    let is_of_name = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
-    let length = text.bytes().take_while(|byte| is_of_name(*byte)).count();
-    let is_name = length <= LONGEST && text.starts_with(|first: char| !first.is_ascii_digit());
-    text.get(..length).filter(|_| is_name).unwrap_or_default()
+    logging::note(request.operation_name.as_deref(), request.query.as_deref().unwrap_or_default());
 }
 
 async fn ready(State(wire): State<Arc<Wire>>) -> impl IntoResponse {
@@ -298,30 +226,4 @@ fn respond(media_type: &'static str, Answer { body, outcome, cookies }: Answer) 
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The log gets names, and nothing else that a client writes into a document or calls a name.
-    #[test]
-    fn nothing_but_a_name_is_a_name() {
-        for (document, name) in [
-            ("query Shop($id: ID!) { a }", Some("Shop")),
-            ("\n mutation\tBuy2{ a }", Some("Buy2")),
-            ("subscription _x @d { a }", Some("_x")),
-            ("query { password }", None),
-            ("query($secret: ID) { a }", None),
-            ("queryShop { a }", None),
-            ("{ a }", None),
-            ("fragment F on Q { a } query Q { a }", None),
-            ("query 2a { a }", None),
-            ("", None),
-        ] {
-            assert_eq!(first_name(document), name, "{document}");
-        }
-        assert_eq!(name_at(&"a".repeat(101)), "");
-        assert_eq!(name_at("a b"), "a");
-    }
 }

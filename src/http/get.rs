@@ -22,7 +22,7 @@ use super::graphql::{
     unauthenticated,
 };
 use super::websocket::{self, Visitor};
-use super::{Wire, client};
+use super::{Wire, client, logging};
 use crate::error::Error;
 use crate::graph::outcome::Outcome;
 use crate::graph::{Answered, Asked, Tag};
@@ -82,6 +82,7 @@ async fn query(wire: &Wire, peer: ConnectInfo<SocketAddr>, uri: &Uri, headers: &
         Ok(operation) => operation,
         Err(error) => return refusal_as(media_type, StatusCode::BAD_REQUEST, &error),
     };
+    logging::note(operation.operation_name.as_deref(), &operation.query);
     let Answered { body, outcome, tag, .. } = wire.operations.answer(operation, asked, body).await;
     let mut response = match outcome {
         Outcome::Executed => {

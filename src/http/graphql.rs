@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::body::{Limits, collect};
-use super::{Wire, client};
+use super::{Wire, client, logging};
 use crate::error::{Code, Error};
 use crate::gateway::subgraph::headers;
 use crate::graph::consistency::MIN_VERSION;
@@ -70,6 +70,7 @@ pub(super) async fn post(
         Ok(operation) => operation,
         Err((status, message)) => return refusal_as(media_type, status, &bad_input(message)),
     };
+    logging::note(operation.operation_name.as_deref(), &operation.query);
     let Answered { body, outcome, headers, .. } = operations.answer(operation, asked, body).await;
     let mut response = answer(body, outcome, media_type);
     response.headers_mut().extend(headers);

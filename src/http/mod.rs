@@ -12,6 +12,7 @@ mod health;
 mod jwks;
 pub(crate) mod linking_page;
 pub(crate) mod listening;
+pub(crate) mod logging;
 mod metrics;
 mod operating;
 mod subgraph_token;
@@ -20,11 +21,10 @@ pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -32,7 +32,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::trace::TraceLayer;
 
 use crate::app::App;
 use crate::graph::Operations;
@@ -119,13 +118,13 @@ fn router(service: Service, address: SocketAddr, sockets: &TaskTracker) -> Route
     if let Some(sandbox) = sandbox {
         router = router.merge(sandbox::router(sandbox, stop.clone()));
     }
-    let is_development = app.config.is_development();
+    let (ids, is_development) = (app.ids.clone(), app.config.is_development());
     if is_development {
         router = router.layer(axum::middleware::from_fn(development::require_loopback_host));
     }
     // In one layer: each one that is laid around a router costs every request two allocations.
     router.layer((
-        TraceLayer::new_for_http().make_span_with(span).on_response(log_response(is_development)),
+        logging::layers(ids, is_development),
         secure(header::REFERRER_POLICY, "no-referrer"),
         secure(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ))
@@ -151,23 +150,6 @@ fn client(wire: &Wire, headers: &HeaderMap, peer: ConnectInfo<SocketAddr>) -> Cl
     let device = device.map(|device| device.get(..LONGEST).unwrap_or(device).into());
     let address = forwarded::client_address(headers, peer.0.ip(), &wire.app.config.http.trusted_proxies);
     Client { device, ip_address: Some(address) }
-}
-
-/// The path and nothing else: a query string could bear a secret.
-fn span<B>(request: &Request<B>) -> tracing::Span {
-    tracing::info_span!("request", method = %request.method(), path = request.uri().path())
-}
-
-/// One line for each request, which a developer does not want to see.
-fn log_response(quiet: bool) -> impl Fn(&Response, Duration, &tracing::Span) + Clone {
-    move |response, latency, _| {
-        let (status, ms) = (response.status().as_u16(), latency.as_secs_f64() * 1e3);
-        if quiet {
-            tracing::debug!(status, ms, "answered");
-        } else {
-            tracing::info!(status, ms, "answered");
-        }
-    }
 }
 
 pub(crate) fn answer_to_panic(panic: Box<dyn std::any::Any + Send>) -> Response {

@@ -11,7 +11,21 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use uuid::Uuid;
 
+use crate::support::oauth::Started;
 use crate::support::{Place, ServerProcess, Socket, Stack, ended, eventually, on_both_stacks};
+
+/// What an operator configures, beside the database and Redis.
+pub const PRODUCTION: [(&str, &str); 9] = [
+    ("ACCOUNTS__MODE", "production"),
+    ("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters"),
+    ("ACCOUNTS__SANDBOX__URL", ""),
+    ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
+    ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
+    ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
+    ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
+    ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+    ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
+];
 
 on_both_stacks! {
     async fn ctrl_c_drains_and_ends(place: Place) {
@@ -153,17 +167,7 @@ async fn a_redis_with_tls_is_tried_and_does_not_panic() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s36_production_has_nothing_of_development() {
     let mut place = Place::new(Stack::Production).await;
-    for (key, value) in [
-        ("ACCOUNTS__MODE", "production"),
-        ("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters"),
-        ("ACCOUNTS__SANDBOX__URL", ""),
-        ("ACCOUNTS__PLATFORMS__FACEBOOK__ENABLED", "false"),
-        ("ACCOUNTS__PLATFORMS__INSTAGRAM__ENABLED", "false"),
-        ("ACCOUNTS__PLATFORMS__WHATSAPP__BASE_URL", "https://whatsapp.invalid"),
-        ("ACCOUNTS__PLATFORMS__WHATSAPP__CREDENTIAL", "from the platform"),
-        ("ACCOUNTS__PLATFORMS__WHATSAPP__WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
-        ("ACCOUNTS__HTTP__ALLOWED_ORIGINS", "https://www.example.com"),
-    ] {
+    for (key, value) in PRODUCTION {
         place.set(key, value);
     }
     assert_says(&failed(&place, &["serve"], &[]).await, &["migrate up"]);
@@ -248,6 +252,17 @@ async fn without_configuration_everything_is_there() {
     assert!(alone["data"]["_service"]["sdl"].as_str().unwrap().contains("followers"), "{alone:#}");
     let whole = demo.query("{ viewer { displayName profiles { followers { totalCount } } } }").await;
     assert_eq!(whole.field()["profiles"][0]["followers"], serde_json::Value::Null, "it is of WhatsApp");
+    // And it takes what this server says of who asks.
+    let back = format!("{base}/dev/callback");
+    let started = Started::of(&demo.try_oauth_link("instagram", &back, "instagram").await);
+    let linked = demo.submit_oauth(&started, &started.approve("ig_ada").await).await;
+    assert_eq!(linked.user_errors(), [""; 0], "{:#}", linked.body);
+    let both = "{ viewer { profiles { externalId followers(first: 3) { totalCount nodes { username } } } } }";
+    let both = demo.query(both).await;
+    let profiles = both.field()["profiles"].as_array().unwrap();
+    let instagram = profiles.iter().find(|profile| profile["externalId"] == "ig_ada").unwrap();
+    assert!(instagram["followers"]["totalCount"].as_u64().unwrap() > 0, "{instagram:#}");
+    assert_eq!(instagram["followers"]["nodes"].as_array().unwrap().len(), 3, "{instagram:#}");
     // A code reaches the phone of the sandbox inside.
     demo.start_link("+4917139200042").await.field();
     eventually("the phone has a code", async || {

@@ -39,6 +39,7 @@ mod late_commits;
 mod limits;
 mod link_graph;
 mod linking;
+mod log;
 mod migrations;
 mod min_version;
 mod never_joined;

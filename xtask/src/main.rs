@@ -4,6 +4,7 @@
 mod install;
 mod load;
 mod node;
+mod planned;
 mod postgres;
 mod process;
 mod redis;

@@ -3,38 +3,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::process::{self, Interrupt};
 use crate::server::Server;
-use crate::{install, node, postgres, redis, workspace};
-
-/// Tests that are not run a second time: what they test is not how operations are answered, or is the engine itself.
-const NOT_PLANNED: [&str; 20] = [
-    "answers::",
-    "browser::",
-    "bus::",
-    "command_line::",
-    "deploys::",
-    "examples::",
-    "faults::",
-    "fence::",
-    "gateway::",
-    "history::",
-    "housekeeping::",
-    "job_ends::",
-    "jobs::",
-    "migrations::",
-    "one_graph::",
-    "operating::",
-    "platform_calls::",
-    "redis_kinds::",
-    "sandbox::",
-    "seeding::",
-];
+use crate::{install, node, planned, postgres, redis, workspace};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -69,22 +45,36 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let servers = Servers::start(&programs, &interrupt)?;
     environment.extend(servers.environment().map(|(name, url)| (name, url.into())));
-    let cargo = |targets: &[&str], more: &[&str]| {
+    let cargo = |targets: &[&str], name: &[&str]| {
         let mut cargo = workspace::cargo();
         cargo.envs(environment.iter().cloned()).arg("test").args(targets);
-        cargo.args(["--features", "accounts-center/failpoints"]).args(&options.name);
-        cargo.arg("--").args(&options.args).args(more);
+        cargo.args(["--features", "accounts-center/failpoints"]).args(name);
+        cargo.arg("--").args(&options.args);
         cargo
     };
-    let status = process::run(&mut cargo(&["--workspace"], &[]), &interrupt)?;
+    let name: Vec<&str> = options.name.iter().map(String::as_str).collect();
+    let status = process::run(&mut cargo(&["--workspace"], &name), &interrupt)?;
     if !status.success() {
         return Ok(process::exit_code(status));
     }
     // Once more through the federation engine, as if each operation needed it.
-    let skipped: Vec<&str> = NOT_PLANNED.iter().flat_map(|name| ["--skip", name]).collect();
     // Of the whole workspace, as before: by itself the package has other features, and would be built anew.
-    let mut planned = cargo(&["--workspace", "--test", "it"], &skipped);
-    let status = process::run(planned.env("ACCOUNTS_TEST_WAY", "planned"), &interrupt)?;
+    let targets = ["--workspace", "--test", "it"];
+    let listed = cargo(&targets, &name).arg("--list").stderr(Stdio::inherit()).output();
+    let listed = listed.context("the tests cannot be listed")?;
+    ensure!(listed.status.success(), "the tests cannot be listed");
+    let list = String::from_utf8(listed.stdout).context("a test has a name that is no UTF-8")?;
+    let planned = planned::of_list(&list);
+    if planned.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // What skips any of them has done so in the list.
+    let mut again = cargo(&targets, &[]);
+    if !options.args.iter().any(|arg| arg == "--exact") {
+        again.arg("--exact");
+    }
+    again.args(planned);
+    let status = process::run(again.env("ACCOUNTS_TEST_WAY", "planned"), &interrupt)?;
     Ok(process::exit_code(status))
 }
 

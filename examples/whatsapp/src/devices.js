@@ -38,12 +38,13 @@ export function removeDevice(id) {
   return device;
 }
 
-// The changes of a profile's devices, behind the cursor or from now on, for as long as `mayGoOn` says so; what ends it is the
-// last that comes, `{ refused }`. Nothing is queued for a reader: it reads the latest changes at its own pace, and one that falls
-// behind them is told so.
-export function follow({ externalId, after, mayGoOn }) {
+// The changes of a profile's devices, behind the cursor or from now on, until that time and for as long as `mayGoOn` says so; what
+// ends it is the last that comes, `{ refused }`. Nothing is queued for a reader: it reads the latest changes at its own pace, and one
+// that falls behind them is told so.
+export function follow({ externalId, after, until, mayGoOn }) {
   let number = after == null ? latest : numberOf(after);
   let wake = () => {};
+  let timer;
   let ended = false;
   const end = (refused) => {
     ended = true;
@@ -53,12 +54,14 @@ export function follow({ externalId, after, mayGoOn }) {
     [Symbol.asyncIterator]: () => iterator,
     async next() {
       while (!ended) {
+        if (Date.now() >= until) return end('FORBIDDEN');
         if (!isKept(number)) return end('CURSOR_EXPIRED');
         const change = changes.find((one) => one.number > number && one.device.externalId === externalId);
         number = change?.number ?? latest;
         if (change) return mayGoOn() ? { done: false, value: change } : end('FORBIDDEN');
-        await new Promise((resolve) => { waiting.add(wake = resolve); });
+        await new Promise((resolve) => { waiting.add(wake = resolve); timer = setTimeout(resolve, left(until)); });
         waiting.delete(wake);
+        clearTimeout(timer);
       }
       return { done: true, value: undefined };
     },
@@ -69,6 +72,11 @@ export function follow({ externalId, after, mayGoOn }) {
     },
   };
   return iterator;
+}
+
+// The milliseconds until then, or as many as a timer takes.
+function left(until) {
+  return Math.min(until - Date.now(), 2 ** 31 - 1);
 }
 
 function tell(kind, device) {

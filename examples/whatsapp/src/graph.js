@@ -11,7 +11,7 @@ const PLATFORM = 'whatsapp';
 const SENTENCES = {
   UNAUTHENTICATED: 'A token of the Accounts Center for this subgraph is needed.',
   SERVICE_UNAVAILABLE: 'Tokens cannot be verified now.',
-  FORBIDDEN: 'This profile is not one of yours, or was followed for an hour: ask for its devices first.',
+  FORBIDDEN: 'This profile is not one of yours, or was followed for long enough: ask for its devices first.',
   CURSOR_EXPIRED: 'Ask for the devices anew, and follow from now on.',
 };
 
@@ -29,9 +29,6 @@ function owns(caller, externalId) {
   if (caller.profiles) return caller.profiles[PLATFORM]?.includes(externalId) ?? false;
   return isShown(caller.account, externalId);
 }
-
-// A token is good for the beginning, and the profile may leave the account meanwhile.
-const HOUR = 3_600_000;
 
 const profileOf = ({ externalId }) => ({ __typename: 'LinkedProfile', platformKey: PLATFORM, externalId });
 
@@ -63,11 +60,11 @@ const resolvers = {
     whatsappDeviceChanged: {
       subscribe(_, { externalId, after }, context) {
         accountOf(context);
-        const { caller } = context;
-        const end = Date.now() + HOUR;
-        const mayGoOn = () => Date.now() < end && owns(caller, externalId);
+        const { caller, followSeconds } = context;
+        const mayGoOn = () => owns(caller, externalId);
         if (!mayGoOn()) throw failed('FORBIDDEN');
-        return follow({ externalId, after, mayGoOn });
+        // A token is good for the beginning, and the profile may leave the account meanwhile.
+        return follow({ externalId, after, until: Date.now() + followSeconds * 1000, mayGoOn });
       },
       resolve(change) {
         if (change.refused) throw failed(change.refused);

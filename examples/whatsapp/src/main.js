@@ -11,6 +11,8 @@ const server = await serve({
   issuer: env.ISSUER ?? 'accounts-center',
   // The name that this subgraph has in `[gateway.subgraphs]`.
   audience: env.AUDIENCE ?? 'whatsapp',
+  // How long a subscription may go on.
+  followSeconds: Number(env.FOLLOW_SECONDS ?? 3600),
 });
 console.log(`WhatsApp listens on ${server.url}`);
 

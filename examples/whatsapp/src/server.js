@@ -15,7 +15,7 @@ function isShort({ headers }) {
 }
 
 // Listens, and gives the URL and a way to stop.
-export async function serve({ host, port, ...trust }) {
+export async function serve({ host, port, followSeconds, ...trust }) {
   const verify = verifier(trust);
   const graphql = createHandler({
     schema,
@@ -34,7 +34,7 @@ export async function serve({ host, port, ...trust }) {
     // The Accounts Center says it in both places; others in one of them.
     context: async ({ connectionParams, extra }) => {
       const said = connectionParams?.Authorization ?? connectionParams?.authorization;
-      return { caller: await verify(said ?? extra.request.headers.authorization) };
+      return { caller: await verify(said ?? extra.request.headers.authorization), followSeconds };
     },
   }, sockets);
 

@@ -1,5 +1,7 @@
 //! The example in Node.
 
+use std::time::{Duration, Instant};
+
 use accounts_center::clock::Clock;
 use serde_json::{Value, json};
 
@@ -143,5 +145,20 @@ async fn behind_another_router_whatsapp_tells_of_devices_to_whom_it_has_shown_th
     };
     assert_eq!(device("account_ada").await["data"]["whatsappDevice"]["name"], "Laptop");
     assert_eq!(device("account_eve").await, json!({ "data": { "whatsappDevice": null } }));
+    whatsapp.end().await;
+}
+
+/// Where nothing changes as well, so that nobody follows a profile for ever that has left them.
+#[tokio::test]
+async fn whatsapp_ends_a_subscription_when_its_time_is_over() {
+    let issuer = Issuer::start().await;
+    let whatsapp = Whatsapp::start_with(&issuer.url, "whatsapp", &[("FOLLOW_SECONDS", "1")]).await;
+    let mut socket = Socket::open(&whatsapp.url, Some(&ada())).await;
+    let begin = Instant::now();
+    socket.subscribe("1", FOLLOW, json!({ "id": "wa_ada" })).await;
+    let SocketMessage::Json(over) = socket.next().await else { panic!("closed") };
+    assert_eq!(over["payload"]["errors"][0]["extensions"]["code"], "FORBIDDEN", "{over:#}");
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "1" })));
     whatsapp.end().await;
 }

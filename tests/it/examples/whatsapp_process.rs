@@ -16,6 +16,11 @@ pub struct Whatsapp {
 impl Whatsapp {
     /// Starts it for the tokens of the Accounts Center at `accounts` that are for `audience`.
     pub async fn start(accounts: &str, audience: &str) -> Self {
+        Self::start_with(accounts, audience, &[]).await
+    }
+
+    /// Starts it with more environment variables.
+    pub async fn start_with(accounts: &str, audience: &str, more: &[(&str, &str)]) -> Self {
         // Its standard input ends with us, however we end; npm would not pass a kill on.
         let mut child = Command::new("npm")
             .arg("start")
@@ -26,6 +31,7 @@ impl Whatsapp {
                 ("AUDIENCE", audience),
                 ("END_WITH_STDIN", "yes"),
             ])
+            .envs(more.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

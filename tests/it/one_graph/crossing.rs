@@ -63,8 +63,43 @@ on_both_stacks! {
         assert_eq!(anonymous.body["data"]["latest"], json!([{ "unlinksAt": null }, { "unlinksAt": null }]));
     }
 
-    /// One lookup each, in one statement together: what becomes of one is nothing to the others.
-    async fn entities_are_looked_up_together_and_fail_alone(place: Place) {
+    /// S23: what a subgraph tells of somebody else's profile brings nothing of ours with it, as if there were none.
+    async fn s23_a_subgraph_cannot_make_us_show_a_profile_of_somebody_else(place: Place) {
+        let mut place = place;
+        // Its list may have nulls, so that one profile is nothing to the others.
+        let subgraph = join_with(&mut place, &subgraph::SDL.replace("[LinkedProfile!]!", "[LinkedProfile]!")).await;
+        let app = place.app().await;
+        let ada = app.client().sign_in(&place, ADA).await;
+        place.sandbox.add_profile("wa_eve", "+4917139200050").await;
+        let eve = app.client().sign_in(&place, "+4917139200050").await.client;
+        // It leaves her account: what may be null of it is not.
+        let second = "+4917139200077";
+        place.sandbox.add_profile("wa_second", second).await;
+        ada.client.unlink(&ada.client.linked(&place, second).await).await.field();
+        subgraph.set_latest(&["wa_second", "wa_ada", "wa_nobody"]);
+        let query = "{ latest { externalId unlinksAt ... on LinkedProfile { avatarUrl } } }";
+        let own = ada.client.query(query).await;
+        assert!(own.body["data"]["latest"][0]["unlinksAt"].is_string(), "{own:#?}");
+        let nothing = ["wa_second", "wa_ada", "wa_nobody"]
+            .map(|id| json!({ "externalId": id, "unlinksAt": null, "avatarUrl": null }));
+        let hers = eve.query(query).await;
+        assert_eq!(hers.body["data"], json!({ "latest": nothing }));
+        assert!(hers.body.get("errors").is_none(), "{hers:#?}");
+        for field in ["id", "handle", "status", "account { id }", "platform { key }"] {
+            let answer = eve.query(&format!("{{ latest {{ {field} }} }}")).await;
+            assert_eq!(answer.body["data"], json!({ "latest": [null, null, null] }), "{field}");
+            // Nor do errors tell one from another.
+            let mut errors = answer.body["errors"].as_array().unwrap().clone();
+            assert_eq!(errors.len(), 3, "{answer:#?}");
+            for error in &mut errors {
+                error["path"][1].take();
+            }
+            assert!(errors.iter().all(|error| error == &errors[2]), "{answer:#?}");
+        }
+    }
+
+    /// One lookup each: what becomes of one is nothing to the others.
+    async fn entities_fail_alone(place: Place) {
         let mut place = place;
         let (_app, subgraph, ada) = with_ada(&mut place).await;
         let ids: Vec<String> = (0..50).map(|n| format!("wa_{n}")).chain(["wa_ada".to_owned()]).collect();
@@ -74,6 +109,29 @@ on_both_stacks! {
         let latest = answer.body["data"]["latest"].as_array().unwrap();
         assert_eq!(latest.len(), 51);
         assert!(latest.iter().zip(&ids).all(|(profile, id)| profile["externalId"] == id.as_str()));
+    }
+
+    /// And all of them in one statement together.
+    async fn entities_are_looked_up_together(place: Place) {
+        let mut place = place;
+        let (app, subgraph, ada) = with_ada(&mut place).await;
+        let mut ids = vec!["wa_ada".to_owned()];
+        for n in 0..5 {
+            let (id, handle) = (format!("wa_also_{n}"), format!("+491713920006{n}"));
+            place.sandbox.add_profile(&id, &handle).await;
+            ada.client.linked(&place, &handle).await;
+            ids.push(id);
+        }
+        subgraph.set_latest(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        app.stop().await;
+        let app = TestApp::start_quiet(&place, 2).await;
+        let client = app.renewed(&ada);
+        let sessions = "{ latest { externalId unlinkPreview { endsSessions { id } } } }";
+        let (answer, statements) = app.statements_of(async || client.query(sessions).await).await;
+        let ends = |id: &String| if id == "wa_ada" { json!([{ "id": ada.session }]) } else { json!([]) };
+        let latest = ids.iter().map(|id| json!({ "externalId": id, "unlinkPreview": { "endsSessions": ends(id) } }));
+        assert_eq!(answer.field(), &latest.collect::<Value>(), "{answer:#?}");
+        assert_eq!(statements, 1, "the sessions of all of them");
     }
 
     async fn mutations_go_through_in_order_and_tell_their_version(place: Place) {

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::one_graph;
+use super::{join, one_graph};
 use crate::gateway::random::draw::{Operation, Tape, operation};
 use crate::gateway::types::Types;
-use crate::support::{Client, on_both_stacks};
+use crate::support::{Client, TestApp, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 const API: &str = include_str!("../../../schema/api.graphql");
@@ -75,7 +75,31 @@ async fn compare(client: &Client, query: &str, variables: &Value) -> usize {
     direct.data.len()
 }
 
+/// How many plans a server has asked for, whatever came of that.
+async fn plans(app: &TestApp) -> u64 {
+    let metrics = reqwest::get(format!("{}/metrics", app.url)).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("accounts_center_gateway_supergraph_loads_total"), "{metrics}");
+    let counts = metrics.lines().filter(|line| line.starts_with("accounts_center_gateway_plans_total{"));
+    counts.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+}
+
 on_both_stacks! {
+    /// Also the second pass of all tests goes by that setting: without it, it would be the first one again.
+    async fn what_goes_directly_is_planned_only_where_all_is(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__KEYS__SECRET", "a secret of the tests, 32 characters");
+        let _subgraph = join(&mut place).await;
+        for (seed, direct, planned) in [(1, true, 0), (2, false, 1)] {
+            place.set("ACCOUNTS__GATEWAY__DIRECT", direct);
+            let app = TestApp::start(&place, seed).await;
+            let ada = app.client().sign_in(&place, ADA).await;
+            let before = plans(&app).await;
+            assert_eq!(ada.client.query("{ viewer { id } }").await.field()["id"], ada.account);
+            assert_eq!(plans(&app).await - before, planned, "direct = {direct}");
+            app.stop().await;
+        }
+    }
+
     async fn s47_the_direct_way_answers_as_a_plan_does(place: Place) {
         let mut place = place;
         let (app, subgraph) = one_graph(&mut place).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::one_graph;
+use super::{join_with, one_graph, subgraph};
 use crate::support::on_both_stacks;
 
 const ADA: &str = "+4917139200042";
@@ -42,19 +42,25 @@ on_both_stacks! {
         }
     }
 
-    /// What is refused of one entity refuses nothing else.
+    /// What is refused of one entity refuses nothing else, and is told at its place.
     async fn an_entity_that_cannot_be_looked_up_is_wrong_alone(place: Place) {
         let mut place = place;
-        let (app, subgraph) = one_graph(&mut place).await;
+        // Its list may have nulls, so that one profile is nothing to the others.
+        let subgraph = join_with(&mut place, &subgraph::SDL.replace("[LinkedProfile!]!", "[LinkedProfile]!")).await;
+        let app = place.app().await;
         let ada = app.client().sign_in(&place, ADA).await;
+        let [own] = ada.client.profiles().await.try_into().unwrap();
         for id in [json!(7), json!({ "a": 1 }), json!([])] {
-            let latest = [json!({ "__typename": "LinkedProfile", "platformKey": "whatsapp", "externalId": id })];
+            let bad = json!({ "__typename": "LinkedProfile", "platformKey": "whatsapp", "externalId": id });
+            let latest = [profile(json!("whatsapp"), "wa_ada"), bad];
             subgraph.answer_instead(json!({ "data": { "latest": latest, "greeting": "hello" } }));
-            let answer = ada.client.query("{ viewer { id } latest { unlinksAt } greeting }").await;
+            let answer = ada.client.query("{ viewer { id } latest { id } greeting }").await;
             assert_eq!(answer.status, 200, "{answer:#?}");
-            let wanted = json!({ "viewer": { "id": ada.account }, "latest": [{ "unlinksAt": null }], "greeting": "hello" });
+            let wanted = json!({ "viewer": { "id": ada.account }, "latest": [{ "id": own }, null], "greeting": "hello" });
             assert_eq!(answer.body["data"], wanted, "{answer:#?}");
-            assert_eq!(answer.body["errors"][0]["path"], json!(["latest", 0]), "{answer:#?}");
+            let errors = answer.body["errors"].as_array().unwrap();
+            let [error] = errors.as_slice() else { panic!("{answer:#?}") };
+            assert_eq!(error["path"], json!(["latest", 1]), "{answer:#?}");
         }
     }
 }

@@ -14,6 +14,7 @@ mod moving;
 mod planning;
 mod subgraph;
 mod upstream;
+mod without;
 
 use std::path::PathBuf;
 

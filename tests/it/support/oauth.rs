@@ -25,8 +25,9 @@ pub struct Started {
 }
 
 impl Started {
+    /// What a mutation that starts one has answered.
     #[track_caller]
-    fn of(answer: &Answer) -> Self {
+    pub fn of(answer: &Answer) -> Self {
         assert_eq!(answer.user_errors(), [""; 0], "{:#}", answer.body);
         let payload = answer.field();
         let challenge = &payload["verification"]["challenge"];
