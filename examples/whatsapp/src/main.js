@@ -2,6 +2,16 @@
 import { serve } from './server.js';
 
 const { env } = process;
+
+function seconds(name, otherwise) {
+  const value = Number(env[name] ?? otherwise);
+  if (!(value > 0 && value <= 86_400)) {
+    console.error(`${name} is ${env[name]}; it must be seconds, from 1 to 86400`);
+    process.exit(1);
+  }
+  return value;
+}
+
 const server = await serve({
   host: env.HOST ?? '127.0.0.1',
   port: Number(env.PORT ?? 4002),
@@ -12,7 +22,7 @@ const server = await serve({
   // The name that this subgraph has in `[gateway.subgraphs]`.
   audience: env.AUDIENCE ?? 'whatsapp',
   // How long a subscription may go on.
-  followSeconds: Number(env.FOLLOW_SECONDS ?? 3600),
+  followSeconds: seconds('FOLLOW_SECONDS', 3600),
 });
 console.log(`WhatsApp listens on ${server.url}`);
 
