@@ -165,25 +165,31 @@ async fn s39_connections_that_fall_silent_are_replaced() {
             updateAccount(input: $input) { account { displayName } userErrors { code } } }";
         ada.run(mutation, json!({ "input": { "displayName": name } })).await
     };
-    // Used within the last second, they are lent without a look, and so are in the midst of something soon.
-    tokio::join!(rename("Zero".to_owned()), rename("None".to_owned()));
-    postgres.set(Fault::Delay(Duration::from_millis(300)));
-    let under_way = async {
-        tokio::join!(rename("One".to_owned()), rename("Two".to_owned()), rename("Three".to_owned()))
-    };
-    let lose = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        postgres.lose_those_open();
-    };
-    let ((one, two, three), ()) =
-        tokio::time::timeout(HEALED, async { tokio::join!(under_way, lose) }).await.expect("a hang");
-    // One that waits for a place may get that of a connection which was on its way back to the pool.
-    let refused = [one, two, three].into_iter().filter(|answer| answer.body["errors"] != Value::Null);
-    let refused: Vec<_> = refused.collect();
-    assert!(!refused.is_empty(), "nothing was lost");
-    for answer in refused {
-        assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
+    // On a machine that is busy the moment may be missed: then once more.
+    let mut is_lost = false;
+    for _ in 0..5 {
+        // Used within the last second, they are lent without a look, and so are in the midst of something soon.
+        tokio::join!(rename("Zero".to_owned()), rename("None".to_owned()));
+        postgres.set(Fault::Delay(Duration::from_millis(300)));
+        let under_way = async {
+            tokio::join!(rename("One".to_owned()), rename("Two".to_owned()), rename("Three".to_owned()))
+        };
+        let lose = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            postgres.lose_those_open();
+        };
+        let ((one, two, three), ()) =
+            tokio::time::timeout(HEALED, async { tokio::join!(under_way, lose) }).await.expect("a hang");
+        // One that waits for a place may get that of a connection which was on its way back to the pool.
+        for answer in [one, two, three].into_iter().filter(|answer| answer.body["errors"] != Value::Null) {
+            assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
+            is_lost = true;
+        }
+        if is_lost {
+            break;
+        }
     }
+    assert!(is_lost, "nothing was lost");
     // Reads are no other case: they let go of the connection as well.
     let read = async || ada.query("{ viewer { activity { nodes { id } } } }").await;
     tokio::join!(read(), read());
@@ -194,6 +200,8 @@ async fn s39_connections_that_fall_silent_are_replaced() {
         postgres.lose_those_open();
     };
     tokio::time::timeout(HEALED, async { tokio::join!(reading, lose) }).await.expect("a hang");
+    // What is lost stays lost; that everything else takes its time is nothing to heal.
+    postgres.set(Fault::None);
     let healed = async {
         while rename("Ada".to_owned()).await.body["data"]["updateAccount"]["account"]["displayName"] != "Ada"
         {
