@@ -1,7 +1,9 @@
 //! A gateway of its own in front of accounts replicas: it has no database, and knows its callers by their tokens.
 
+mod alone;
 mod browsers;
 mod sockets;
+mod told;
 
 use std::process::Stdio;
 
