@@ -2,20 +2,16 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::account::{self, EraseAccount, ForgetErased};
 use crate::bus::connect::RedisServers;
-use crate::bus::{self, Bus, Channel, RedisBus};
+use crate::bus::{Bus, Channel, RedisBus};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::example::Example;
@@ -23,7 +19,6 @@ use crate::gateway::Gateway;
 use crate::gateway::supergraph::source::Source;
 use crate::gateway::supergraph::subgraphs::Subgraphs;
 use crate::graph::{self, Operations};
-use crate::housekeeping;
 use crate::http::{self, Service};
 use crate::ids::Ids;
 use crate::keys::Keys;
@@ -31,16 +26,20 @@ use crate::limits::RateLimits;
 use crate::link_graph::LinkGraphs;
 use crate::passkey::RelyingParty;
 use crate::platform::Platforms;
-use crate::profile::{
-    self, EndGrace, EndOffer, HandOver, ReadPrivacy, RefreshProfile, RevokeLogins, SendNotice, SettleClaim,
-    TellOwner,
-};
 use crate::sandbox::{self, ClockFollower, WebhookSubscription};
 use crate::session::{EndedSessions, Tokens};
-use crate::store::{self, Database, Obstacle, Runner, Store};
+use crate::store::Store;
 use crate::switches::Switches;
 use crate::tls;
-use crate::verification::{self, DeliverCode, EraseExpired, Followers, WarnOwner};
+use crate::verification::Followers;
+
+mod background;
+mod opening;
+
+use background::{spawn_following, spawn_hearing, spawn_work, until};
+use opening::derive_keys;
+pub(crate) use opening::{keys_of, prepare_schema};
+pub use opening::{open_database, open_database_beside, open_database_to_migrate};
 
 /// How long a process that stops tries to tell the other replicas what it committed last.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -319,104 +318,6 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
     })
 }
 
-/// The database that `config` names. The file is a lock, for SQLite.
-pub async fn open_database(config: &Config) -> anyhow::Result<(Database, Option<File>)> {
-    if !config.is_embedded() {
-        let db = Database::connect_postgres(&config.database.url, config.database.max_connections).await?;
-        return Ok((db, None));
-    }
-    let folder = config.data_dir()?;
-    let lock = lock_folder(&folder)?;
-    Ok((Database::open_sqlite(&folder).await?, Some(lock)))
-}
-
-/// The same, beside a process that may be using it, for single statements that need no other process to hear of them.
-pub async fn open_database_beside(config: &Config) -> anyhow::Result<(Database, Option<File>)> {
-    if !config.is_embedded() {
-        let (db, lock) = open_database(config).await?;
-        prepare_schema(config, &db).await?;
-        return Ok((db, lock));
-    }
-    let folder = config.data_dir()?;
-    let lock = lock_folder(&folder).ok();
-    let db = Database::open_sqlite(&folder).await?;
-    if lock.is_some() {
-        prepare_schema(config, &db).await?;
-    }
-    Ok((db, lock))
-}
-
-/// The same, to move its schema.
-pub async fn open_database_to_migrate(config: &Config) -> anyhow::Result<(Database, Option<File>)> {
-    if config.is_embedded() {
-        return open_database(config).await;
-    }
-    Ok((Database::connect_postgres_to_migrate(&config.database.url).await?, None))
-}
-
-fn lock_folder(folder: &Path) -> anyhow::Result<File> {
-    let unwritable =
-        || format!("the data folder {} cannot be written; choose another one with --data", folder.display());
-    std::fs::create_dir_all(folder).with_context(unwritable)?;
-    // It holds personal data, and the secret of a development deployment.
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).with_context(unwritable)?;
-    let lock = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(folder.join("accounts-center.lock"))
-        .with_context(unwritable)?;
-    if lock.try_lock().is_err() {
-        bail!(
-            "another accounts-center uses the data folder {}; end it, or choose another one with --data",
-            folder.display()
-        );
-    }
-    Ok(lock)
-}
-
-/// In development the database follows the program; in production an operator moves it, on purpose.
-pub(crate) async fn prepare_schema(config: &Config, db: &Database) -> anyhow::Result<()> {
-    match store::obstacle(db).await.map_err(explain)? {
-        Some(obstacle @ Obstacle::TooOld(_)) => bail!("{obstacle}"),
-        _ if config.is_development() => {
-            store::up(db).await.map_err(explain).context("the database cannot be migrated")
-        }
-        Some(obstacle) => bail!("{obstacle}"),
-        None => Ok(()),
-    }
-}
-
-/// The keys of the deployment that `config` names. A server may use its database meanwhile.
-pub(crate) async fn keys_of(config: &Config, ids: &Ids) -> anyhow::Result<Keys> {
-    if config.is_embedded() && config.keys.secret.expose_secret().is_empty() {
-        let folder = config.data_dir()?;
-        ensure!(
-            folder.join("accounts.sqlite").is_file(),
-            "there is no database in {} yet, which keeps the secret of this deployment: start the server once",
-            folder.display()
-        );
-        let db = Database::open_sqlite(&folder).await?;
-        let keys = derive_keys(config, &db, ids).await;
-        db.close().await;
-        return keys;
-    }
-    if !config.keys.secret.expose_secret().is_empty() {
-        return Ok(Keys::derive(config.keys.secret.expose_secret().as_bytes(), config.keys.signing_number));
-    }
-    let (db, _lock) = open_database(config).await?;
-    derive_keys(config, &db, ids).await
-}
-
-async fn derive_keys(config: &Config, db: &Database, ids: &Ids) -> anyhow::Result<Keys> {
-    let configured = config.keys.secret.expose_secret();
-    if !configured.is_empty() {
-        return Ok(Keys::derive(configured.as_bytes(), config.keys.signing_number));
-    }
-    let secret = store::development_secret(db, ids).await.map_err(explain)?;
-    Ok(Keys::derive(secret.as_bytes(), config.keys.signing_number))
-}
-
 /// The sandbox that runs in this process, if one does.
 fn own_sandbox(app: &App) -> anyhow::Result<Option<sandbox::Sandbox>> {
     if !app.config.is_development() || !app.config.sandbox.url.is_empty() {
@@ -439,90 +340,6 @@ async fn follow_time(config: &Config, url: &str, clock: &Clock) -> anyhow::Resul
         tracing::warn!("the sandbox at sandbox.url does not answer; its time is followed once it does");
     }
     Ok(Some(time))
-}
-
-/// Hears of what happens from the other replicas, where there can be some.
-fn spawn_hearing(app: &Arc<App>, channel: Option<Channel>, stop: &CancellationToken, tasks: &TaskTracker) {
-    if let Some(channel) = channel {
-        tasks.spawn(bus::listen(channel, app.store.clone(), stop.clone()));
-    }
-}
-
-/// Follows the sandbox's time, the database, and what is switched off.
-fn spawn_following(
-    app: &Arc<App>,
-    time: Option<ClockFollower>,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) {
-    if let Some(time) = time {
-        tasks.spawn(until(stop.clone(), time.follow()));
-    }
-    tasks.spawn(until(stop.clone(), poll(app.clone())));
-    tasks.spawn(until(stop.clone(), app.switches.clone().follow()));
-}
-
-/// What a process does in the background for all of them, unless it leaves that to others.
-fn spawn_work(app: &Arc<App>, stop: &CancellationToken, tasks: &TaskTracker) {
-    if app.config.jobs.concurrency > 0 {
-        tasks.spawn(job_runner(app).run(stop.clone()));
-        tasks.spawn(until(stop.clone(), housekeeping::run(app.clone())));
-    }
-}
-
-/// Heals every lost hint, and notices when a backup takes the database's place.
-async fn poll(app: Arc<App>) {
-    let (store, period) = (&app.store, Duration::from_secs(app.config.events.poll_seconds));
-    loop {
-        tokio::time::sleep(period).await;
-        // A statement that never comes back must not end all polling.
-        match store::bounded(store.is_same()).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => error.log(),
-        }
-        if let Err(error) = store::bounded(store.poll_watched()).await {
-            error.log();
-        }
-    }
-}
-
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = work => {}
-    }
-}
-
-fn job_runner(app: &Arc<App>) -> Runner {
-    let drain = Duration::from_secs(app.config.http.drain_seconds);
-    let mut runner = Runner::new(app.store.clone(), app.config.jobs.concurrency, drain);
-    macro_rules! handle {
-        ($($job:ty => $run:path),+ $(,)?) => {$(
-            let own = app.clone();
-            runner.handle(move |job: $job| {
-                let app = own.clone();
-                async move { $run(&app, job).await }
-            });
-        )+};
-    }
-    handle! {
-        DeliverCode => verification::deliver,
-        EraseExpired => verification::erase,
-        WarnOwner => verification::warn_owner,
-        EndGrace => profile::end_grace,
-        RefreshProfile => profile::refresh,
-        ReadPrivacy => profile::read_privacy,
-        SendNotice => profile::send_notice,
-        RevokeLogins => profile::revoke_logins,
-        EndOffer => profile::end_offer,
-        TellOwner => profile::tell_owner,
-        SettleClaim => profile::settle_claim,
-        HandOver => profile::hand_over,
-        EraseAccount => account::end_deletion,
-        ForgetErased => account::forget_erased,
-    }
-    runner
 }
 
 /// An error of ours as a sentence for the operator, with its cause.

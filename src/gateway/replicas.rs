@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use secrecy::ExposeSecret;
@@ -14,6 +14,11 @@ use super::subgraph::headers::ROUTER;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Some hundred thousand sessions that have ended.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// An answer that is a refusal.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer has status {0}")]
+pub struct Refused(pub StatusCode);
 
 /// Asks the replicas as a router. Cheap to clone.
 #[derive(Clone)]
@@ -64,7 +69,7 @@ impl Replicas {
     /// What they answer at a path, on behalf of whoever shows `authorization`.
     ///
     /// # Errors
-    /// Whatever is no such answer.
+    /// [`Refused`] for another status than of success; whatever else is no such answer.
     pub async fn get(
         &self,
         path: &str,
@@ -77,7 +82,7 @@ impl Replicas {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
-        ensure!(response.status().is_success(), "the answer has status {}", response.status());
+        ensure!(response.status().is_success(), Refused(response.status()));
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
             ensure!(bytes.len() + chunk.len() <= MOST_BYTES, "the answer is too large");

@@ -9,11 +9,12 @@ use anyhow::Context as _;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection, PgConnection};
 use sea_orm::{
-    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    TransactionOptions,
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use super::pool::Pool;
 use crate::error::Error;
 
 /// Readers of an SQLite file.
@@ -27,8 +28,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// Where rows are read and written.
 #[derive(Clone)]
 pub struct Database {
-    read: DatabaseConnection,
-    write: DatabaseConnection,
+    read: Pool,
+    write: Pool,
     statements: Arc<AtomicU64>,
 }
 
@@ -65,7 +66,8 @@ impl Database {
         let context = || format!("the database {} cannot be opened", file.display());
         let write = sea_orm::Database::connect(open(1)).await.with_context(context)?;
         let read = sea_orm::Database::connect(open(SQLITE_READERS)).await.with_context(context)?;
-        Ok(Self::counted(read, write))
+        let statements = Arc::default();
+        Ok(Self { read: Pool::of(&read, &statements), write: Pool::of(&write, &statements), statements })
     }
 
     /// Connects to a PostgreSQL database.
@@ -112,39 +114,25 @@ impl Database {
                 })
                 .after_release(|connection, _| Box::pin(alive(connection)))
             });
-        let pool = sea_orm::Database::connect(options)
-            .await
-            .context("PostgreSQL at database.url cannot be reached")?;
-        Ok(Self::counted(pool.clone(), pool))
-    }
-
-    fn counted(mut read: DatabaseConnection, mut write: DatabaseConnection) -> Self {
-        let statements = Arc::new(AtomicU64::new(0));
-        for connection in [&mut read, &mut write] {
-            let statements = statements.clone();
-            connection.set_metric_callback(move |_| {
-                statements.fetch_add(1, Ordering::Relaxed);
-            });
-        }
-        Self { read, write, statements }
+        let statements = Arc::default();
+        let pool = Pool::connect(options, &statements).await;
+        let pool = pool.context("PostgreSQL at database.url cannot be reached")?;
+        Ok(Self { read: pool.clone(), write: pool, statements })
     }
 
     /// The same, whose statements do not count: what a process does by itself.
     pub fn uncounted(&self) -> Self {
-        let (mut read, mut write) = (self.read.clone(), self.write.clone());
-        for connection in [&mut read, &mut write] {
-            connection.set_metric_callback(|_| {});
-        }
+        let (read, write) = (self.read.uncounted(), self.write.uncounted());
         Self { read, write, statements: Arc::default() }
     }
 
     /// For statements that only read.
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &Pool {
         &self.read
     }
 
     /// For transactions that write.
-    pub fn write(&self) -> &DatabaseConnection {
+    pub fn write(&self) -> &Pool {
         &self.write
     }
 
@@ -154,7 +142,7 @@ impl Database {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        Ok(self.write.begin_with_options(options).await?)
+        Ok(self.write.begin(options).await?)
     }
 
     pub fn backend(&self) -> DbBackend {
@@ -164,8 +152,8 @@ impl Database {
     /// Says goodbye: waits until what is lent has come back, and closes all connections. On SQLite the log is written
     /// into the file then, and that file alone is the whole database.
     pub async fn close(&self) {
-        for connection in [&self.read, &self.write] {
-            if let Err(error) = connection.close_by_ref().await {
+        for pool in [&self.read, &self.write] {
+            if let Err(error) = pool.close().await {
                 tracing::warn!(%error, "a connection of the database could not be closed");
             }
         }

@@ -14,7 +14,7 @@ use accounts_center_migration::{MINIMUM_SCHEMA, Migrator, MigratorTraitSelf, Sch
 use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait, Statement,
-    TransactionTrait,
+    TransactionOptions,
 };
 
 use super::Database;
@@ -80,7 +80,7 @@ pub async fn obstacle(db: &Database) -> Result<Option<Obstacle>, Error> {
 
 /// All migrations of this program and of the database, oldest first.
 pub async fn status(db: &Database) -> Result<Vec<MigrationState>, Error> {
-    let mut applied: HashSet<String> = applied(db.read()).await?.into_iter().collect();
+    let mut applied: HashSet<String> = applied(&db.read().present()).await?.into_iter().collect();
     let mut states: Vec<MigrationState> = Migrator::known()
         .into_iter()
         .map(|name| {
@@ -104,7 +104,7 @@ impl MigrationState {
 pub async fn up(db: &Database) -> Result<(), Error> {
     in_turn(db, async || {
         let migrator = Migrator::beside(unknown(db).await?);
-        Ok(migrator.up(db.write(), None).await?)
+        Ok(migrator.up(&db.write().present(), None).await?)
     })
     .await
 }
@@ -124,7 +124,7 @@ pub async fn down(db: &Database, steps: u32) -> Result<Vec<String>, Error> {
                 unknown.name
             )));
         }
-        Migrator::beside(unknown(db).await?).down(db.write(), Some(steps)).await?;
+        Migrator::beside(unknown(db).await?).down(&db.write().present(), Some(steps)).await?;
         Ok(newest.into_iter().map(|state| state.name.clone()).collect())
     })
     .await
@@ -139,7 +139,7 @@ async fn in_turn<T>(db: &Database, work: impl AsyncFnOnce() -> Result<T, Error>)
     if db.backend() != DbBackend::Postgres {
         return work().await;
     }
-    let turn = db.write().begin().await?;
+    let turn = db.write().begin(TransactionOptions::default()).await?;
     turn.execute_unprepared(
         "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; \
          SET LOCAL idle_in_transaction_session_timeout = 0",
@@ -162,7 +162,7 @@ async fn is_our_turn(tx: &DatabaseTransaction) -> Result<bool, Error> {
 }
 
 async fn minimum(db: &Database) -> Result<Option<String>, Error> {
-    if !SchemaManager::new(db.read()).has_table("deployment").await? {
+    if !SchemaManager::new(&db.read().present()).has_table("deployment").await? {
         return Ok(None);
     }
     stored(db, MINIMUM_SCHEMA).await
@@ -184,7 +184,7 @@ pub async fn present_epoch(db: &Database) -> Result<Option<u64>, Error> {
 
 /// Gives the database a new epoch, after a backup was restored into it.
 pub async fn renew_epoch(db: &Database, ids: &Ids) -> Result<(), Error> {
-    if !SchemaManager::new(db.read()).has_table("deployment").await? {
+    if !SchemaManager::new(&db.read().present()).has_table("deployment").await? {
         return Err(Error::internal(anyhow::anyhow!(
             "the database is empty; restore the backup first, then renew the epoch"
         )));

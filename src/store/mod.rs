@@ -14,6 +14,7 @@ mod housekeeping;
 mod idempotency;
 mod job;
 mod migrate;
+mod pool;
 mod watch;
 
 use std::collections::HashMap;

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Announced, Client, Fault, Place, Proxy, ServerProcess, Stack, eventually, on_both_stacks,
+    Announced, Client, Fault, Place, Proxy, ServerProcess, Stack, TestApp, eventually, on_both_stacks,
 };
 
 const ADA: &str = "+4917139200042";
@@ -151,8 +151,9 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
 /// its places: who waits for them gets a code in time, and new connections take theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s39_connections_that_fall_silent_are_replaced() {
-    // Each of two connections may be given up by a commit in doubt, which takes 20 s.
-    const HEALED: Duration = Duration::from_secs(60);
+    // Each of two connections may be given up by a commit in doubt, which takes 20 s; and if both are lost on their way back to
+    // the pool, that is replaced.
+    const HEALED: Duration = Duration::from_secs(120);
     let mut place = Place::new(Stack::Production).await;
     let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
     let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
@@ -209,6 +210,47 @@ async fn s39_connections_that_fall_silent_are_replaced() {
         }
     };
     tokio::time::timeout(HEALED, healed).await.expect("the pool has lost its places");
+}
+
+/// S39: connections that are lost just as they are given back cost the pool their places, as sqlx waits for them for ever. Once
+/// it has none left, another pool takes its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s39_a_pool_that_has_lost_all_places_is_replaced() {
+    const HEALED: Duration = Duration::from_secs(120);
+    let mut place = Place::new(Stack::Production).await;
+    let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
+    let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
+    place.set("ACCOUNTS__DATABASE__URL", through);
+    place.set("ACCOUNTS__DATABASE__MAX_CONNECTIONS", 2);
+    let app = TestApp::start_quiet(&place, 1).await;
+    let ping = async || app.app().store.db().ping().await;
+    let is_lost = async || {
+        // A look whether it lives, by us, and then one by the pool: a second and a half for each way there and back.
+        postgres.set(Fault::Delay(Duration::from_millis(750)));
+        let (one, two) = tokio::join!(ping(), ping());
+        one.and(two).expect("a connection for each");
+        tokio::time::sleep(Duration::from_millis(2250)).await;
+        postgres.lose_those_open();
+        postgres.set(Fault::None);
+        // What is found silent by us is let go of within two seconds.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        ping().await.is_err() && ping().await.is_err()
+    };
+    let mut tries = 0;
+    while !is_lost().await {
+        tries += 1;
+        assert!(tries < 10, "no place was lost");
+    }
+    let healed = async {
+        while ping().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(HEALED, healed).await.expect("the pool is not replaced");
+    // And it stays so.
+    for _ in 0..10 {
+        ping().await.expect("a connection");
+    }
 }
 
 /// How far somebody has come.
