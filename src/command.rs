@@ -2,14 +2,15 @@
 
 mod account;
 mod composing;
+mod jobs;
+mod migrate;
+mod planning;
+mod schema;
 mod switch;
 
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,40 +19,28 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{Config, Proof};
 use crate::gateway::Gateway;
-use crate::gateway::contract::Contract;
-use crate::gateway::execute::errors::GraphqlError;
-use crate::gateway::guard::Refused;
-use crate::gateway::overrides::Overrides;
-use crate::gateway::plan::conditions::Choice;
-use crate::gateway::plan::planners::{Planners, Question};
-use crate::gateway::settings::Plans;
-use crate::gateway::supergraph::Supergraph;
 use crate::gateway::supergraph::source::Source;
 use crate::gateway::supergraph::subgraphs::Subgraphs;
 use crate::http::listening::Patience;
 use crate::ids::{Ids, NodeId, NodeKind};
-use crate::schema_check::{self, Severity};
 use crate::session::{ROUTER, Tokens};
-use crate::store::{self, MigrationState, Standing};
+use crate::store::{self};
 use crate::{app, graph, http, sandbox, seed, shutdown, telemetry, tls};
 
 pub use account::{Deed, administer};
 pub use composing::compose;
+pub use jobs::{Replay, list_dead_jobs, replay_jobs};
+pub use migrate::{migrate_down, migrate_new_epoch, migrate_status, migrate_up};
+pub use planning::print_plan;
+pub use schema::{check_schema, print_contract, print_schema};
 pub use switch::{list_switches, switch_platform};
 
 /// How long requests to a sandbox get to end when it stops.
 const SANDBOX_DRAIN: Duration = Duration::from_secs(5);
-
-/// Which dead jobs come back to life.
-pub enum Replay {
-    These(Vec<Uuid>),
-    All { kind: Option<String> },
-}
 
 /// Serves everything until it is asked to stop; `without_worker` leaves background work to worker processes.
 pub async fn serve(mut config: Config, without_worker: bool) -> anyhow::Result<()> {
@@ -204,44 +193,6 @@ pub async fn sandbox(config: Config, listen: SocketAddr) -> anyhow::Result<()> {
     sandbox.save()
 }
 
-/// Brings the database to the newest schema.
-pub async fn migrate_up(config: &Config) -> anyhow::Result<()> {
-    let (db, _lock) = app::open_database_to_migrate(config).await?;
-    store::up(&db).await.map_err(app::explain)?;
-    let states = store::status(&db).await.map_err(app::explain)?;
-    db.close().await;
-    match states.iter().filter(|state| state.standing == Standing::Unknown).count() {
-        0 => print(format_args!("The database has the newest schema.")),
-        more => print(format_args!(
-            "The database has the newest schema of this program, and {more} migration(s) of a newer one."
-        )),
-    }
-}
-
-/// Takes the newest migrations back.
-pub async fn migrate_down(config: &Config, steps: u32) -> anyhow::Result<()> {
-    let (db, _lock) = app::open_database_to_migrate(config).await?;
-    let names = store::down(&db, steps).await.map_err(app::explain)?;
-    db.close().await;
-    for name in &names {
-        print(format_args!("taken back  {name}"))?;
-    }
-    print(format_args!("{} migration(s) taken back.", names.len()))
-}
-
-/// Lists the migrations.
-pub async fn migrate_status(config: &Config) -> anyhow::Result<()> {
-    let (db, _lock) = app::open_database(config).await?;
-    for MigrationState { name, standing } in store::status(&db).await.map_err(app::explain)? {
-        match standing {
-            Standing::Applied => print(format_args!("applied  {name}"))?,
-            Standing::Pending => print(format_args!("pending  {name}"))?,
-            Standing::Unknown => print(format_args!("applied  {name}  unknown to this program"))?,
-        }
-    }
-    Ok(())
-}
-
 /// Prints a token for the federation router `name`.
 pub async fn mint_router_token(config: &Config, name: &str, days: u32) -> anyhow::Result<()> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -257,51 +208,6 @@ pub async fn mint_router_token(config: &Config, name: &str, days: u32) -> anyhow
     // Beside the token, which a script takes from the output.
     writeln!(std::io::stderr(), "Good until {until}; send it as Accounts-Center-Router:")?;
     print(format_args!("{}", minted.token))
-}
-
-/// Lists the dead jobs, a line each, and counts them.
-pub async fn list_dead_jobs(config: &Config, kind: Option<&str>) -> anyhow::Result<()> {
-    let (db, _lock) = open_prepared(config).await?;
-    let (mut count, mut last) = (0, None);
-    loop {
-        let page = store::dead_jobs(&db, kind, last.as_ref()).await.map_err(app::explain)?;
-        count += page.len();
-        for job in &page {
-            print(format_args!("{}", dead_job_line(job)))?;
-        }
-        last = page.into_iter().next_back();
-        if last.is_none() {
-            return print(format_args!("{count} dead job(s)"));
-        }
-    }
-}
-
-/// Columns that stay as they are: id, kind, stream, attempts, when it died, and to the end of the line why.
-fn dead_job_line(job: &accounts_center_entity::job::Model) -> String {
-    let died = job.dead_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default();
-    let error = job.last_error.as_deref().unwrap_or_default().replace(char::is_control, " ");
-    format!("{}  {:<30}  {}  {:>2}  {died}  {error}", job.id, job.kind, job.stream_id, job.attempts)
-}
-
-/// Brings dead jobs back to life: those with these ids, or all of a kind.
-pub async fn replay_jobs(config: &Config, which: Replay) -> anyhow::Result<()> {
-    let (db, _lock) = open_prepared(config).await?;
-    let now = Clock::system().now();
-    let replayed = match which {
-        Replay::All { kind } => store::replay_all(&db, kind.as_deref(), now).await.map_err(app::explain)?,
-        Replay::These(ids) => {
-            let ids = ids.into_iter().collect();
-            store::replay(&db, &ids, now).await.map_err(app::explain)?.map_err(|unknown| {
-                let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
-                anyhow::anyhow!(
-                    "no dead job has the id {}, and nothing was replayed; `accounts-center jobs list` has them all",
-                    unknown.join(", ")
-                )
-            })?
-        }
-    };
-    db.close().await;
-    print(format_args!("{replayed} job(s) replayed"))
 }
 
 /// Fills the database with generated accounts.
@@ -331,126 +237,6 @@ async fn open_prepared(config: &Config) -> anyhow::Result<(store::Database, Opti
     let (db, lock) = app::open_database(config).await?;
     app::prepare_schema(config, &db).await?;
     Ok((db, lock))
-}
-
-/// Tells the restored database from what it was before.
-pub async fn migrate_new_epoch(config: &Config) -> anyhow::Result<()> {
-    let (db, _lock) = app::open_database(config).await?;
-    store::renew_epoch(&db, &Ids::random()).await.map_err(app::explain)?;
-    db.close().await;
-    print(format_args!("The database has a new epoch."))?;
-    print(format_args!(
-        "Cursors from before are CURSOR_EXPIRED: clients query again and follow from there."
-    ))?;
-    print(format_args!("What was cached before is not believed; Redis need not be flushed."))?;
-    print(format_args!(
-        "Processes that still run notice within events.poll_seconds, stop with an error, and must be started again."
-    ))
-}
-
-/// Prints the schema as SDL.
-pub async fn print_schema(subgraph: bool, example: bool) -> anyhow::Result<()> {
-    let sdl = match (subgraph, example) {
-        (_, true) => example_instagram::sdl(),
-        (true, false) => graph::subgraph_sdl(),
-        (false, false) => graph::api_sdl(),
-    };
-    print(format_args!("{}", sdl.trim_end()))
-}
-
-/// Prints what clients see under a contract: of a supergraph in a file, or of the accounts graph.
-pub async fn print_contract(supergraph: Option<&Path>, contract: &Contract) -> anyhow::Result<()> {
-    let (api, tagged) = match supergraph {
-        None => (graph::api_sdl(), graph::subgraph_sdl()),
-        Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read the supergraph {}", file.display()))?;
-            let supergraph =
-                Supergraph::parse(&text).with_context(|| format!("{} cannot be served", file.display()))?;
-            (supergraph.planner.consumer_schema.document.to_string(), text)
-        }
-    };
-    let sdl = contract.apply(&api, &tagged)?;
-    print(format_args!("{}", sdl.trim_end()))
-}
-
-/// Tells what would change for a client of the schema in `against`, and fails if that would break it.
-pub async fn check_schema(against: &Path) -> anyhow::Result<ExitCode> {
-    let before =
-        std::fs::read_to_string(against).with_context(|| format!("cannot read {}", against.display()))?;
-    let changes = schema_check::compare(&before, &graph::api_sdl())
-        .with_context(|| format!("{} is no GraphQL schema", against.display()))?;
-    for change in &changes {
-        print(format_args!("{change}"))?;
-    }
-    let breaking = changes.iter().filter(|change| change.severity == Severity::Breaking).count();
-    let dangerous = changes.iter().filter(|change| change.severity == Severity::Dangerous).count();
-    print(format_args!(
-        "{breaking} breaking, {dangerous} dangerous, {} safe",
-        changes.len() - breaking - dangerous
-    ))?;
-    Ok(if breaking == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Prints how `operation`, which is a document, a file that holds one, or `-`, is answered over `supergraph`.
-pub async fn print_plan(
-    supergraph: &Path,
-    operation: &str,
-    (name, variables): (Option<String>, Option<&str>),
-    settings: &Plans,
-) -> anyhow::Result<()> {
-    let variables: serde_json::Map<String, serde_json::Value> = variables
-        .map(serde_json::from_str)
-        .transpose()
-        .context("--variables is no object in JSON")?
-        .unwrap_or_default();
-    let text = std::fs::read_to_string(supergraph)
-        .with_context(|| format!("cannot read the supergraph {}", supergraph.display()))?;
-    let supergraph =
-        Supergraph::parse(&text).with_context(|| format!("{} cannot be served", supergraph.display()))?;
-    let operation = match operation {
-        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?,
-        // No operation is without one, and hardly a file has one in its name.
-        document if document.contains('{') => document.to_owned(),
-        file => std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {file}, which is no operation either"))?,
-    };
-    let planners = Planners::new(settings, Arc::default())?;
-    let (supergraph, overrides) = (Arc::new(supergraph), Overrides::default());
-    let mut question = Question {
-        supergraph: supergraph.id,
-        operation: operation.into(),
-        name,
-        overrides,
-        choice: Choice::default(),
-        refused: None,
-    };
-    let mut planned = planners.plan(&supergraph, question.clone()).await;
-    if let Ok(plan) = &planned
-        && plan.is_undecided()
-    {
-        let choice = plan.undecided.iter().map(|name| {
-            let value = variables.get(&**name).and_then(serde_json::Value::as_bool);
-            let missing = || {
-                anyhow::anyhow!(
-                    "the operation has another plan for each value of `${name}`; say which one with --variables \
-                     '{{\"{name}\": true}}'"
-                )
-            };
-            Ok((name.clone(), value.ok_or_else(missing)?))
-        });
-        question.choice = choice.collect::<anyhow::Result<_>>()?;
-        // As for somebody who may see all of it.
-        question.refused = Some(Refused::default());
-        planned = planners.plan(&supergraph, question).await;
-    }
-    match planned {
-        Ok(plan) => print(format_args!("{}", plan.tree.to_string().trim_end().trim_end_matches(','))),
-        Err(refusal) => {
-            let told: Vec<String> = refusal.0.iter().map(GraphqlError::told).collect();
-            anyhow::bail!("the operation has no plan: {}", told.join("; "))
-        }
-    }
 }
 
 /// Prints a line. That whoever reads it has gone, as `head` does, is no error.

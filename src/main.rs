@@ -38,9 +38,9 @@ enum Command {
         /// the subgraphs of the configuration.
         #[arg(long)]
         supergraph: Option<String>,
-        /// Where to listen; port 0 takes a free one.
-        #[arg(long, default_value = "127.0.0.1:4000")]
-        listen: SocketAddr,
+        /// Where to listen, instead of `http.listen`; port 0 takes a free one.
+        #[arg(long)]
+        listen: Option<SocketAddr>,
         #[command(flatten)]
         settings: Settings,
     },
@@ -248,6 +248,9 @@ enum Schema {
         /// SDL of the schema that clients use now.
         #[arg(long, value_name = "FILE")]
         against: PathBuf,
+        /// What clients see of this supergraph, instead of the accounts graph alone.
+        #[arg(long, value_name = "FILE")]
+        supergraph: Option<PathBuf>,
     },
     /// Print the supergraph of the accounts graph and the subgraphs of the configuration, or what is in the way.
     Compose {
@@ -307,7 +310,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Worker(settings) => command::worker(settings.load()?.checked()?).await?,
         Command::Gateway { supergraph, listen, settings } => {
             accounts_center_allocator::give_back_at_once();
-            command::gateway(settings.load()?, supergraph, listen).await?;
+            let config = settings.load()?;
+            let listen = listen.unwrap_or(config.http.listen);
+            command::gateway(config, supergraph, listen).await?;
         }
         Command::Sandbox { listen, settings } => {
             command::sandbox(settings.load()?.checked()?, listen).await?;
@@ -369,8 +374,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 command::print_contract(supergraph.as_deref(), &contract).await?;
             }
         }
-        Command::Schema { action: Schema::Check { against } } => {
-            return command::check_schema(&against).await;
+        Command::Schema { action: Schema::Check { against, supergraph } } => {
+            return command::check_schema(&against, supergraph.as_deref()).await;
         }
         Command::Schema { action: Schema::Compose { config } } => {
             let config = accounts_center::config::Config::load(config.as_deref())?;

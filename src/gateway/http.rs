@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::execute::errors::GraphqlError;
+use super::identity::Identity;
 use super::{Answer, Asked, Gateway, Outcome, Request, refused};
 use crate::config;
 use crate::http::body::collect;
@@ -83,6 +84,9 @@ async fn ready(State(wire): State<Arc<Wire>>) -> impl IntoResponse {
     if wire.sockets.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping");
     }
+    if wire.gateway.identity().is_some_and(Identity::is_blind) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the keys of access tokens have not been seen yet");
+    }
     if wire.gateway.metrics().is_refused() {
         // It serves the one before, so it takes requests.
         return (StatusCode::OK, "degraded: the newest supergraph is refused");
@@ -115,11 +119,7 @@ async fn by_get(
     match upgrade {
         Ok(upgrade) => {
             let Some(visitor) = wire.gateway.lasting(&headers) else {
-                return (
-                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    "the headers are too large for a socket",
-                )
-                    .into_response();
+                return websocket::too_large_headers();
             };
             return websocket::open(wire, (visitor, Some(address)), &headers, upgrade);
         }

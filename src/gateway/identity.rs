@@ -135,7 +135,7 @@ impl Identity {
                     );
                 }
             }
-            let period = if self.keys.load().is_empty() { AT_FIRST } else { PERIOD };
+            let period = if self.is_blind() { AT_FIRST } else { PERIOD };
             tokio::time::sleep(period).await;
         }
     }
@@ -166,6 +166,11 @@ impl Identity {
         known.map(|known| known.rights.clone()).unwrap_or_default()
     }
 
+    /// Whether nobody can be told yet, as the keys have not been seen.
+    pub fn is_blind(&self) -> bool {
+        self.keys.load().is_empty()
+    }
+
     /// Who shows `Bearer …`.
     ///
     /// # Errors
@@ -179,7 +184,7 @@ impl Identity {
         let digest: [u8; 32] = Sha256::digest(token).into();
         let known = match self.verified.get(&digest) {
             Some(known) => known,
-            None if self.keys.load().is_empty() => return Err(Unknown::NotYet),
+            None if self.is_blind() => return Err(Unknown::NotYet),
             None => {
                 let known = Arc::new(self.verify_signature(token).ok_or(Unknown::Invalid)?);
                 self.verified.insert(digest, known.clone());

@@ -17,8 +17,10 @@ use recloser::{AsyncRecloser, Error as Unmade, Recloser};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::identity::{Identity, Unknown};
 use super::replicas::{Refused, Replicas};
 use super::settings::Subgraph;
+use super::subgraph::headers::MIN_VERSION;
 use super::subgraph::share::Flights;
 
 /// How long one is used: far shorter than it is good.
@@ -48,14 +50,45 @@ pub struct Token {
 struct Said {
     token: Option<Arc<Token>>,
     at: Instant,
+    at_least: i64,
 }
 
-/// What a client shows to the replicas.
-pub fn shown(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(header::AUTHORIZATION).cloned()
+/// Who asks for a token, as the replicas are told.
+#[derive(Clone, Default)]
+pub struct Asking {
+    authorization: Option<HeaderValue>,
+    /// Their account is seen at this version or later.
+    at_least: i64,
 }
 
-/// Whose token it is: the SHA-256 of what they show, and the subgraph.
+impl Asking {
+    /// Whoever sends these headers.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let at_least = headers.get(MIN_VERSION).and_then(|value| value.to_str().ok()?.parse().ok());
+        Self {
+            authorization: headers.get(header::AUTHORIZATION).cloned(),
+            at_least: at_least.unwrap_or_default(),
+        }
+    }
+
+    /// The SHA-256 of what they show.
+    fn digest(&self) -> Option<[u8; 32]> {
+        self.authorization.as_ref().map(|shown| Sha256::digest(shown.as_bytes()).into())
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        if self.at_least > 0 {
+            headers.insert(MIN_VERSION, self.at_least.into());
+        }
+        headers
+    }
+}
+
+/// Whose token it is, and the subgraph.
 type Whose = (Option<[u8; 32]>, String);
 
 /// Has tokens made, and keeps them. Cheap to clone.
@@ -64,13 +97,17 @@ pub struct Minter(Arc<Inner>);
 
 struct Inner {
     replicas: Replicas,
+    identity: Option<Arc<Identity>>,
     said: Cache<Whose, Said>,
-    making: Flights<Whose, Option<Arc<Token>>>,
+    making: Flights<(Whose, i64), Option<Arc<Token>>>,
+    /// When something of somebody may have changed, through this gateway.
+    changed: Cache<[u8; 32], Instant>,
     circuit: AsyncRecloser,
 }
 
 impl Minter {
-    pub fn new(replicas: Replicas) -> Self {
+    /// `identity` knows whose access tokens are none.
+    pub fn new(replicas: Replicas, identity: Option<Arc<Identity>>) -> Self {
         let circuit = Recloser::custom()
             .error_rate(0.5)
             .closed_len(CIRCUIT_CALLS)
@@ -79,32 +116,39 @@ impl Minter {
             .build();
         Self(Arc::new(Inner {
             replicas,
+            identity,
             said: Cache::new(KEPT),
+            changed: Cache::new(KEPT),
             making: Flights::default(),
             circuit: circuit.into(),
         }))
     }
 
-    /// The token for a subgraph of whoever shows that as `Authorization`; `None` if none can be had.
-    pub async fn mint(
-        &self,
-        shown: Option<HeaderValue>,
-        name: &str,
-        settings: &Subgraph,
-    ) -> Option<Arc<Token>> {
-        let digest = shown.as_ref().map(|shown| Sha256::digest(shown.as_bytes()).into());
-        let whose = (digest, name.to_owned());
-        if let Some(said) = self.0.said.get(&whose).filter(|said| said.at.elapsed() < USED) {
+    /// The token for a subgraph; `None` if none can be had.
+    pub async fn mint(&self, asking: Asking, name: &str, settings: &Subgraph) -> Option<Arc<Token>> {
+        if self.0.is_nobody(&asking) {
+            return None;
+        }
+        let whose = (asking.digest(), name.to_owned());
+        if let Some(said) = self.0.said.get(&whose).filter(|said| self.0.holds(said, &asking)) {
             return said.token;
         }
         let (inner, own, query) = (self.0.clone(), whose.clone(), query(name, settings));
+        let at_least = asking.at_least;
         let making = async move {
             let at = Instant::now();
-            let token = inner.make(shown, &query, &own.1).await.ok()?;
-            inner.said.insert(own, Said { token: token.clone(), at });
+            let token = inner.make(&asking, &query, &own.1).await.ok()?;
+            inner.said.insert(own, Said { token: token.clone(), at, at_least });
             token
         };
-        self.0.making.join(whose, || making.boxed()).await
+        self.0.making.join((whose, at_least), || making.boxed()).await
+    }
+
+    /// Something of theirs may have changed: what was said of them before counts no longer.
+    pub fn changed(&self, asking: &Asking) {
+        if let Some(digest) = asking.digest() {
+            self.0.changed.insert(digest, Instant::now());
+        }
     }
 }
 
@@ -112,16 +156,32 @@ impl Minter {
 struct Silent;
 
 impl Inner {
+    /// Whether what they show is known to speak for nobody: then the replicas need not say so.
+    fn is_nobody(&self, asking: &Asking) -> bool {
+        let both = self.identity.as_ref().zip(asking.authorization.as_ref());
+        both.is_some_and(|(identity, shown)| {
+            let known = shown.to_str().map_or(Err(Unknown::Invalid), |shown| identity.who(shown));
+            matches!(known, Err(Unknown::Invalid | Unknown::Ended))
+        })
+    }
+
+    fn holds(&self, said: &Said, asking: &Asking) -> bool {
+        let changed = asking.digest().and_then(|digest| self.changed.get(&digest));
+        said.at.elapsed() < USED
+            && said.at_least >= asking.at_least
+            && changed.is_none_or(|changed| changed < said.at)
+    }
+
     /// `None` if it is refused.
     async fn make(
         &self,
-        shown: Option<HeaderValue>,
+        asking: &Asking,
         query: &[(&str, String)],
         subgraph: &str,
     ) -> Result<Option<Arc<Token>>, Silent> {
         let status = |error: &anyhow::Error| error.downcast_ref::<Refused>().map(|Refused(status)| *status);
         let is_fault = |error: &anyhow::Error| status(error).is_none_or(|status| status.is_server_error());
-        let asked = self.replicas.get("/subgraph-token", query, shown);
+        let asked = self.replicas.get("/subgraph-token", query, asking.headers());
         let warn = |error: &anyhow::Error| {
             tracing::warn!(error = format!("{error:#}"), subgraph, "no token can be had for a subgraph");
         };
@@ -189,7 +249,11 @@ mod tests {
         let router = Router::new().route("/subgraph-token", get(answer));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         crate::tls::choose_library();
-        (Minter::new(Replicas::new(&settings).unwrap().unwrap()), asked)
+        (Minter::new(Replicas::new(&settings).unwrap().unwrap(), None), asked)
+    }
+
+    fn somebody(at_least: i64) -> Asking {
+        Asking { authorization: Some(HeaderValue::from_static("Bearer a.b.c")), at_least }
     }
 
     /// Asks `times` for a token of one who shows the same each time. Gives how often the replicas were asked.
@@ -197,8 +261,7 @@ mod tests {
         let (minter, asked) = minter(status).await;
         let subgraph = Config::from_pairs([]).unwrap().gateway.subgraph;
         for _ in 0..times {
-            let shown = Some(HeaderValue::from_static("Bearer a.b.c"));
-            let token = minter.mint(shown, "books", &subgraph).await;
+            let token = minter.mint(somebody(0), "books", &subgraph).await;
             assert_eq!(token.is_some(), status == StatusCode::OK);
         }
         asked.load(Ordering::Relaxed)
@@ -215,5 +278,22 @@ mod tests {
     async fn replicas_that_do_not_answer_are_left_alone_for_a_while() {
         // It is judged with the next one after so many.
         assert_eq!(ask(StatusCode::SERVICE_UNAVAILABLE, 20).await, CIRCUIT_CALLS + 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_said_holds_until_something_changes_or_more_is_known() {
+        let (minter, asked) = minter(StatusCode::OK).await;
+        let subgraph = Config::from_pairs([]).unwrap().gateway.subgraph;
+        let asked_by = async |asking: Asking| {
+            minter.mint(asking, "books", &subgraph).await.unwrap();
+            asked.load(Ordering::Relaxed)
+        };
+        assert_eq!(asked_by(somebody(7)).await, 1);
+        assert_eq!(asked_by(somebody(3)).await, 1);
+        assert_eq!(asked_by(somebody(8)).await, 2);
+        minter.changed(&somebody(0));
+        assert_eq!(asked_by(somebody(0)).await, 3);
+        minter.changed(&Asking::default());
+        assert_eq!(asked_by(somebody(0)).await, 3);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It knows subgraphs, never accounts.
 
+mod answer;
 pub mod caller;
 pub mod compose;
 pub mod contract;
@@ -15,6 +16,7 @@ pub mod minting;
 pub mod overrides;
 pub mod plan;
 pub mod plant;
+mod ready;
 mod replicas;
 pub mod schema;
 pub mod sessions;
@@ -31,28 +33,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use futures_util::FutureExt;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::ids::Ids;
 use crate::trace::{TRACEPARENT, TRACESTATE};
+pub use answer::{Answer, Outcome, fit_for_socket, refused};
 use caller::Caller;
-use execute::errors::{GraphqlError, at_most};
-use guard::Rights;
 use identity::Identity;
 use metrics::Metrics;
 use minting::Minter;
-use overrides::Overrides;
-use plan::conditions::Choice;
-use plan::planners::{Planners, Question};
-use plan::{Kind, Plan};
+use plan::planners::Planners;
+use ready::Asking;
 use replicas::Replicas;
 use subgraph::headers::{Rules, SESSION_MODE};
 use subgraph::share::Flights;
-use subgraph::{Calls, Subgraphs, With, confined};
+use subgraph::{Calls, With, confined};
+pub use subscribe::broken;
 use supergraph::Supergraph;
 use supergraph::source::Source;
 
@@ -94,27 +92,6 @@ pub struct Asked {
     pub caller: Option<Arc<dyn Caller>>,
 }
 
-/// What a client gets. Cheap to clone.
-#[derive(Clone)]
-pub struct Answer {
-    pub body: Bytes,
-    pub outcome: Outcome,
-    /// What the accounts graph sets for the client, where it is elsewhere.
-    pub cookies: Vec<HeaderValue>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was executed, with whatever errors.
-    Executed,
-    /// It was not: it cannot be read, is not valid, or cannot be planned.
-    Refused,
-    /// It was not: it came by GET and needs POST.
-    NotByGet,
-    /// It was not: there is more to do than can be done.
-    Overloaded,
-}
-
 /// A supergraph with the connections to its subgraphs. It is swapped whole.
 pub struct Serving {
     pub supergraph: Arc<Supergraph>,
@@ -134,18 +111,9 @@ struct Inner {
     rules: Vec<Rules>,
     with: With,
     /// Who is who by the tokens of clients, where nothing in this process says so.
-    identity: Option<Identity>,
+    identity: Option<Arc<Identity>>,
     /// Client queries under way that others may join; absent if each one is executed by itself.
     flights: Option<Flights<Asking, Answer>>,
-}
-
-/// All that an answer can depend on, with every header of the client.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Asking {
-    question: Question,
-    /// As JSON.
-    variables: String,
-    headers: Vec<(HeaderName, Bytes)>,
 }
 
 impl Serving {
@@ -164,7 +132,8 @@ impl Gateway {
     /// What is wrong with the supergraph or with a setting.
     pub fn new(text: &str, settings: settings::Gateway, ids: Ids) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::default());
-        let minter = Replicas::new(&settings)?.map(Minter::new);
+        let identity = Identity::new(&settings)?.map(Arc::new);
+        let minter = Replicas::new(&settings)?.map(|replicas| Minter::new(replicas, identity.clone()));
         let with = With { ids: ids.clone(), metrics: metrics.clone(), minter };
         let serving = Serving::new(text, &settings, with.clone())?;
         metrics.loaded(true);
@@ -183,7 +152,7 @@ impl Gateway {
             planners: Planners::new(&settings.plans, metrics.clone())?,
             override_labels,
             rules,
-            identity: Identity::new(&settings)?,
+            identity,
             flights: settings.share_queries.then(Flights::default),
             settings,
             with,
@@ -248,7 +217,7 @@ impl Gateway {
 
     /// Who is who by the tokens of clients, where nothing else in this process says so.
     pub fn identity(&self) -> Option<&Identity> {
-        self.0.identity.as_ref()
+        self.0.identity.as_deref()
     }
 
     pub fn ids(&self) -> &Ids {
@@ -285,195 +254,4 @@ impl Gateway {
     pub fn serving(&self) -> Arc<Serving> {
         self.0.serving.load_full()
     }
-
-    /// Answers a query or a mutation.
-    pub async fn answer(&self, request: Request, asked: Asked) -> Answer {
-        let answer = self.answer_uncounted(request, asked).await;
-        self.0.with.metrics.answered(answer.outcome.name());
-        answer
-    }
-
-    async fn answer_uncounted(&self, request: Request, asked: Asked) -> Answer {
-        let ready = match self.ready(request, &asked, self.draw()).await {
-            Ok(ready) => ready,
-            Err(refused) => return refused,
-        };
-        if ready.plan.kind == Kind::Subscription {
-            let message =
-                "Subscriptions are not supported over this transport; follow them over a WebSocket.";
-            return refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]);
-        }
-        self.finish(ready, asked).await
-    }
-
-    /// Answers a query or a mutation that is ready.
-    async fn finish(&self, ready: Ready, asked: Asked) -> Answer {
-        // Who asks may be known by more than headers.
-        let may_share = ready.plan.kind == Kind::Query && asked.caller.is_none();
-        match self.0.flights.as_ref().filter(|_| may_share) {
-            None => ready.execute(&asked).await,
-            Some(flights) => {
-                let asking = Asking::new(ready.question.clone(), &ready.variables, &asked.headers);
-                flights.join(asking, || async move { ready.execute(&asked).await }.boxed()).await
-            }
-        }
-    }
-
-    /// An operation with its plan and its variables; or the answer to one that is not executed.
-    /// `drawn` is where chance has put it, for percentages of `@override`.
-    async fn ready(&self, request: Request, asked: &Asked, drawn: u64) -> Result<Ready, Answer> {
-        let Some(query) = request.query else {
-            let message = "There is no `query`: send the operation's text in it.";
-            return Err(refused(Outcome::Refused, &[GraphqlError::new("BAD_USER_INPUT", message)]));
-        };
-        let serving = self.serving();
-        let supergraph = &serving.supergraph;
-        let known = &supergraph.planner.supergraph.progressive_overrides;
-        let rights = self.rights(asked);
-        let chance = rights.part.unwrap_or(drawn);
-        let overrides = Overrides::of(known, self.0.override_labels.as_ref(), &asked.headers, chance);
-        let overrides = overrides.with(known, self.labels_of(&rights));
-        let (name, choice) = (request.operation_name, Choice::default());
-        let id = supergraph.id;
-        let mut question =
-            Question { supergraph: id, operation: query, name, overrides, choice, refused: None };
-        let mut plan = self.plan(supergraph, &question).await?;
-        if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
-            return Err(refused(outcome, &[error]));
-        }
-        let variables = supergraph.inputs.coerce(&plan.variables, request.variables.unwrap_or_default());
-        let variables = variables.map_err(|errors| self.refuse(Outcome::Refused, &errors))?;
-        if plan.is_undecided() {
-            let is_true = |name: &Arc<str>| variables.get(&**name) == Some(&Value::Bool(true));
-            question.choice = plan.undecided.iter().map(|name| (name.clone(), is_true(name))).collect();
-            // By what the operation meets, and no more: callers who differ in nothing else share a plan.
-            let policies = &self.0.settings.policies;
-            question.refused = Some(supergraph.guards.refused(&plan.guards, &rights, policies));
-            plan = self.plan(supergraph, &question).await?;
-            if let Some((outcome, error)) = self.misplaced(&plan, asked.by_get) {
-                return Err(refused(outcome, &[error]));
-            }
-        }
-        let variables = plan.own_names(variables);
-        let wants_plan = asked.headers.get(QUERY_PLAN).is_some_and(|value| value == "include");
-        let shows_plan = wants_plan && self.0.settings.query_plans;
-        Ok(Ready { serving, question, plan, variables, shows_plan })
-    }
-
-    fn draw(&self) -> u64 {
-        u64::from_be_bytes(self.0.with.ids.bytes())
-    }
-
-    /// What is known of whoever asks.
-    fn rights(&self, asked: &Asked) -> Rights {
-        match (&asked.caller, &self.0.identity) {
-            (Some(caller), _) => caller.rights(),
-            (None, Some(identity)) => identity.rights(&asked.headers),
-            (None, None) => Rights::default(),
-        }
-    }
-
-    /// The labels of `@override` that hold for whoever has these rights.
-    fn labels_of(&self, rights: &Rights) -> impl Iterator<Item = &str> {
-        let labels = self.0.settings.override_labels.iter();
-        labels.filter(|(_, scopes)| rights.has_any(scopes)).map(|(label, _)| label.as_str())
-    }
-
-    async fn plan(&self, supergraph: &Arc<Supergraph>, question: &Question) -> Result<Arc<Plan>, Answer> {
-        self.0.planners.plan(supergraph, question.clone()).await.map_err(|refusal| {
-            let outcome = if refusal.is_passing() { Outcome::Overloaded } else { Outcome::Refused };
-            self.refuse(outcome, &refusal.0)
-        })
-    }
-
-    fn refuse(&self, outcome: Outcome, errors: &[GraphqlError]) -> Answer {
-        refused(outcome, &at_most(self.0.settings.max_errors, errors.iter().cloned()))
-    }
-
-    /// Why a plan is not executed where its operation came.
-    fn misplaced(&self, plan: &Plan, by_get: bool) -> Option<(Outcome, GraphqlError)> {
-        let bad = |message| GraphqlError::new("BAD_USER_INPUT", message);
-        match plan.kind {
-            Kind::Mutation if by_get => {
-                Some((Outcome::NotByGet, bad("A mutation is sent by POST; GET is for queries.")))
-            }
-            _ if plan.introspects && !self.0.settings.introspection => {
-                let message = "Introspection is switched off here.";
-                Some((Outcome::Refused, GraphqlError::new("INTROSPECTION_DISABLED", message)))
-            }
-            Kind::Query | Kind::Mutation | Kind::Subscription => None,
-        }
-    }
-}
-
-/// An operation that is ready to be executed.
-struct Ready {
-    serving: Arc<Serving>,
-    question: Question,
-    plan: Arc<Plan>,
-    variables: Map<String, Value>,
-    shows_plan: bool,
-}
-
-impl Ready {
-    async fn execute(self, asked: &Asked) -> Answer {
-        let Self { serving, plan, variables, shows_plan, .. } = self;
-        let subgraphs = Subgraphs::new(&serving.calls, asked, plan.kind);
-        let executed = execute::execute(&serving.supergraph, &plan, &variables, &subgraphs).await;
-        let mut extensions = asked.caller.as_ref().map(|caller| caller.extensions()).unwrap_or_default();
-        if let Some(tree) = shows_plan.then(|| serde_json::to_value(&plan.tree).ok()).flatten() {
-            extensions.insert("queryPlan".to_owned(), tree);
-        }
-        Answer { cookies: subgraphs.into_cookies(), ..executed.into_answer(&extensions) }
-    }
-}
-
-impl Asking {
-    fn new(question: Question, variables: &Map<String, Value>, headers: &HeaderMap) -> Self {
-        // Which trace a request belongs to changes nothing in its answer, nor does its own name.
-        let is_name = |name: &HeaderName| [&TRACEPARENT, &TRACESTATE, &REQUEST_ID].contains(&name);
-        let told = headers.iter().filter(|(name, _)| !is_name(name));
-        let told = told.map(|(name, value)| (name.clone(), Bytes::copy_from_slice(value.as_bytes())));
-        let variables = serde_json::to_string(variables).unwrap_or_default();
-        Self { question, variables, headers: told.collect() }
-    }
-}
-
-impl execute::Executed {
-    fn into_answer(self, extensions: &Map<String, Value>) -> Answer {
-        let Self { data, errors } = self;
-        let mut body = data;
-        if !errors.is_empty() {
-            body.extend_from_slice(b",\"errors\":");
-            // Writing to memory does not fail.
-            let _ = serde_json::to_writer(&mut body, &errors);
-        }
-        if !extensions.is_empty() {
-            body.extend_from_slice(b",\"extensions\":");
-            let _ = serde_json::to_writer(&mut body, extensions);
-        }
-        body.push(b'}');
-        Answer { body: body.into(), outcome: Outcome::Executed, cookies: Vec::new() }
-    }
-}
-
-impl Outcome {
-    /// What it is called in metrics.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Executed => "executed",
-            Self::Refused | Self::NotByGet => "refused",
-            Self::Overloaded => "overloaded",
-        }
-    }
-}
-
-/// An answer to what was not executed.
-pub fn refused(outcome: Outcome, errors: &[GraphqlError]) -> Answer {
-    #[derive(Serialize)]
-    struct Refused<'a> {
-        errors: &'a [GraphqlError],
-    }
-    let body = serde_json::to_vec(&Refused { errors }).unwrap_or_default().into();
-    Answer { body, outcome, cookies: Vec::new() }
 }

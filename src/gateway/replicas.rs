@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use secrecy::ExposeSecret;
@@ -66,7 +66,7 @@ impl Replicas {
         Ok(Some(Self { url, client, token }))
     }
 
-    /// What they answer at a path, on behalf of whoever shows `authorization`.
+    /// What they answer at a path, on behalf of whoever sends `headers`.
     ///
     /// # Errors
     /// [`Refused`] for another status than of success; whatever else is no such answer.
@@ -74,13 +74,10 @@ impl Replicas {
         &self,
         path: &str,
         query: &[(&str, String)],
-        authorization: Option<HeaderValue>,
+        headers: HeaderMap,
     ) -> anyhow::Result<Vec<u8>> {
-        let mut request =
-            self.client.get(below(&self.url, path)).query(query).header(ROUTER, self.token.clone());
-        if let Some(authorization) = authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
-        }
+        let request = self.client.get(below(&self.url, path)).query(query).headers(headers);
+        let request = request.header(ROUTER, self.token.clone());
         let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
         ensure!(response.status().is_success(), Refused(response.status()));
         let mut bytes = Vec::new();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +57,7 @@ impl Sessions {
     }
 
     async fn look(&self) -> anyhow::Result<()> {
-        let bytes = self.replicas.get("/sessions/ended", &[], None).await?;
+        let bytes = self.replicas.get("/sessions/ended", &[], HeaderMap::new()).await?;
         let Ended { sessions } =
             serde_json::from_slice(&bytes).context("the answer is not {\"sessions\": [\"…\"]}")?;
         let (now, known) = (Instant::now(), self.ended.load());

@@ -34,6 +34,9 @@ pub struct Gateway {
     /// Those of them that nobody wrote: they may be of a graph that is not there.
     #[serde(skip)]
     pub confined_by_default: IndexMap<String, String>,
+    /// Scalars that must not stand in a URL.
+    #[serde(deserialize_with = "list")]
+    pub post_only: Vec<String>,
     pub accounts_url: String,
     pub issuer: String,
     pub audience: String,

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use serde_json::{Map, Value};
@@ -16,8 +17,13 @@ use super::execute::errors::GraphqlError;
 use super::execute::{self, Executed};
 use super::plan::steps::Step;
 use super::plan::{Kind, Plan};
+use super::ready::Ready;
 use super::subgraph::{Event, Failure, Subgraphs};
-use super::{Answer, Asked, Gateway, Outcome, Ready, Request, refused};
+use super::{Answer, Asked, Gateway, Outcome, Request, refused};
+
+/// How often, and after how long, it is asked again what is the caller's, where nobody can say so.
+const NAMED_TRIES: usize = 5;
+const NAMED_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a client is told of a subscription.
 pub type Answers = BoxStream<'static, Answer>;
@@ -69,7 +75,7 @@ impl Gateway {
             Ok(ready) if ready.plan.kind == Kind::Subscription => {
                 self.begin(ready, (request, asked), drawn).await
             }
-            Ok(ready) => Err(self.finish(ready, asked).await),
+            Ok(ready) => Err(self.finish(ready, asked).await.for_socket()),
             Err(refused) => Err(refused),
         };
         self.0
@@ -113,13 +119,19 @@ impl Gateway {
             let event = following.events.next().await?;
             let is_last = event.is_err();
             // In a task of its own: whoever does not ask for the answer must not let it stand still with what it holds.
-            let (answer, is_over, following) = AbortOnDropHandle::new(tokio::spawn(async move {
+            let completed = AbortOnDropHandle::new(tokio::spawn(async move {
                 let (answer, is_over) = following.complete(event).await;
-                (answer, is_over, following)
-            }))
-            .await
-            .ok()?;
-            Some((answer, (!is_over && !is_last).then_some(following)))
+                (answer.for_socket(), is_over, following)
+            }));
+            match completed.await {
+                Ok((answer, is_over, following)) => {
+                    Some((answer, (!is_over && !is_last).then_some(following)))
+                }
+                Err(error) => {
+                    tracing::error!(%error, "an event was not completed");
+                    Some((broken(), None))
+                }
+            }
         })
         .boxed())
     }
@@ -146,7 +158,16 @@ impl Following {
             Ok(brought) => brought,
             Err(failure) => return (failed(&subgraphs, step, failure), true),
         };
-        match subgraphs.named_for(step).await {
+        let mut named = subgraphs.named_for(step).await;
+        // The accounts graph may just be starting anew: nothing is lost as long as the event waits.
+        for _ in 0..NAMED_TRIES {
+            if named.is_some() {
+                break;
+            }
+            tokio::time::sleep(NAMED_PAUSE).await;
+            named = subgraphs.named_for(step).await;
+        }
+        match named {
             // A stream that goes on elsewhere shows a new token, so what is new counts as told.
             Some(named) if named.is_superset(&self.named) => self.named = named,
             Some(_) => return (renamed(), true),
@@ -195,6 +216,11 @@ fn unknown() -> Answer {
 fn overloaded() -> Answer {
     let message = "Too much is to be planned at once; subscribe again in a moment.";
     last(GraphqlError::new("SERVICE_UNAVAILABLE", message))
+}
+
+/// The last answer of a subscription that something is wrong with on our side.
+pub fn broken() -> Answer {
+    last(GraphqlError::new("INTERNAL", "Something went wrong on our side; subscribe again."))
 }
 
 /// The last answer of a subscription, of which nothing more comes.

@@ -101,6 +101,38 @@ impl InputTypes {
         if errors.is_empty() { Ok(variables) } else { Err(errors) }
     }
 
+    /// The first variable that is given a scalar of one of these types, also within an input object.
+    pub fn given<'d>(
+        &self,
+        scalars: &[String],
+        definitions: &'d [VariableDefinition],
+        variables: &Map<String, Value>,
+    ) -> Option<&'d VariableDefinition> {
+        definitions.iter().find(|definition| {
+            let value = variables.get(&definition.name);
+            value.is_some_and(|value| self.bears(scalars, &definition.variable_type, value))
+        })
+    }
+
+    fn bears(&self, scalars: &[String], ty: &TypeNode, value: &Value) -> bool {
+        match (ty, value) {
+            (_, Value::Null) => false,
+            (TypeNode::NonNull(inner), value) => self.bears(scalars, inner, value),
+            (TypeNode::List(inner), Value::Array(items)) => {
+                items.iter().any(|item| self.bears(scalars, inner, item))
+            }
+            (TypeNode::List(inner), value) => self.bears(scalars, inner, value),
+            (TypeNode::Named(name), value) => match (self.0.get(name), value) {
+                (Some(InputType::Object { fields, .. }), Value::Object(given)) => {
+                    fields.iter().any(|field| {
+                        given.get(&field.name).is_some_and(|value| self.bears(scalars, &field.ty, value))
+                    })
+                }
+                _ => scalars.contains(name),
+            },
+        }
+    }
+
     fn fit(&self, ty: &TypeNode, value: Value) -> Result<Value, Misfit> {
         match (ty, value) {
             (TypeNode::NonNull(_), Value::Null) => Err(Misfit::new("is null, and must not be")),

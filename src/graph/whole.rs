@@ -107,7 +107,7 @@ impl Whole {
             Ok(Err(refused)) => stream::iter([refused]).boxed(),
             Err(error) => {
                 tracing::error!(%error, "a subscription was not opened");
-                stream::empty().boxed()
+                stream::iter([gateway::broken()]).boxed()
             }
         });
         answers.map(|answer| (Told::Written(answer.body), answer.outcome.into()))
@@ -209,11 +209,11 @@ impl Caller for Asking {
         async move {
             let app = &self.ours.0.app;
             let Subgraph { scopes, platforms, .. } = app.config.gateway.of(&name);
-            // Without them it is as if the caller had none.
-            let profiles =
-                profiles_on(app, (self.asked.viewer, self.asked.at_least), &platforms).await.ok().flatten();
+            // Without a token it is as if nobody asked. One that names no profiles because they cannot be read just now would
+            // say something else: that the subgraph is of no platform.
+            let asked = (self.asked.viewer, self.asked.at_least);
+            let profiles = profiles_on(app, asked, &platforms).await.ok()?;
             let audience = Audience { subgraph: &name, scopes: &scopes, profiles };
-            // Without one it is as if nobody asked.
             app.tokens
                 .for_subgraph(self.asked.viewer, audience, &app.ids)
                 .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "no token can be signed"))

@@ -58,7 +58,13 @@ pub(super) async fn get(
             };
             let client = client(&wire, &headers, peer);
             let address = client.ip_address;
-            websocket::open(wire, (Visitor { client, is_router }, address), &headers, upgrade)
+            let kept = match wire.operations.gateway().map(|gateway| gateway.lasting(&headers)) {
+                Some(None) => return websocket::too_large_headers(),
+                Some(Some(kept)) if !kept.is_empty() => Some(Arc::new(kept)),
+                Some(Some(_)) | None => None,
+            };
+            let visitor = Visitor { client, is_router, headers: kept };
+            websocket::open(wire, (visitor, address), &headers, upgrade)
         }
         Err(rejection) if websocket::is_wanted(&headers) => rejection.into_response(),
         Err(_) => query(&wire, peer, &uri, &headers.into()).await,

@@ -123,7 +123,7 @@ pub(super) fn require_router(wire: &Wire, headers: &HeaderMap) -> Result<(), Err
 }
 
 /// The version that the client wants to see at least; 0 if it does not say, `None` if it is no number.
-fn min_version(headers: &HeaderMap) -> Option<i64> {
+pub(super) fn min_version(headers: &HeaderMap) -> Option<i64> {
     let Some(version) = headers.get(MIN_VERSION) else { return Some(0) };
     let version = version.to_str().ok()?.parse().ok()?;
     (version >= 0).then_some(version)

@@ -57,11 +57,12 @@ pub(crate) struct Lines {
 impl<B> MakeSpan<B> for Lines {
     /// The path and nothing else, as a query string has variables; the operation comes once it is read.
     fn make_span(&mut self, request: &Request<B>) -> Span {
-        /// Of an id that a client has made up.
+        /// Of what a client has made up.
         const LONGEST: usize = 100;
+        let cut = |text| str::get(text, ..LONGEST).unwrap_or(text);
         let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-        let id = id.map(|id| id.get(..LONGEST).unwrap_or(id));
-        let (method, path) = (request.method().as_str(), request.uri().path());
+        let id = id.map(cut);
+        let (method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
         if self.is_quiet {
             tracing::debug_span!("request", id, method, path, operation = Empty)
         } else {

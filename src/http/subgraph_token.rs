@@ -12,7 +12,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::Wire;
-use super::graphql::{GRAPHQL_JSON, authenticate, bad_input, refusal, require_router, unauthenticated};
+use super::graphql::{
+    GRAPHQL_JSON, authenticate, bad_input, min_version, refusal, require_router, unauthenticated,
+};
 use crate::error::Error;
 use crate::gateway::minting::Minted;
 use crate::graph::whole::{named, profiles_on};
@@ -48,8 +50,12 @@ pub(super) async fn subgraph_token(
         Ok(viewer) => viewer,
         Err(error) => return unauthenticated(GRAPHQL_JSON, &error),
     };
+    let Some(at_least) = min_version(&headers) else {
+        let message = "Accounts-Center-Min-Version is a version: the number that an answer told.";
+        return refusal(StatusCode::BAD_REQUEST, &bad_input(message));
+    };
     let (app, scopes) = (&wire.app, list(&asked.scopes));
-    let profiles = match profiles_on(app, (viewer, 0), &list(&asked.platforms)).await {
+    let profiles = match profiles_on(app, (viewer, at_least), &list(&asked.platforms)).await {
         Ok(profiles) => profiles,
         Err(error) => return refusal(StatusCode::SERVICE_UNAVAILABLE, &error),
     };

@@ -7,6 +7,7 @@ mod network;
 mod places;
 mod rate;
 mod sockets;
+pub mod waiting;
 
 pub use rate::{Limit, RateLimits};
 pub use sockets::{SocketQuotas, SocketSlot, SubscriptionSlot};

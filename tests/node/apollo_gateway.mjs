@@ -18,15 +18,16 @@ const gateway = new ApolloGateway({
   buildService: (definition) => new RemoteGraphQLDataSource({
     url: definition.url,
     willSendRequest({ request, context }) {
-      const authorization = context.authorization ? { authorization: context.authorization } : {};
-      const headers = { ...router(definition), ...authorization };
-      for (const [name, value] of Object.entries(headers)) request.http.headers.set(name, value);
+      const { authorization, address } = context;
+      const own = definition.name === 'accounts' ? { 'x-forwarded-for': address } : {};
+      const headers = { ...router(definition), ...own, authorization };
+      for (const [name, value] of Object.entries(headers)) if (value) request.http.headers.set(name, value);
     },
   }),
 });
 
 const { url } = await startStandaloneServer(new ApolloServer({ gateway }), {
   listen: { host: '127.0.0.1', port: 0 },
-  context: async ({ req }) => ({ authorization: req.headers.authorization }),
+  context: async ({ req }) => ({ authorization: req.headers.authorization, address: req.socket.remoteAddress }),
 });
 console.log(`router listens on ${url}`);

@@ -6,6 +6,7 @@ pub mod data;
 mod depth;
 pub mod entities;
 pub mod errors;
+mod escapes;
 pub mod failures;
 mod incomplete;
 mod placing;
@@ -222,7 +223,8 @@ impl<'a> Execution<'a> {
     fn read(&mut self, step: &Step, sent: &[Representations], bytes: Bytes) -> Result<(), Failure> {
         // The reader takes it for granted, and clients get the bytes as they came.
         let text = simdutf8::basic::from_utf8(&bytes).map_err(|_| Failure::Malformed)?;
-        if !is_shallow(&bytes) {
+        // In this order: where strings end depends on their escapes.
+        if !escapes::are_sound(&bytes) || !is_shallow(&bytes) {
             return Err(Failure::Malformed);
         }
         let buffer = self.data.add(bytes.clone());

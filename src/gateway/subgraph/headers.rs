@@ -35,11 +35,13 @@ const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, ROU
 pub const ROUTER: HeaderName = HeaderName::from_static("accounts-center-router");
 /// By which a browser asks the accounts graph for cookie mode: `Accounts-Center-Session: cookie`.
 pub const SESSION_MODE: HeaderName = HeaderName::from_static("accounts-center-session");
+/// By which a caller says what of their account they have seen.
+pub const MIN_VERSION: HeaderName = HeaderName::from_static("accounts-center-min-version");
 /// What the accounts graph needs of its caller's headers: who it is, what it has seen, how it keeps its session, and what
 /// it is and where.
 const FOR_ACCOUNTS: [HeaderName; 6] = [
     header::AUTHORIZATION,
-    HeaderName::from_static("accounts-center-min-version"),
+    MIN_VERSION,
     SESSION_MODE,
     header::COOKIE,
     header::USER_AGENT,

@@ -1,4 +1,4 @@
-//! Calling the subgraph of this process: its values come as they are, without text between.
+//! Calling the subgraph of this process: its values come as they are, without HTTP or text between.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_graphql::{Request, Response};
+use async_graphql::{Request, Response, Variables};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use futures_util::FutureExt;
@@ -26,7 +26,7 @@ use super::Asked;
 use super::caller::Caller;
 use super::execute::Limits;
 use super::metrics::Metrics;
-use super::minting::Minter;
+use super::minting::{self, Minter};
 use super::plan::Kind;
 use super::plan::steps::Step;
 use super::plant;
@@ -196,13 +196,15 @@ impl<'a> Subgraphs<'a> {
         variables: &[u8],
     ) -> impl Future<Output = Fetched> + Send + use<> {
         let began = Instant::now();
-        // What was written a moment ago can be read.
-        let variables = serde_json::from_slice(&[b"{", variables, b"}"].concat()).unwrap_or_default();
-        let call = local::Call::new(step.operation.clone(), variables, &step.target);
+        let call = read(variables)
+            .map(|variables| local::Call::new(step.operation.clone(), variables, &step.target));
         let own = self.calls.subgraphs.get(&step.subgraph);
         let patience = own.map_or(Duration::MAX, |own| own.client.settings().answer());
         async move {
-            let outcome = call.execute(caller, patience).await;
+            let outcome = match call {
+                Ok(call) => call.execute(caller, patience).await,
+                Err(failure) => Err(failure),
+            };
             let outcome = outcome.map(|response| Brought::Values(Box::new(response)));
             Fetched { outcome, took: began.elapsed() }
         }
@@ -218,6 +220,9 @@ impl<'a> Subgraphs<'a> {
         let (trace, span) = (self.trace.clone(), u64::from_be_bytes(self.calls.with.ids.bytes()));
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
         let (shares, is_mutation, cookies) = (self.shares, step.is_mutation, self.cookies.clone());
+        let changes_accounts = is_mutation && step.subgraph == self.calls.local;
+        let minter = self.calls.with.minter.clone().filter(|_| changes_accounts);
+        let asking = minting::Asking::of(self.headers);
         Either::Right(async move {
             let began = Instant::now();
             // Before anything is shared: what is told of one caller is for none but them.
@@ -240,6 +245,9 @@ impl<'a> Subgraphs<'a> {
                     Unread::new(called.body)
                 }),
             };
+            if let Some(minter) = minter {
+                minter.changed(&asking);
+            }
             Fetched { outcome: outcome.map(Brought::Text), took: began.elapsed() }
         })
     }
@@ -261,8 +269,7 @@ impl<'a> Subgraphs<'a> {
     /// Begins a subscription, with variables without the braces around them.
     pub async fn follow(&self, step: &Step, variables: &[u8]) -> Result<BoxStream<'static, Event>, Failure> {
         if let Some(caller) = self.caller.filter(|_| self.is_local(&step.subgraph)) {
-            let variables = serde_json::from_slice(&[b"{", variables, b"}"].concat()).unwrap_or_default();
-            let request = Request::new(&*step.operation).variables(variables);
+            let request = Request::new(&*step.operation).variables(read(variables)?);
             let events = caller.clone().subscribe(request);
             return Ok(events.map(|response| Ok(Brought::Values(response))).boxed());
         }
@@ -312,6 +319,12 @@ impl<'a> Subgraphs<'a> {
         // That of this process is the gateway itself to whoever asks.
         (self.calls.show_names && !self.is_local(name)).then_some(name)
     }
+}
+
+/// Variables, given without the braces around them, for the subgraph of this process. What another subgraph has brought for a key may
+/// be JSON and yet nothing that can be read: half of a pair of surrogates, or lists within lists without end.
+fn read(variables: &[u8]) -> Result<Variables, Failure> {
+    serde_json::from_slice(&[b"{", variables, b"}"].concat()).map_err(|_| Failure::Malformed)
 }
 
 /// Headers as what tells two calls apart: all of them, in their order.

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Subgraph, Subgraphs};
 use crate::gateway::caller::Caller;
-use crate::gateway::minting::{self, Minter};
+use crate::gateway::minting::{Asking, Minter};
 
 /// Makes tokens of one caller for one subgraph. Cheap to clone.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ enum From {
     /// Who asks is known in this process.
     Caller(Arc<dyn Caller>),
     /// The accounts replicas know, by what the caller shows.
-    Replicas(Minter, Option<HeaderValue>),
+    Replicas(Minter, Asking),
 }
 
 impl Tokens {
@@ -32,7 +32,7 @@ impl Tokens {
         let from = match (subgraphs.caller, &subgraphs.calls.with.minter) {
             _ if !subgraph.gets_token || subgraphs.is_local(&subgraph.name) => return None,
             (Some(caller), _) => From::Caller(caller.clone()),
-            (None, Some(minter)) => From::Replicas(minter.clone(), minting::shown(subgraphs.headers)),
+            (None, Some(minter)) => From::Replicas(minter.clone(), Asking::of(subgraphs.headers)),
             (None, None) => return None,
         };
         Some(Self { from, subgraph: subgraph.clone() })
@@ -52,8 +52,8 @@ impl Tokens {
         let Self { from, subgraph } = self.clone();
         match from {
             From::Caller(caller) => caller.token_for(&subgraph.name),
-            From::Replicas(minter, shown) => async move {
-                let token = minter.mint(shown, &subgraph.name, subgraph.client.settings()).await;
+            From::Replicas(minter, asking) => async move {
+                let token = minter.mint(asking, &subgraph.name, subgraph.client.settings()).await;
                 token.map(|token| token.header.clone())
             }
             .boxed(),
@@ -65,8 +65,8 @@ impl Tokens {
         let subgraph = &self.subgraph;
         match &self.from {
             From::Caller(caller) => caller.clone().named_for(&subgraph.name).await,
-            From::Replicas(minter, shown) => {
-                let token = minter.mint(shown.clone(), &subgraph.name, subgraph.client.settings()).await;
+            From::Replicas(minter, asking) => {
+                let token = minter.mint(asking.clone(), &subgraph.name, subgraph.client.settings()).await;
                 token.map(|token| token.named.clone())
             }
         }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_graphql::Request;
+use axum::http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -22,6 +23,8 @@ pub(crate) struct Visitor {
     pub client: Client,
     /// It has shown the token of a federation router, for all that is asked over it (S28).
     pub is_router: bool,
+    /// What of its headers other subgraphs can depend on, where there are any.
+    pub headers: Option<Arc<HeaderMap>>,
 }
 
 /// Whoever speaks over a socket: nobody, or somebody in a session, and what waits for its end.
@@ -67,7 +70,7 @@ impl Endpoint for Wire {
 
     fn execute(&self, visitor: &Visitor, speaker: &Speaker, request: Request) -> Execution {
         let viewer = speaker.as_ref().map(|(viewer, _)| *viewer);
-        let (client, headers) = (visitor.client.clone(), Arc::default());
+        let (client, headers) = (visitor.client.clone(), visitor.headers.clone().unwrap_or_default());
         let asked =
             Asked { viewer, client, at_least: 0, by_get: false, cookies: Cookies::default(), headers };
         let operations = if visitor.is_router { &self.for_routers } else { &self.operations };

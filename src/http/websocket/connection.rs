@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::stream::{self, Stream, StreamExt};
-use serde_json::value::RawValue;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::StreamMap;
 
@@ -21,7 +20,7 @@ use crate::http::graphql::Answer;
 use crate::limits::SocketSlot;
 
 /// Bytes of one answer over a socket.
-pub(super) const MAX_ANSWER: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Operations that one socket may have open.
 const MAX_OPERATIONS: usize = 100;
 /// How long both sides may take to close.
@@ -54,9 +53,8 @@ fn too_large() -> Error {
     Error::client(Code::AnswerTooLarge, message)
 }
 
-/// An answer that was written already.
-fn raw(body: &[u8]) -> Result<&RawValue, End> {
-    serde_json::from_slice(body).map_err(|_| End::Gone)
+fn unreadable() -> Error {
+    Error::internal(anyhow::anyhow!("an answer was written that is no JSON"))
 }
 
 fn too_many_subscriptions() -> Error {
@@ -253,7 +251,11 @@ impl<E: Endpoint> Connection<E> {
             Outcome::Executed => {
                 let payload = match &answer {
                     Told::Response(response) => Payload::Response(Answer::new(response, outcome)),
-                    Told::Written(body) => Payload::Written(raw(body)?),
+                    Told::Written(body) => match serde_json::from_slice(body) {
+                        Ok(written) => Payload::Written(written),
+                        // Nothing to the other operations.
+                        Err(_) => return self.give_up(socket, id, &unreadable()).await,
+                    },
                 };
                 self.say_of(socket, id, &ToClient::Next { id, payload }).await
             }
@@ -263,10 +265,10 @@ impl<E: Endpoint> Connection<E> {
                 self.single.remove(id);
                 let payload = match &answer {
                     Told::Response(response) => Errors::Response(&response.errors),
-                    Told::Written(body) => {
-                        let refusal: Refusal<'_> = serde_json::from_slice(body).map_err(|_| End::Gone)?;
-                        Errors::Written(refusal.errors)
-                    }
+                    Told::Written(body) => match serde_json::from_slice::<Refusal<'_>>(body) {
+                        Ok(refusal) => Errors::Written(refusal.errors),
+                        Err(_) => return self.give_up(socket, id, &unreadable()).await,
+                    },
                 };
                 self.say_of(socket, id, &ToClient::Error { id, payload }).await
             }
@@ -284,9 +286,14 @@ impl<E: Endpoint> Connection<E> {
         if text.len() < MAX_ANSWER {
             return self.send(socket, Message::Text(text.into())).await;
         }
+        self.give_up(socket, id, &too_large()).await
+    }
+
+    /// Ends an operation and none of the others.
+    async fn give_up(&mut self, socket: &mut WebSocket, id: &Arc<str>, error: &Error) -> Result<(), End> {
         self.operations.remove(id);
         self.single.remove(id);
-        self.refuse(socket, id, &too_large()).await
+        self.refuse(socket, id, error).await
     }
 
     async fn say(&mut self, socket: &mut WebSocket, message: &ToClient<'_>) -> Result<(), End> {

@@ -23,10 +23,11 @@ use uuid::Uuid;
 use crate::config;
 use crate::graph::Execution;
 use crate::limits::{SocketQuotas, SocketSlot};
-use connection::{Connection, MAX_ANSWER};
+use connection::Connection;
 
 pub(super) use accounts::Visitor;
 pub(crate) use close::Close;
+pub(crate) use connection::MAX_ANSWER;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -112,7 +113,8 @@ pub(crate) fn open<E: Endpoint>(
         // The defaults cost 128 KiB a socket.
         .read_buffer_size(1024)
         .write_buffer_size(0)
-        .max_write_buffer_size(MAX_ANSWER)
+        // With the frame around it, and a pong that waits.
+        .max_write_buffer_size(MAX_ANSWER + 1024)
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_upgrade(async move |socket| {
@@ -121,6 +123,11 @@ pub(crate) fn open<E: Endpoint>(
             let open = endpoint.sockets().open.clone();
             open.spawn(Connection::new(endpoint, visitor, slot).run(socket));
         })
+}
+
+/// What is kept of its headers as long as it is open would be too much.
+pub(crate) fn too_large_headers() -> Response {
+    (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large for a socket").into_response()
 }
 
 /// Whether a request wants to become a socket, though it may not be able to.

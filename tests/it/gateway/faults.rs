@@ -269,11 +269,54 @@ async fn what_is_nested_without_end_is_no_stack_without_end() {
             "{\"data\":null,\"errors\":[{\"message\":@}]}",
             "{\"data\":null,\"errors\":[{\"message\":\"m\",\"extensions\":{\"a\":@}}]}",
             "{\"data\":null,\"errors\":[{\"message\":\"m\",\"path\":@}]}",
+            // Where this string ends, readers do not agree.
+            "{\"data\":{\"more\":[\"\\u\"aaa\",@,\"x\"]}}",
+            "{\"data\":{\"me\":{\"name\":\"\\u\"aaa\",@,\"x\"}}}",
         ] {
             shop.users.set(Health::Garbage(Box::leak(place.replace('@', &deep).into_boxed_str())));
             let answer = gateway.query("{ me { name } latest { id } }").await;
             assert_eq!(answer["data"]["me"]["name"], Value::Null, "{open}: {place}");
             assert_eq!(answer["data"]["latest"][0]["id"], "r1", "{open}: {place}");
+        }
+    }
+}
+
+/// What is no JSON is no part of an answer, however little of it there is.
+#[tokio::test]
+async fn what_is_no_json_reaches_nobody() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[("SUBGRAPH__CIRCUIT_PERCENT", "0")]).await;
+    for bad in [
+        r#""\uZZZZ""#,
+        r#""\q""#,
+        r#""\ud800""#,
+        "\"\u{1}\"",
+        "\"\n\"",
+        "01",
+        "1.",
+        "-",
+        "+1",
+        ".5",
+        "1e",
+        "tru",
+        "nul",
+        "'a'",
+        "NaN",
+        "[1,]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "\"\\",
+    ] {
+        for place in ["{\"data\":{\"me\":{\"name\":@}}}", "{\"data\":{\"me\":{\"name\":\"a\",\"more\":@}}}"] {
+            let text = place.replace('@', bad);
+            shop.users.set(Health::Garbage(Box::leak(text.clone().into_boxed_str())));
+            let answer = gateway.query("{ me { name } latest { id } }").await;
+            assert_eq!(answer["data"]["latest"][0]["id"], "r1", "{text}: {answer}");
+            assert_eq!(answer["data"]["me"]["name"], Value::Null, "{text}: {answer}");
+            assert_eq!(
+                answer["errors"][0]["extensions"]["code"], "SUBGRAPH_MALFORMED_RESPONSE",
+                "{text}: {answer}"
+            );
         }
     }
 }

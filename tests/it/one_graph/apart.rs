@@ -83,7 +83,7 @@ pub async fn gateway_before(
     settings: &[(&str, &str)],
 ) -> GatewayProcess {
     let mut command = Command::new(env!("CARGO_BIN_EXE_accounts-center"));
-    command.args(["gateway", "--listen", listen]).stdout(Stdio::piped()).kill_on_drop(true);
+    command.arg("gateway").env("ACCOUNTS__HTTP__LISTEN", listen).stdout(Stdio::piped()).kill_on_drop(true);
     for (setting, value) in [
         ("PLANS__MILLISECONDS", "20000".to_owned()),
         ("SHARE_QUERIES", "true".to_owned()),

@@ -112,6 +112,7 @@ on_both_stacks! {
         let last = answer(&mut socket).await.unwrap();
         assert_eq!((code(&last), &last["data"]), ("SUBGRAPH_SUBSCRIPTION_INTERRUPTED", &Value::Null), "{last:#}");
         assert_eq!(answer(&mut socket).await, None);
+        subgraph.until_followed_by(0).await;
         // Garbage is none of GraphQL's answers.
         for garbage in ["garbage", "{\"type\":\"next\",\"id\":\"1\"}", "{\"type\":\"nothing\"}", "[]"] {
             let mut socket = follow(&ada.client, FOLLOWED).await;
@@ -120,6 +121,7 @@ on_both_stacks! {
             let last = answer(&mut socket).await.unwrap();
             assert_eq!(code(&last), "SUBGRAPH_MALFORMED_RESPONSE", "{garbage}: {last:#}");
             assert_eq!(answer(&mut socket).await, None);
+            subgraph.until_followed_by(0).await;
         }
         // An answer that is no GraphQL is an error, and the next one comes.
         let mut socket = follow(&ada.client, FOLLOWED).await;

@@ -19,7 +19,7 @@ use super::Failure;
 use crate::gateway::settings::Subgraph;
 
 const PROTOCOL: HeaderValue = HeaderValue::from_static("graphql-transport-ws");
-/// Between two of our pings at most; after two without a word the subgraph is gone.
+/// Between two of our pings at most; a subgraph that says nothing from one to the next is gone.
 const PING: Duration = Duration::from_secs(30);
 /// How long the subgraph gets to take a message.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -65,9 +65,8 @@ struct Init<'a> {
 struct Connection {
     socket: Box<WebSocketStream<MaybeTlsStream<TcpStream>>>,
     pings: Interval,
-    heard: Instant,
-    /// How long it may say nothing.
-    silence: Duration,
+    /// Nothing has been heard since the last ping.
+    awaits_pong: bool,
 }
 
 /// What a message comes to.
@@ -92,7 +91,7 @@ pub async fn open(
     let period = PING.min(settings.silence() / 2);
     let mut pings = interval_at(begin + period, period);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut connection = Connection { socket: Box::new(socket), pings, heard: begin, silence: period * 2 };
+    let mut connection = Connection { socket: Box::new(socket), pings, awaits_pong: false };
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     connection.send(&ToSubgraph::ConnectionInit { payload: Init { authorization } }).await?;
     loop {
@@ -159,16 +158,18 @@ impl Connection {
     async fn next(&mut self) -> Result<Heard, Failure> {
         let message = loop {
             tokio::select! {
+                // What has come counts, also where nobody had time to read it until the next ping was due.
+                biased;
                 message = self.socket.next() => break message,
                 _ = self.pings.tick() => {
-                    if self.heard.elapsed() > self.silence {
+                    if std::mem::replace(&mut self.awaits_pong, true) {
                         return Err(Failure::TimedOut);
                     }
                     self.write(Message::Ping(Bytes::new())).await?;
                 }
             }
         };
-        self.heard = Instant::now();
+        self.awaits_pong = false;
         let text = match message {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(Heard::Nothing),

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Error;
 use super::super::{Subgraph, join};
 use super::front;
 use super::sockets::{FOLLOWED, closed, welcome};
-use crate::examples::issuer::{Issuer, bad_tokens, claims, sign};
+use crate::examples::issuer::{Issuer, bad_tokens, claims, sign, sign_as};
 use crate::gateway::shop::GatewayProcess;
 use crate::support::{Place, Socket, SocketMessage, Stack, eventually};
 
@@ -40,6 +40,10 @@ async fn a_socket_ends_with_its_token() {
             assert_eq!(welcome(&gateway.url, &token).await, SocketMessage::Closed(4403), "{why}");
         }
     }
+    // What was minted for a subgraph is not shown by its caller, whatever the subgraph is called (S43).
+    let header = json!({ "alg": "EdDSA", "typ": "subgraph+jwt", "kid": "key 1" });
+    let subgraphs = sign_as(&header, 1, &claims("accounts-center", now + 600));
+    assert_eq!(welcome(&gateway.url, &subgraphs).await, SocketMessage::Closed(4403));
     // What takes its time is done before: the other one has little of it.
     let mut lasting = Socket::open(&gateway.url, Some(&good)).await;
     lasting.subscribe("s", FOLLOWED, json!({})).await;
@@ -138,4 +142,54 @@ async fn sockets_of_a_gateway_are_opened_and_counted_as_those_of_the_replicas() 
     // A gateway that stops says so.
     let (stopped, farewell) = tokio::join!(gateway.interrupt(), closed(&mut sockets[1]));
     assert!(stopped.success() && farewell == 1012);
+}
+
+/// A client whose token nobody can judge yet is not told that it is signed out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_has_not_seen_the_keys_says_so() {
+    let issuer = Issuer::start().await;
+    issuer.publish(&[]);
+    let (_place, _subgraph, gateway) = alone(&issuer, &[]).await;
+    let good = sign(1, &claims("accounts-center", Clock::system().now().timestamp() + 600));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ready = async || http.get(format!("{}/ready", gateway.url)).send().await.unwrap().status().as_u16();
+    let ask = async |token: Option<&str>| {
+        let client = crate::support::Client::new(&gateway.url);
+        let client = token.map_or_else(|| client.clone(), |token| client.with_token(token));
+        client.query("{ greeting }").await
+    };
+    assert_eq!(ready().await, 503);
+    let refused = ask(Some(&good)).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.error_code()),
+        (503, "SERVICE_UNAVAILABLE"),
+        "{:#}",
+        refused.body
+    );
+    assert_eq!(ask(None).await.field(), "hello");
+    issuer.publish(&[1]);
+    eventually("there are keys", async || (ready().await == 200).then_some(())).await;
+    assert_eq!(ask(Some(&good)).await.field(), "hello");
+}
+
+/// A URL is kept in logs, and so must not bear a secret: no more at a gateway than at the replicas.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_does_not_come_to_a_gateway_by_get() {
+    let issuer = Issuer::start().await;
+    issuer.publish(&[1]);
+    let (_place, _subgraph, gateway) = alone(&issuer, &[]).await;
+    let query = "query($secret: Secret) { verification(id: \"x\", clientSecret: $secret) { id } }";
+    let get = async |variables: &str| {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http.get(format!("{}/graphql", gateway.url));
+        let answer = request.query(&[("query", query), ("variables", variables)]).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, body) = get("{\"secret\":\"s3cret\"}").await;
+    assert!(
+        status == 405 && body.contains("$secret is a Secret") && !body.contains("s3cret"),
+        "{status} {body}"
+    );
+    let (status, body) = get("{\"secret\":null}").await;
+    assert!(status == 200, "{status} {body}");
 }
