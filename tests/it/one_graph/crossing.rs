@@ -1,9 +1,10 @@
 //! Operations that need both.
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Error;
 
 use super::{Subgraph, join_with, one_graph, subgraph};
-use crate::support::{Person, Place, TestApp, on_both_stacks};
+use crate::support::{Person, Place, Socket, SocketMessage, TestApp, on_both_stacks};
 
 const ADA: &str = "+4917139200042";
 
@@ -165,6 +166,23 @@ on_both_stacks! {
             let seen = format!("{:?} {}", call.headers, call.body);
             assert!(!seen.contains(&token), "{seen}");
             assert!(!call.headers.contains_key("cookie"));
+        }
+    }
+
+    async fn headers_that_are_forwarded_count_over_sockets_as_well(place: Place) {
+        let mut place = place;
+        place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__FORWARD_HEADERS", "x-team");
+        let (app, subgraph) = one_graph(&mut place).await;
+        let team = |team: &str| [("x-team", team.to_owned()), ("x-other", "secret".to_owned())];
+        let mut socket = Socket::connect_with(&app.url, &team("blue")).await.unwrap();
+        socket.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "connection_ack" })));
+        assert_eq!(socket.ask("{ greeting }").await, json!({ "greeting": "hello" }));
+        let [call] = subgraph.calls().try_into().unwrap();
+        assert_eq!((&call.headers["x-team"], call.headers.get("x-other")), (&"blue".parse().unwrap(), None));
+        match Socket::connect_with(&app.url, &team(&"x".repeat(5000))).await {
+            Err(Error::Http(response)) => assert_eq!(response.status(), 431),
+            _ => panic!("it was let in"),
         }
     }
 

@@ -30,6 +30,7 @@ on_both_stacks! {
             (&[shows, forged], "subgraph=a", 401, "UNAUTHENTICATED"),
             (&[shows, hers], "", 400, "BAD_USER_INPUT"),
             (&[shows, hers], "subgraph=a&platform=whatsapp", 400, "BAD_USER_INPUT"),
+            (&[shows, hers, ("accounts-center-min-version", "x")], "subgraph=a", 400, "BAD_USER_INPUT"),
         ] {
             let (told, answer) = ask(headers, query).await;
             assert_eq!((told, &answer["errors"][0]["extensions"]["code"]), (status, &json!(code)), "{query}: {answer}");
