@@ -1,5 +1,7 @@
 //! Claiming a profile that is linked to somebody else, as when a number has changed hands.
 
+use std::time::Duration;
+
 use accounts_center::account;
 use accounts_center::link_graph::graphql::{LinkStatus as Status, LinkStatusReason as Reason};
 use accounts_center_entity::experience_grant::Experience;
@@ -258,8 +260,12 @@ on_both_stacks! {
         until_status(&db, &profile, LinkStatus::Unlinked).await;
         idle(&db).await;
         let asked = place.sandbox.requests(LOOK).await.0;
-        app.advance(&place, 3600).await;
-        eventually("it comes by", async || (place.sandbox.requests(LOOK).await.0 > asked).then_some(())).await;
+        eventually("it comes by", async || {
+            // Again, if it was just being put off: then that counts from later on.
+            app.advance(&place, 3600).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            (place.sandbox.requests(LOOK).await.0 > asked).then_some(())
+        }).await;
         until_waits(&db, "settle_claim").await;
         assert_eq!(linked_of(&db, &mallory).await.len(), 1);
         app.advance(&place, 200 * 3600).await;

@@ -301,7 +301,7 @@ fn dead_job(n: u128, kind: &str) -> job::ActiveModel {
 pub async fn failed(place: &Place, arguments: &[&str], more: &[(&str, &str)]) -> String {
     let mut command = ServerProcess::bare(place);
     command.args(arguments).envs(more.iter().copied());
-    let Output { status, stderr, .. } = tokio::time::timeout(Duration::from_secs(30), command.output())
+    let Output { status, stderr, .. } = tokio::time::timeout(crate::support::PATIENCE, command.output())
         .await
         .expect("it neither served nor failed")
         .unwrap();

@@ -130,7 +130,7 @@ async fn s39_without_the_database_requests_fail_at_once_and_heal() {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         http.get(format!("{url}/ready")).send().await.unwrap().status().as_u16()
     };
-    let answer = tokio::time::timeout(Duration::from_secs(8), ada.start_link(GRACE)).await.expect("a hang");
+    let answer = tokio::time::timeout(Duration::from_secs(20), ada.start_link(GRACE)).await.expect("a hang");
     assert_eq!(answer.error_code(), "SERVICE_UNAVAILABLE", "{:#}", answer.body);
     assert_eq!(ready(app.url.clone()).await, 503);
     // What needs no database is served, also beside what does.

@@ -80,7 +80,7 @@ on_both_stacks! {
         runner.handle(move |job: TestJob| {
             counted.fetch_add(1, Ordering::SeqCst);
             async move {
-                let time = if job.n == 0 { Duration::from_millis(100) } else { Duration::from_secs(20) };
+                let time = if job.n == 0 { Duration::from_millis(100) } else { Duration::from_secs(120) };
                 tokio::time::sleep(time).await;
                 Ok(())
             }
@@ -89,7 +89,7 @@ on_both_stacks! {
         let running = tokio::spawn(runner.run(stop.clone()));
         eventually("both have begun", async || (begun.load(Ordering::SeqCst) == 2).then_some(())).await;
         stop.cancel();
-        tokio::time::timeout(Duration::from_secs(5), running).await.expect("the drain has a limit").unwrap();
+        tokio::time::timeout(Duration::from_secs(30), running).await.expect("the drain has a limit").unwrap();
         let rows = job::Entity::find().all(&app.0.database().await).await.unwrap();
         assert_eq!(rows.len(), 1, "the short one has ended");
         assert_eq!((rows[0].leased_until, rows[0].dead_at), (None, None), "the long one is free for others");

@@ -1,7 +1,6 @@
 //! The client that people use: Node's `graphql-ws`, in a process of its own.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -35,7 +34,7 @@ impl NodeClient {
 
     /// What it says next.
     pub async fn next(&mut self) -> String {
-        let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line());
+        let line = tokio::time::timeout(crate::support::PATIENCE, self.lines.next_line());
         line.await.expect("the client said nothing for 20 s").unwrap().expect("the client ended")
     }
 }

@@ -137,7 +137,7 @@ on_both_stacks! {
         }
         for _ in 0..5 {
             let writing = ada.start_link("+4917139200043");
-            let answer = tokio::time::timeout(Duration::from_secs(8), writing).await.expect("a writer was held up");
+            let answer = tokio::time::timeout(Duration::from_secs(20), writing).await.expect("a writer was held up");
             answer.field();
         }
     }

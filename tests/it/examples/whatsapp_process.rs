@@ -56,7 +56,7 @@ impl Whatsapp {
     /// Lets it end, and waits for that.
     pub async fn end(mut self) {
         drop(self.child.stdin.take());
-        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), self.child.wait());
+        let ended = tokio::time::timeout(crate::support::PATIENCE, self.child.wait());
         assert!(ended.await.expect("it did not end within 10 s").unwrap().success());
     }
 }

@@ -1,7 +1,6 @@
 //! A shop of four subgraphs, and the gateway in front of it as a process.
 
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -134,7 +133,7 @@ impl GatewayProcess {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-        tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await.expect("it runs on").unwrap()
+        tokio::time::timeout(crate::support::PATIENCE, self.child.wait()).await.expect("it runs on").unwrap()
     }
 
     /// How often plans came about in this way.

@@ -26,14 +26,17 @@ pub use websocket::{Socket, SocketMessage};
 
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` gives something, up to 15 seconds.
+/// How long something may take that is sure to come: a busy machine stands still for seconds.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives something.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(begin.elapsed() < Duration::from_secs(15), "waited in vain until {what}");
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

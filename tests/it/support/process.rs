@@ -98,7 +98,7 @@ impl ServerProcess {
 
     /// Waits for it to end by itself.
     pub async fn ended(&mut self) -> ExitStatus {
-        tokio::time::timeout(Duration::from_secs(20), self.child.wait())
+        tokio::time::timeout(super::PATIENCE, self.child.wait())
             .await
             .expect("the server did not end within 20 s")
             .unwrap()

@@ -1,7 +1,6 @@
 //! The sandbox as its own process, so that it outlives a server that is killed.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -27,7 +26,7 @@ impl SandboxProcess {
             .spawn()
             .unwrap();
         let url = announced_url(&mut child).await;
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(super::PATIENCE).build().unwrap();
         Self { url, http, _child: child, _folder: folder }
     }
 
@@ -165,7 +164,7 @@ pub async fn announced_url(child: &mut Child) -> String {
 /// What a process prints behind `words`, to the end of the line.
 pub async fn announced(child: &mut Child, words: &str) -> String {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let rest = tokio::time::timeout(Duration::from_secs(20), async {
+    let rest = tokio::time::timeout(super::PATIENCE, async {
         loop {
             let line = lines.next_line().await.unwrap().expect("the process ended before it was ready");
             if let Some((_, rest)) = line.split_once(words) {

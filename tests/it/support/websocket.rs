@@ -123,7 +123,7 @@ impl Socket {
 
     /// The next message, within 15 seconds; control frames are passed over.
     pub async fn next(&mut self) -> SocketMessage {
-        self.next_within(Duration::from_secs(15)).await.expect("nothing came within 15 s")
+        self.next_within(super::PATIENCE).await.expect("nothing came")
     }
 
     /// The next message; `None` if none comes in time.
