@@ -1,5 +1,7 @@
 //! Subscriptions over a gateway of its own, and how its sockets end.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::super::following::{answer, code};
@@ -8,7 +10,7 @@ use super::super::subgraph;
 use super::{ADA, Apart, front_at, refused, socket};
 use crate::node_client::NodeClient;
 use crate::routers::mint;
-use crate::support::{Socket, SocketMessage, eventually, on_both_stacks};
+use crate::support::{Client, Socket, SocketMessage, eventually, on_both_stacks};
 
 /// Named, as clients name theirs, though there is no other.
 pub const FOLLOWED: &str = "subscription Followed { followed { externalId followers status unlinksAt } }";
@@ -170,6 +172,26 @@ on_both_stacks! {
         assert_eq!((code(&last), &last["data"]), ("CALLER_CHANGED", &Value::Null), "{last:#}");
         assert_eq!(answer(&mut socket).await, None);
         subgraph.until_followed_by(0).await;
+    }
+
+    /// Nobody can say just then what is the caller's, and nothing of the event is lost for it.
+    async fn an_event_of_a_subgraph_waits_for_replicas_that_start_anew(place: Place) {
+        let mut place = place;
+        let Apart { app, subgraph, gateway } = Apart::start(&mut place, subgraph::SDL, &[]).await;
+        let ada = Client::new(&gateway.url).sign_in(&place, ADA).await;
+        let mut socket = socket(&ada.client).await;
+        socket.subscribe("s", "subscription { followed { externalId followers } }", json!({})).await;
+        subgraph.until_followed_by(1).await;
+        place.set("ACCOUNTS__HTTP__LISTEN", app.url.trim_start_matches("http://"));
+        app.stop().await;
+        // What was said of the caller is good for some seconds, and then no more.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        subgraph.tell("wa_ada");
+        assert_eq!(socket.next_within(Duration::from_secs(3)).await, None);
+        let _app = place.app().await;
+        let event = answer(&mut socket).await.unwrap();
+        let wanted = json!({ "followed": { "externalId": "wa_ada", "followers": 6 } });
+        assert_eq!(event["data"], wanted, "{event:#}");
     }
 
     async fn a_session_that_has_ended_is_refused_and_nobody_else(place: Place) {
