@@ -330,6 +330,40 @@ async fn the_command_prints_the_supergraph_or_what_is_in_the_way() {
     }
 }
 
+/// From a subgraph's schema to what a front-end team pins, and to what they are told of its next version.
+#[tokio::test]
+async fn what_is_tagged_is_in_no_contract_and_what_is_lost_is_seen() {
+    let schema = async |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_accounts-center"));
+        let output = ended(command.arg("schema").args(arguments)).await;
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let supergraph = async |sdl: &str| {
+        let (output, folder) = composed(&[("posts", sdl)]).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let file = folder.path().join("supergraph.graphql");
+        std::fs::write(&file, output.stdout).unwrap();
+        (file.display().to_string(), folder)
+    };
+    let tagged = POSTS.replace("{ text: String", "{ text: String draft: Int @tag(name: \"internal\")");
+    let (file, folder) = supergraph(&tagged).await;
+    let (_, whole) = schema(&["print", "--supergraph", &file]).await;
+    assert!(whole.contains("draft: Int") && whole.contains("text: String"), "{whole}");
+    let (_, contract) = schema(&["print", "--supergraph", &file, "--exclude-tag", "internal"]).await;
+    assert!(!contract.contains("draft") && contract.contains("posts: [Post!]!"), "{contract}");
+    let pinned = folder.path().join("pinned.graphql").display().to_string();
+    std::fs::write(&pinned, contract).unwrap();
+    let (passed, told) = schema(&["check", "--against", &pinned, "--supergraph", &file]).await;
+    assert!(passed && told.contains("Post.draft"), "{told}");
+    let (newer, _folder) = supergraph(&POSTS.replace("text: String ", "")).await;
+    let (passed, told) = schema(&["check", "--against", &pinned, "--supergraph", &newer]).await;
+    assert!(!passed && told.contains("BREAKING") && told.contains("Post.text"), "{told}");
+    assert!(!told.contains("Account."), "{told}");
+    // The accounts graph alone has nothing of it.
+    let (passed, told) = schema(&["check", "--against", &pinned]).await;
+    assert!(!passed && told.contains("Query.posts"), "{told}");
+}
+
 /// What the configuration says and cannot mean.
 #[tokio::test]
 async fn settings_that_mean_nothing_are_refused() {
