@@ -1,21 +1,23 @@
 //! Subscriptions: each event once and in order, through restarts, replicas and lost hints.
 
+mod reading;
+
 use std::time::Duration;
 
 use accounts_center::account::event::AccountChanged;
-use accounts_center::link_graph::event::LinkStatusChanged;
-use accounts_center::link_graph::graphql::{LinkStatus, LinkStatusReason};
 use accounts_center::store::StreamEvent;
-use accounts_center_entity::experience_grant::Experience;
-use accounts_center_entity::{deployment, event_purge};
+use accounts_center_entity::deployment;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::connections::connect;
+use reading::{
+    Follower, cursor, expires, kind_and_version, link_some, make_mixed_events, purge, read_from, refusal,
+    status, versions,
+};
+
 use crate::support::{
-    Client, Fault, Person, Place, Proxy, ServerProcess, Socket, SocketMessage, Stack, TestApp,
-    on_both_stacks, uuid_of,
+    Fault, Person, Place, Proxy, ServerProcess, SocketMessage, Stack, TestApp, on_both_stacks,
 };
 
 const ADA: &str = "+4917139200042";
@@ -293,7 +295,7 @@ on_both_stacks! {
             ("linkStatusChanged", &*begin, false),
             ("connectionChanged", &*begin, false),
         ] {
-            assert_eq!(is_expired(&ada.client, field, after).await, expired, "{field}");
+            expires(&ada.client, (field, after), expired).await;
         }
         purge(&place, &ada, "link_status_changed", 5).await;
         for (field, after, expired) in [
@@ -304,7 +306,7 @@ on_both_stacks! {
             ("linkStatusChanged", behind(5), false),
             ("connectionChanged", &*begin, false),
         ] {
-            assert_eq!(is_expired(&ada.client, field, after).await, expired, "{field}");
+            expires(&ada.client, (field, after), expired).await;
         }
         let mut rest = Follower::open(&ada.client, "accountEvents", Some(behind(5))).await;
         assert_eq!(rest.events(1).await[0]["__typename"], "AccountChange");
@@ -440,175 +442,4 @@ async fn another_replica_hears_by_hints_and_without_them() {
     redis.set(Fault::None);
     // Each one once.
     assert_eq!(tab.next_within(Duration::from_secs(3)).await, None);
-}
-
-/// Where the account stands.
-async fn cursor(client: &Client) -> String {
-    let answer = client.query("{ viewer { eventCursor } }").await;
-    answer.field()["eventCursor"].as_str().unwrap().to_owned()
-}
-
-/// Links new profiles, numbered by `range`.
-async fn link_some(place: &Place, client: &Client, range: std::ops::Range<u32>) {
-    for n in range {
-        let handle = format!("+49171392002{n:02}");
-        place.sandbox.add_profile(&format!("wa_more_{n}"), &handle).await;
-        let linked = client.link(place, &handle).await;
-        assert_eq!(linked.user_errors(), [""; 0]);
-    }
-}
-
-/// Exactly `count` events behind a cursor.
-async fn read_from(client: &Client, after: &str, count: usize) -> Vec<Value> {
-    let mut socket = Socket::open(&client.url, client.token.as_deref()).await;
-    let query = "subscription($after: String!) { linkStatusChanged(after: $after) {
-        cursor previousLinkStatus graphVersion profile { id } } }";
-    socket.subscribe("links", query, json!({ "after": after })).await;
-    let mut events = Vec::new();
-    for _ in 0..count {
-        events.push(socket.link_event().await);
-    }
-    assert_eq!(socket.next_within(Duration::from_millis(300)).await, None, "one event too many");
-    events
-}
-
-fn versions(events: &[Value]) -> Vec<i64> {
-    events.iter().map(|event| event["graphVersion"].as_i64().unwrap()).collect()
-}
-
-/// The code that a subscription is refused with.
-async fn refusal(client: &Client, after: Option<&str>) -> String {
-    let mut socket = client.socket().await;
-    let query = "subscription($after: String) { linkStatusChanged(after: $after) { cursor } }";
-    socket.subscribe("links", query, json!({ "after": after })).await;
-    let SocketMessage::Json(message) = socket.next().await else { panic!("closed") };
-    let code =
-        message["payload"]["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{message}"));
-    assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "complete", "id": "links" })));
-    code.to_owned()
-}
-
-/// A socket with one subscription.
-struct Follower {
-    socket: Socket,
-    field: &'static str,
-}
-
-impl Follower {
-    async fn open(client: &Client, field: &'static str, after: Option<&str>) -> Self {
-        let mut socket = client.socket().await;
-        let of_kinds =
-            "__typename ... on LinkStatusChange { graphVersion } ... on ConnectionChange { graphVersion }";
-        let query = match field {
-            "accountEvents" => format!(
-                "subscription($after: String) {{ accountEvents(after: $after) {{
-                cursor {of_kinds} }} }}"
-            ),
-            "securityAlertRaised" => format!(
-                "subscription($after: String) {{ {field}(after: $after) {{
-                cursor __typename }} }}"
-            ),
-            _ => format!(
-                "subscription($after: String) {{ {field}(after: $after) {{
-                cursor __typename graphVersion }} }}"
-            ),
-        };
-        socket.subscribe("follow", &query, json!({ "after": after })).await;
-        Self { socket, field }
-    }
-
-    /// The next events, and no further one.
-    async fn events(&mut self, count: usize) -> Vec<Value> {
-        let mut events = Vec::new();
-        for _ in 0..count {
-            events.push(self.socket.event("follow", self.field).await);
-        }
-        assert_eq!(self.socket.next_within(Duration::from_millis(50)).await, None, "one event too many");
-        events
-    }
-}
-
-/// Events of every kind: what [`kind_and_version`] gives of them.
-async fn make_mixed_events(place: &Place, app: &TestApp, ada: &Person) -> Vec<String> {
-    link_some(place, &ada.client, 0..1).await;
-    let hub = ada.client.query("{ viewer { profiles { id } } }").await;
-    let ends = [0, 1].map(|n| uuid_of(hub.field()["profiles"][n]["id"].as_str().unwrap()));
-    app.happen(ada.account_id(), &[AccountChanged {}]).await;
-    for on in [true, false] {
-        connect(app, ada.account_id(), ends, Experience::Messaging, on).await.unwrap();
-        app.happen(ada.account_id(), &[status(&ada.client).await]).await;
-    }
-    app.happen(ada.account_id(), &[AccountChanged {}, AccountChanged {}]).await;
-    connect(app, ada.account_id(), ends, Experience::SharedLogin, true).await.unwrap();
-    app.client().sign_in(place, ADA).await;
-    [
-        "LinkStatusChange 3",
-        "SecurityAlertRaised null",
-        "AccountChange null",
-        "ConnectionChange 6",
-        "LinkStatusChange 7",
-        "ConnectionChange 8",
-        "LinkStatusChange 9",
-        "AccountChange null",
-        "AccountChange null",
-        "ConnectionChange 12",
-        "SessionChange null",
-        "SecurityAlertRaised null",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
-fn kind_and_version(event: &Value) -> String {
-    format!("{} {}", event["__typename"].as_str().unwrap(), event["graphVersion"])
-}
-
-/// A change of the status of the caller's first profile, which is not made.
-async fn status(client: &Client) -> LinkStatusChanged {
-    let hub = client.query("{ viewer { profiles { id } } }").await;
-    LinkStatusChanged {
-        profile: uuid_of(hub.field()["profiles"][0]["id"].as_str().unwrap()),
-        previous: Some(LinkStatus::Suspended),
-        status: LinkStatus::Active,
-        reason: LinkStatusReason::PlatformReactivated,
-    }
-}
-
-/// Purges the events of one kind up to a number, as housekeeping does.
-async fn purge(place: &Place, person: &Person, kind: &str, up_to: i64) {
-    use accounts_center_entity::event;
-    use sea_orm::{ColumnTrait, QueryFilter, TransactionTrait};
-    let db = place.database().await;
-    let tx = db.begin().await.unwrap();
-    event::Entity::delete_many()
-        .filter(event::Column::StreamId.eq(person.account_id()))
-        .filter(event::Column::Kind.eq(kind))
-        .filter(event::Column::Number.lte(up_to))
-        .exec(&tx)
-        .await
-        .unwrap();
-    let mark = event_purge::ActiveModel {
-        stream_id: Set(person.account_id()),
-        kind: Set(kind.to_owned()),
-        up_to: Set(up_to),
-    };
-    mark.insert(&tx).await.unwrap();
-    tx.commit().await.unwrap();
-}
-
-/// Whether a subscription behind `after` is refused as expired; else it is open.
-async fn is_expired(client: &Client, field: &str, after: &str) -> bool {
-    let mut socket = client.socket().await;
-    let query = format!("subscription($after: String) {{ {field}(after: $after) {{ cursor }} }}");
-    socket.subscribe("follow", &query, json!({ "after": after })).await;
-    match socket.next_within(Duration::from_millis(500)).await {
-        Some(SocketMessage::Json(message)) if message["payload"].get("errors").is_some() => {
-            assert_eq!(message["payload"]["errors"][0]["extensions"]["code"], "CURSOR_EXPIRED");
-            true
-        }
-        // It says nothing because there is nothing to say, or tells of an event.
-        None => false,
-        Some(SocketMessage::Json(message)) if message["type"] == "next" => false,
-        other => panic!("{other:?}"),
-    }
 }
