@@ -111,13 +111,19 @@ on_both_stacks! {
     }
 }
 
-/// S39: with the database gone, requests fail at once and with a code; when it is back, they work.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s39_without_the_database_requests_fail_at_once_and_heal() {
+/// A place of the production stack, and the way to its database.
+async fn behind_a_proxy() -> (Place, Proxy) {
     let mut place = Place::new(Stack::Production).await;
     let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
     let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
     place.set("ACCOUNTS__DATABASE__URL", through);
+    (place, postgres)
+}
+
+/// S39: with the database gone, requests fail at once and with a code; when it is back, they work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s39_without_the_database_requests_fail_at_once_and_heal() {
+    let (place, postgres) = behind_a_proxy().await;
     let app = place.app().await;
     let ada = app.client().sign_in(&place, ADA).await.client;
     let mut tab = ada.socket().await;
@@ -154,10 +160,7 @@ async fn s39_connections_that_fall_silent_are_replaced() {
     // Each of two connections may be given up by a commit in doubt, which takes 20 s; and if both are lost on their way back to
     // the pool, that is replaced.
     const HEALED: Duration = Duration::from_secs(120);
-    let mut place = Place::new(Stack::Production).await;
-    let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
-    let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
-    place.set("ACCOUNTS__DATABASE__URL", through);
+    let (mut place, postgres) = behind_a_proxy().await;
     place.set("ACCOUNTS__DATABASE__MAX_CONNECTIONS", 2);
     let app = place.app().await;
     let ada = app.client().sign_in(&place, ADA).await.client;
@@ -217,10 +220,7 @@ async fn s39_connections_that_fall_silent_are_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s39_a_pool_that_has_lost_all_places_is_replaced() {
     const HEALED: Duration = Duration::from_secs(120);
-    let mut place = Place::new(Stack::Production).await;
-    let postgres = Proxy::before(place.setting("ACCOUNTS__DATABASE__URL")).await;
-    let through = postgres.instead_of(place.setting("ACCOUNTS__DATABASE__URL"));
-    place.set("ACCOUNTS__DATABASE__URL", through);
+    let (mut place, postgres) = behind_a_proxy().await;
     place.set("ACCOUNTS__DATABASE__MAX_CONNECTIONS", 2);
     let app = TestApp::start_quiet(&place, 1).await;
     let ping = async || app.app().store.db().ping().await;
