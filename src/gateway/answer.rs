@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::execute::Executed;
 use super::execute::errors::GraphqlError;
 use crate::http::websocket::MAX_ANSWER;
-use crate::limits::waiting;
+use crate::limits::waiting::Room;
 
 /// What a client gets. Cheap to clone.
 #[derive(Clone)]
@@ -71,25 +71,27 @@ pub fn refused(outcome: Outcome, errors: &[GraphqlError]) -> Answer {
 }
 
 impl Answer {
-    /// The same over a socket, where it may have to wait until it is taken.
-    pub(super) fn for_socket(self) -> Self {
-        match fit_for_socket(self.body) {
+    /// The same over a socket, where it may have to wait in the socket's room until it is taken.
+    pub(super) fn for_socket(self, room: Option<&Room>) -> Self {
+        match fit_for_socket(self.body, room) {
             Ok(body) => Self { body, ..self },
             Err(body) => Self { body, outcome: Outcome::Refused, ..self },
         }
     }
 }
 
-/// The body of an answer that may have to wait until a socket takes it.
+/// The body of an answer that may have to wait until a socket takes it, in its `room`. Without one it waits all the same: what has
+/// changed something must not be told to be tried again.
 ///
 /// # Errors
 /// The refusal in its place: it is larger than a socket takes, or too many wait already.
-pub fn fit_for_socket(body: Bytes) -> Result<Bytes, Bytes> {
+pub fn fit_for_socket(body: Bytes, room: Option<&Room>) -> Result<Bytes, Bytes> {
     let refusal = |code, message| refused(Outcome::Refused, &[GraphqlError::new(code, message)]).body;
     if body.len() >= MAX_ANSWER {
         let message = "The answer is larger than a socket takes; ask for less, or by POST.";
         return Err(refusal("ANSWER_TOO_LARGE", message));
     }
+    let Some(room) = room else { return Ok(body) };
     let message = "Too many answers wait until clients take them; try again in a moment.";
-    waiting::hold(body).ok_or_else(|| refusal("SERVICE_UNAVAILABLE", message))
+    room.hold(body).ok_or_else(|| refusal("SERVICE_UNAVAILABLE", message))
 }

@@ -156,7 +156,10 @@ impl Identity {
             let name = key.common.key_id.clone().filter(|_| is_ours)?;
             Some((name, DecodingKey::from_jwk(key).ok()?))
         });
-        Ok(keys.collect())
+        let keys: HashMap<_, _> = keys.collect();
+        // Else those that are known count.
+        ensure!(!keys.is_empty(), "none of them is an Ed25519 key with an id");
+        Ok(keys)
     }
 
     /// What whoever sends these headers may do: nothing, unless their token is good.

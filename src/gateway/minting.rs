@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,6 +17,7 @@ use quick_cache::sync::Cache;
 use recloser::{AsyncRecloser, Error as Unmade, Recloser};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::identity::{Identity, Unknown};
 use super::replicas::{Refused, Replicas};
@@ -26,8 +28,8 @@ use super::subgraph::share::Flights;
 /// How long one is used: far shorter than it is good.
 const USED: Duration = Duration::from_secs(5);
 const KEPT: usize = 20_000;
-/// Of so many calls more than half have to fail for the replicas to be left alone, and for how long.
-const CIRCUIT_CALLS: usize = 4;
+/// Of so many calls half have to fail for the replicas to be left alone, and for how long. Then one at a time asks.
+const CIRCUIT_CALLS: usize = 20;
 const CIRCUIT_WAIT: Duration = Duration::from_secs(2);
 
 /// What a replica makes.
@@ -99,10 +101,14 @@ struct Inner {
     replicas: Replicas,
     identity: Option<Arc<Identity>>,
     said: Cache<Whose, Said>,
-    making: Flights<(Whose, i64), Option<Arc<Token>>>,
+    /// By what they depend on as well: the version, and the last change.
+    making: Flights<(Whose, i64, Option<Instant>), Option<Arc<Token>>>,
     /// When something of somebody may have changed, through this gateway.
     changed: Cache<[u8; 32], Instant>,
     circuit: AsyncRecloser,
+    /// The circuit has been open, and nobody has got an answer since. The library lets all through then that come at once.
+    is_away: AtomicBool,
+    probe: Semaphore,
 }
 
 impl Minter {
@@ -121,6 +127,8 @@ impl Minter {
             changed: Cache::new(KEPT),
             making: Flights::default(),
             circuit: circuit.into(),
+            is_away: AtomicBool::new(false),
+            probe: Semaphore::new(1),
         }))
     }
 
@@ -141,13 +149,23 @@ impl Minter {
             inner.said.insert(own, Said { token: token.clone(), at, at_least });
             token
         };
-        self.0.making.join((whose, at_least), || making.boxed()).await
+        let changed = self.0.changed_at(&whose.0);
+        self.0.making.join((whose, at_least, changed), || making.boxed()).await
     }
 
-    /// Something of theirs may have changed: what was said of them before counts no longer.
-    pub fn changed(&self, asking: &Asking) {
-        if let Some(digest) = asking.digest() {
-            self.0.changed.insert(digest, Instant::now());
+    /// Something of theirs may be changing until what this gives is dropped: what was said of them before that counts no longer.
+    pub fn changing(&self, asking: &Asking) -> Changing {
+        Changing(self.clone(), asking.digest())
+    }
+}
+
+/// A change under way, which may have happened also where nobody waits for its answer any more.
+pub struct Changing(Minter, Option<[u8; 32]>);
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        if let Some(digest) = self.1 {
+            self.0.0.changed.insert(digest, Instant::now());
         }
     }
 }
@@ -165,8 +183,12 @@ impl Inner {
         })
     }
 
+    fn changed_at(&self, digest: &Option<[u8; 32]>) -> Option<Instant> {
+        self.changed.get(digest.as_ref()?)
+    }
+
     fn holds(&self, said: &Said, asking: &Asking) -> bool {
-        let changed = asking.digest().and_then(|digest| self.changed.get(&digest));
+        let changed = self.changed_at(&asking.digest());
         said.at.elapsed() < USED
             && said.at_least >= asking.at_least
             && changed.is_none_or(|changed| changed < said.at)
@@ -181,14 +203,24 @@ impl Inner {
     ) -> Result<Option<Arc<Token>>, Silent> {
         let status = |error: &anyhow::Error| error.downcast_ref::<Refused>().map(|Refused(status)| *status);
         let is_fault = |error: &anyhow::Error| status(error).is_none_or(|status| status.is_server_error());
+        let _probe = match self.is_away.load(Ordering::Relaxed) {
+            true => Some(self.probe.try_acquire().map_err(|_| Silent)?),
+            false => None,
+        };
         let asked = self.replicas.get("/subgraph-token", query, asking.headers());
         let warn = |error: &anyhow::Error| {
             tracing::warn!(error = format!("{error:#}"), subgraph, "no token can be had for a subgraph");
         };
         let made = match self.circuit.call_with(is_fault, asked).await {
-            Ok(bytes) => read(&bytes),
+            Ok(bytes) => {
+                self.is_away.store(false, Ordering::Relaxed);
+                read(&bytes)
+            }
             // That it was said when the circuit opened is enough.
-            Err(Unmade::Rejected) => return Err(Silent),
+            Err(Unmade::Rejected) => {
+                self.is_away.store(true, Ordering::Relaxed);
+                return Err(Silent);
+            }
             Err(Unmade::Inner(error)) if is_fault(&error) => {
                 warn(&error);
                 return Err(Silent);
@@ -223,7 +255,7 @@ fn query(name: &str, settings: &Subgraph) -> [(&'static str, String); 3] {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use axum::Router;
     use axum::routing::get;
@@ -277,7 +309,21 @@ mod tests {
     #[tokio::test]
     async fn replicas_that_do_not_answer_are_left_alone_for_a_while() {
         // It is judged with the next one after so many.
-        assert_eq!(ask(StatusCode::SERVICE_UNAVAILABLE, 20).await, CIRCUIT_CALLS + 1);
+        assert_eq!(ask(StatusCode::SERVICE_UNAVAILABLE, 2 * CIRCUIT_CALLS).await, CIRCUIT_CALLS + 1);
+    }
+
+    #[tokio::test]
+    async fn who_asks_first_afterwards_asks_alone() {
+        let (minter, asked) = minter(StatusCode::SERVICE_UNAVAILABLE).await;
+        let subgraph = Config::from_pairs([]).unwrap().gateway.subgraph;
+        let ask = |version| minter.mint(somebody(version), "books", &subgraph);
+        for version in 0..2 * CIRCUIT_CALLS as i64 {
+            assert!(ask(version).await.is_none());
+        }
+        let before = asked.load(Ordering::Relaxed);
+        tokio::time::sleep(CIRCUIT_WAIT + Duration::from_millis(200)).await;
+        futures_util::future::join_all((0..50).map(ask)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), before + 1);
     }
 
     #[tokio::test]
@@ -291,9 +337,9 @@ mod tests {
         assert_eq!(asked_by(somebody(7)).await, 1);
         assert_eq!(asked_by(somebody(3)).await, 1);
         assert_eq!(asked_by(somebody(8)).await, 2);
-        minter.changed(&somebody(0));
+        drop(minter.changing(&somebody(0)));
         assert_eq!(asked_by(somebody(0)).await, 3);
-        minter.changed(&Asking::default());
+        drop(minter.changing(&Asking::default()));
         assert_eq!(asked_by(somebody(0)).await, 3);
     }
 }

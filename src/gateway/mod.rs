@@ -250,6 +250,11 @@ impl Gateway {
         (bytes <= MOST_BYTES).then_some(kept)
     }
 
+    /// Whether a rule of some subgraph forwards this header of the client.
+    pub fn forwards(&self, name: &HeaderName) -> bool {
+        self.0.rules.iter().any(|rules| rules.forwards(name))
+    }
+
     /// What is served now.
     pub fn serving(&self) -> Arc<Serving> {
         self.0.serving.load_full()

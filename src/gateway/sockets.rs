@@ -22,6 +22,7 @@ use crate::config;
 use crate::endings::Awaited;
 use crate::graph::{Execution, Told};
 use crate::http::websocket::{Admitted, Close, Endpoint, Sockets};
+use crate::limits::waiting::Room;
 
 /// Whoever speaks over a socket.
 pub struct Speaker {
@@ -77,13 +78,13 @@ impl Endpoint for Wire {
         if has_ended { Err(Close::SessionEnded) } else { Ok(()) }
     }
 
-    fn execute(&self, _: &HeaderMap, speaker: &Speaker, request: GraphRequest) -> Execution {
+    fn execute(&self, _: &HeaderMap, speaker: &Speaker, request: GraphRequest, room: Room) -> Execution {
         let is_subscription = may_go_on(&request);
         let (gateway, request) =
             (self.gateway.clone(), Request::new(request.query.as_str().into(), &request));
         let asked = Asked { headers: speaker.headers.clone(), by_get: false, caller: None };
         // In a task of its own: whoever does not ask for the answer must not let it stand still with what it holds.
-        let executing = async move { gateway.execute(request, asked).await };
+        let executing = async move { gateway.execute(request, asked, room).await };
         let executing = AbortOnDropHandle::new(tokio::spawn(executing));
         let answers = stream::once(executing).flat_map(|executed| {
             executed.unwrap_or_else(|error| {

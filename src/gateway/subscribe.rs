@@ -19,6 +19,8 @@ use super::plan::steps::Step;
 use super::plan::{Kind, Plan};
 use super::ready::Ready;
 use super::subgraph::{Event, Failure, Subgraphs};
+use crate::limits::waiting::Room;
+
 use super::{Answer, Asked, Gateway, Outcome, Request, refused};
 
 /// How often, and after how long, it is asked again what is the caller's, where nobody can say so.
@@ -38,6 +40,8 @@ struct Following {
     source: Source,
     /// What its subgraph may have been told to be the caller's.
     named: BTreeSet<String>,
+    /// Where what is told waits to be taken.
+    room: Option<Room>,
     events: BoxStream<'static, Event>,
 }
 
@@ -55,12 +59,17 @@ impl Source {
 }
 
 impl Gateway {
-    /// Follows a subscription.
+    /// Follows a subscription for a socket that has this room for answers.
     ///
     /// # Errors
     /// The answer to one that is not followed.
-    pub async fn subscribe(&self, request: Request, asked: Asked) -> Result<Answers, Answer> {
-        let opened = self.open(request, asked).await;
+    pub async fn subscribe(
+        &self,
+        request: Request,
+        asked: Asked,
+        room: Option<Room>,
+    ) -> Result<Answers, Answer> {
+        let opened = self.open(request, asked, room).await;
         self.0
             .with
             .metrics
@@ -69,13 +78,16 @@ impl Gateway {
     }
 
     /// Executes whatever it is: it has one answer, or as many as a subscription brings.
-    pub async fn execute(&self, request: Request, asked: Asked) -> Answers {
+    pub async fn execute(&self, request: Request, asked: Asked, room: Room) -> Answers {
         let drawn = self.draw();
         let opened = match self.ready(request.clone(), &asked, drawn).await {
             Ok(ready) if ready.plan.kind == Kind::Subscription => {
-                self.begin(ready, (request, asked), drawn).await
+                self.begin(ready, (request, asked), drawn, Some(room)).await
             }
-            Ok(ready) => Err(self.finish(ready, asked).await.for_socket()),
+            Ok(ready) => {
+                let room = (ready.plan.kind != Kind::Mutation).then_some(&room);
+                Err(self.finish(ready, asked).await.for_socket(room))
+            }
             Err(refused) => Err(refused),
         };
         self.0
@@ -85,10 +97,10 @@ impl Gateway {
         opened.unwrap_or_else(|answer| stream::iter([answer]).boxed())
     }
 
-    async fn open(&self, request: Request, asked: Asked) -> Result<Answers, Answer> {
+    async fn open(&self, request: Request, asked: Asked, room: Option<Room>) -> Result<Answers, Answer> {
         let drawn = self.draw();
         let ready = self.ready(request.clone(), &asked, drawn).await?;
-        self.begin(ready, (request, asked), drawn).await
+        self.begin(ready, (request, asked), drawn, room).await
     }
 
     async fn begin(
@@ -96,6 +108,7 @@ impl Gateway {
         Ready { serving, plan, variables, .. }: Ready,
         (request, asked): (Request, Asked),
         drawn: u64,
+        room: Option<Room>,
     ) -> Result<Answers, Answer> {
         let Some(step) = plan.source() else {
             let message = "The operation is no subscription.";
@@ -113,7 +126,8 @@ impl Gateway {
             Err(failure) => return Ok(stream::iter([failed(&subgraphs, step, failure)]).boxed()),
         };
         let source = Source::of(step);
-        let following = Following { gateway: self.clone(), request, asked, drawn, source, named, events };
+        let following =
+            Following { gateway: self.clone(), request, asked, drawn, source, named, room, events };
         Ok(stream::unfold(Some(Box::new(following)), |following| async move {
             let mut following = following?;
             let event = following.events.next().await?;
@@ -121,7 +135,7 @@ impl Gateway {
             // In a task of its own: whoever does not ask for the answer must not let it stand still with what it holds.
             let completed = AbortOnDropHandle::new(tokio::spawn(async move {
                 let (answer, is_over) = following.complete(event).await;
-                (answer.for_socket(), is_over, following)
+                (answer.for_socket(following.room.as_ref()), is_over, following)
             }));
             match completed.await {
                 Ok((answer, is_over, following)) => {

@@ -32,6 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::app::App;
 use crate::error::Error;
 use crate::gateway::{Gateway, fit_for_socket};
+use crate::limits::waiting::Room;
 use crate::session::{Cookies, Viewer};
 use crate::verification::Client;
 use crate::verification::finishing::OneSubmission;
@@ -248,8 +249,8 @@ impl Operations {
     }
 
     /// Executes any operation of `viewer`. It goes on also while nobody asks for the answer: an operation that stands
-    /// still could hold a lock or a connection.
-    pub fn execute_stream(&self, request: Request, asked: Asked) -> Execution {
+    /// still could hold a lock or a connection. What the engine has written waits in `room`, which no part of another operation has.
+    pub fn execute_stream(&self, request: Request, asked: Asked, room: Option<Room>) -> Execution {
         let (prepared, asked) = match self.prepare(request, asked) {
             Ok(prepared) => prepared,
             Err(refusal) => return Execution::refused(*refusal),
@@ -261,7 +262,7 @@ impl Operations {
             }
             return match (root_field::flatten(&prepared.document, subscription), whole) {
                 (Ok(_), Some(whole)) => {
-                    let answers = whole.clone().subscribe(self.clone(), prepared, asked).boxed();
+                    let answers = whole.clone().subscribe(self.clone(), prepared, asked, room).boxed();
                     Execution { is_subscription: true, answers }
                 }
                 (Ok(flat), None) => {
@@ -275,8 +276,9 @@ impl Operations {
         let operations = self.clone();
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             if let Some(whole) = operations.whole_for(&prepared) {
+                let room = room.filter(|_| !prepared.may_change());
                 return match operations.answer_whole(whole, prepared, asked).await {
-                    Ok(Answered { body, outcome, .. }) => match fit_for_socket(body) {
+                    Ok(Answered { body, outcome, .. }) => match fit_for_socket(body, room.as_ref()) {
                         Ok(body) => (Told::Written(body), outcome),
                         Err(refusal) => (Told::Written(refusal), Outcome::Refused),
                     },

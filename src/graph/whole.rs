@@ -24,6 +24,7 @@ use crate::gateway::caller::Caller;
 use crate::gateway::guard::Rights;
 use crate::gateway::settings::Subgraph;
 use crate::gateway::{self, Gateway};
+use crate::limits::waiting::Room;
 use crate::link_graph::LinkGraph;
 use crate::session::{Audience, Viewer};
 
@@ -87,6 +88,7 @@ impl Whole {
         operations: Operations,
         mut prepared: Prepared,
         asked: Asked,
+        room: Option<Room>,
     ) -> impl Stream<Item = (Told, Outcome)> + Send {
         let unknown = prepared.unknown.take();
         let request = request(&prepared);
@@ -94,7 +96,7 @@ impl Whole {
             let headers = asked.headers.clone();
             let asking: Arc<dyn Caller> = Arc::new(Asking::new(self.ours.clone(), asked));
             let asked = gateway::Asked { headers, by_get: false, caller: Some(asking) };
-            let opened = self.gateway.subscribe(request, asked).await;
+            let opened = self.gateway.subscribe(request, asked, room).await;
             if let (Ok(_), Some(unknown)) = (&opened, unknown) {
                 operations.0.documents.keep(unknown);
             }
@@ -196,7 +198,7 @@ impl Caller for Asking {
     }
 
     fn subscribe(self: Arc<Self>, request: Request) -> BoxStream<'static, Box<Response>> {
-        let execution = self.ours.execute_stream(request, self.asked.clone());
+        let execution = self.ours.execute_stream(request, self.asked.clone(), None);
         execution.answers.filter_map(|(told, _)| ready(told.into_response())).boxed()
     }
 

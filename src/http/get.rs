@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::graphql::{
     GRAPHQL_JSON, answer, asked, bad_input, body, negotiate, refusal, refusal_as, shows_router,
-    unauthenticated,
+    unauthenticated, with_address,
 };
 use super::websocket::{self, Visitor};
 use super::{Wire, client, logging};
@@ -58,7 +58,9 @@ pub(super) async fn get(
             };
             let client = client(&wire, &headers, peer);
             let address = client.ip_address;
-            let kept = match wire.operations.gateway().map(|gateway| gateway.lasting(&headers)) {
+            let named = with_address(&wire, &headers, &client);
+            let told = named.as_ref().unwrap_or(&headers);
+            let kept = match wire.operations.gateway().map(|gateway| gateway.lasting(told)) {
                 Some(None) => return websocket::too_large_headers(),
                 Some(Some(kept)) if !kept.is_empty() => Some(Arc::new(kept)),
                 Some(Some(_)) | None => None,

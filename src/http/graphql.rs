@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::body::{Limits, collect};
+use super::forwarded::FORWARDED_FOR;
 use super::{Wire, client, logging};
 use crate::error::{Code, Error};
 use crate::gateway::subgraph::headers;
@@ -19,6 +20,7 @@ use crate::graph::consistency::MIN_VERSION;
 use crate::graph::outcome::{self, Outcome};
 use crate::graph::{Answered, Asked};
 use crate::session::{Cookies, ROUTER, TokenError, Viewer};
+use crate::verification::Client;
 
 pub(super) const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -77,6 +79,15 @@ pub(super) async fn post(
     response
 }
 
+/// The headers with the address that a request comes from, whatever stood there, where other subgraphs are told so.
+pub(super) fn with_address(wire: &Wire, headers: &HeaderMap, client: &Client) -> Option<HeaderMap> {
+    wire.operations.gateway().filter(|gateway| gateway.forwards(&FORWARDED_FOR))?;
+    let address = HeaderValue::try_from(client.ip_address?.to_string()).ok()?;
+    let mut named = headers.clone();
+    named.insert(FORWARDED_FOR, address);
+    Some(named)
+}
+
 /// What the headers say of a request, or why it is refused.
 pub(super) async fn asked(
     wire: &Wire,
@@ -91,7 +102,11 @@ pub(super) async fn asked(
     })?;
     let cookies = Cookies::of_request(headers);
     let client = client(wire, headers, peer);
-    Ok(Asked { viewer, client, at_least, by_get: false, cookies, headers: headers.clone() })
+    let headers = match with_address(wire, headers, &client) {
+        Some(named) => named.into(),
+        None => headers.clone(),
+    };
+    Ok(Asked { viewer, client, at_least, by_get: false, cookies, headers })
 }
 
 /// Whether a request shows the token of a federation router, which may ask for more of the graph (S28). Whose rights it has

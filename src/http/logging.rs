@@ -57,9 +57,6 @@ pub(crate) struct Lines {
 impl<B> MakeSpan<B> for Lines {
     /// The path and nothing else, as a query string has variables; the operation comes once it is read.
     fn make_span(&mut self, request: &Request<B>) -> Span {
-        /// Of what a client has made up.
-        const LONGEST: usize = 100;
-        let cut = |text| str::get(text, ..LONGEST).unwrap_or(text);
         let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
         let id = id.map(cut);
         let (method, path) = (cut(request.method().as_str()), cut(request.uri().path()));
@@ -80,6 +77,12 @@ impl<B> OnResponse<B> for Lines {
             tracing::info!(status, ms, "answered");
         }
     }
+}
+
+/// Of what a client has made up.
+fn cut(text: &str) -> &str {
+    const LONGEST: usize = 100;
+    &text[..text.floor_char_boundary(LONGEST)]
 }
 
 /// Says in the log which operation it is: that of this name, or the first one of the document.
@@ -133,5 +136,7 @@ mod tests {
         }
         assert_eq!(name_at(&"a".repeat(101)), "");
         assert_eq!(name_at("a b"), "a");
+        assert_eq!(cut(&format!("/{}", "é".repeat(100))).len(), 99);
+        assert_eq!(cut("/graphql"), "/graphql");
     }
 }

@@ -221,10 +221,11 @@ impl<'a> Execution<'a> {
     }
 
     fn read(&mut self, step: &Step, sent: &[Representations], bytes: Bytes) -> Result<(), Failure> {
+        // In this order: where strings end depends on their escapes.
+        let bytes = escapes::sound(bytes).ok_or(Failure::Malformed)?;
         // The reader takes it for granted, and clients get the bytes as they came.
         let text = simdutf8::basic::from_utf8(&bytes).map_err(|_| Failure::Malformed)?;
-        // In this order: where strings end depends on their escapes.
-        if !escapes::are_sound(&bytes) || !is_shallow(&bytes) {
+        if !is_shallow(&bytes) {
             return Err(Failure::Malformed);
         }
         let buffer = self.data.add(bytes.clone());

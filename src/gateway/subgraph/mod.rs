@@ -26,7 +26,7 @@ use super::Asked;
 use super::caller::Caller;
 use super::execute::Limits;
 use super::metrics::Metrics;
-use super::minting::{self, Minter};
+use super::minting::{Asking, Minter};
 use super::plan::Kind;
 use super::plan::steps::Step;
 use super::plant;
@@ -221,8 +221,8 @@ impl<'a> Subgraphs<'a> {
         let body = Bytes::from([&*step.head, variables, b"}}"].concat());
         let (shares, is_mutation, cookies) = (self.shares, step.is_mutation, self.cookies.clone());
         let changes_accounts = is_mutation && step.subgraph == self.calls.local;
-        let minter = self.calls.with.minter.clone().filter(|_| changes_accounts);
-        let asking = minting::Asking::of(self.headers);
+        let minter = self.calls.with.minter.as_ref().filter(|_| changes_accounts);
+        let changing = minter.map(|minter| minter.changing(&Asking::of(self.headers)));
         Either::Right(async move {
             let began = Instant::now();
             // Before anything is shared: what is told of one caller is for none but them.
@@ -245,9 +245,7 @@ impl<'a> Subgraphs<'a> {
                     Unread::new(called.body)
                 }),
             };
-            if let Some(minter) = minter {
-                minter.changed(&asking);
-            }
+            drop(changing);
             Fetched { outcome: outcome.map(Brought::Text), took: began.elapsed() }
         })
     }

@@ -15,6 +15,7 @@ use crate::graph::{Asked, Execution};
 use crate::http::Wire;
 use crate::http::graphql::bearer;
 use crate::limits::SocketSlot;
+use crate::limits::waiting::Room;
 use crate::session::{Cookies, Viewer};
 use crate::verification::Client;
 
@@ -68,13 +69,13 @@ impl Endpoint for Wire {
         }
     }
 
-    fn execute(&self, visitor: &Visitor, speaker: &Speaker, request: Request) -> Execution {
+    fn execute(&self, visitor: &Visitor, speaker: &Speaker, request: Request, room: Room) -> Execution {
         let viewer = speaker.as_ref().map(|(viewer, _)| *viewer);
         let (client, headers) = (visitor.client.clone(), visitor.headers.clone().unwrap_or_default());
         let asked =
             Asked { viewer, client, at_least: 0, by_get: false, cookies: Cookies::default(), headers };
         let operations = if visitor.is_router { &self.for_routers } else { &self.operations };
-        operations.execute_stream(request, asked)
+        operations.execute_stream(request, asked, Some(room))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::graph::Told;
 use crate::graph::outcome::{self, Outcome};
 use crate::http::graphql::Answer;
 use crate::limits::SocketSlot;
+use crate::limits::waiting::Room;
 
 /// Bytes of one answer over a socket.
 pub(crate) const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -71,6 +72,8 @@ pub(super) struct Connection<E: Endpoint> {
     speaker: Option<E::Speaker>,
     /// When what the speaker has shown is good no longer.
     until: Option<Instant>,
+    /// For its answers; made for the first one.
+    room: Option<Room>,
     operations: StreamMap<Arc<str>, Operation>,
     /// Those of them that are queries or mutations.
     single: HashSet<Arc<str>>,
@@ -79,7 +82,7 @@ pub(super) struct Connection<E: Endpoint> {
 impl<E: Endpoint> Connection<E> {
     pub fn new(endpoint: Arc<E>, visitor: E::Visitor, slot: SocketSlot) -> Self {
         let (operations, single) = (StreamMap::new(), HashSet::new());
-        Self { endpoint, visitor, slot, speaker: None, until: None, operations, single }
+        Self { endpoint, visitor, slot, speaker: None, until: None, room: None, operations, single }
     }
 
     #[expect(clippy::manual_async_fn, reason = "an async fn keeps what it is given twice")]
@@ -204,7 +207,8 @@ impl<E: Endpoint> Connection<E> {
                 if self.operations.len() >= MAX_OPERATIONS {
                     return self.refuse(socket, &id, &too_many()).await;
                 }
-                let execution = self.endpoint.execute(&self.visitor, speaker, *payload);
+                let room = self.room.get_or_insert_default().clone();
+                let execution = self.endpoint.execute(&self.visitor, speaker, *payload, room);
                 let place = if execution.is_subscription { Some(self.slot.subscribe()) } else { None };
                 if matches!(place, Some(None)) {
                     return self.refuse(socket, &id, &too_many_subscriptions()).await;

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::graph::Execution;
+use crate::limits::waiting::Room;
 use crate::limits::{SocketQuotas, SocketSlot};
 use connection::Connection;
 
@@ -71,7 +72,14 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
     /// cannot be known just now.
     fn check(&self, speaker: &Self::Speaker) -> impl Future<Output = Result<(), Close>> + Send;
 
-    fn execute(&self, visitor: &Self::Visitor, speaker: &Self::Speaker, request: Request) -> Execution;
+    /// What is told has this room until the client takes it.
+    fn execute(
+        &self,
+        visitor: &Self::Visitor,
+        speaker: &Self::Speaker,
+        request: Request,
+        room: Room,
+    ) -> Execution;
 }
 
 /// Somebody who may speak.

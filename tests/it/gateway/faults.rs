@@ -289,7 +289,6 @@ async fn what_is_no_json_reaches_nobody() {
     for bad in [
         r#""\uZZZZ""#,
         r#""\q""#,
-        r#""\ud800""#,
         "\"\u{1}\"",
         "\"\n\"",
         "01",
@@ -319,4 +318,15 @@ async fn what_is_no_json_reaches_nobody() {
             );
         }
     }
+}
+
+/// A text that was cut in the middle of a character is still one that everybody can read.
+#[tokio::test]
+async fn half_a_character_is_nothing_to_the_rest() {
+    let shop = Shop::new().await;
+    let gateway = shop.gateway(&[]).await;
+    shop.users.set(Health::Garbage("{\"data\":{\"me\":{\"name\":\"Ada \\ud83d\"}}}"));
+    let answer = gateway.query("{ me { name } latest { id } }").await;
+    assert_eq!(answer["data"]["me"]["name"], "Ada \u{fffd}", "{answer}");
+    assert_eq!(answer.get("errors"), None, "{answer}");
 }
