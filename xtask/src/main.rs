@@ -11,6 +11,7 @@ mod redis;
 mod schema;
 mod server;
 mod soak;
+mod suite;
 mod test;
 mod workspace;
 

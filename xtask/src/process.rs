@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -61,6 +61,9 @@ impl Interrupt {
 /// A signal by its name, and how long the process has to obey it.
 pub type Demand = (&'static str, Duration);
 
+/// What a terminal does.
+pub const CTRL_C: &[Demand] = &[("INT", Duration::from_secs(5))];
+
 /// A running process with its group; dropping it ends both and waits for them.
 pub struct Process {
     child: Child,
@@ -77,6 +80,11 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         Ok(Self { child, demands })
+    }
+
+    /// What it writes, where that is piped; once.
+    pub fn output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     pub fn exited(&mut self) -> io::Result<Option<ExitStatus>> {
@@ -154,8 +162,7 @@ fn lives_in_group(stat: &str, group: u32) -> bool {
 
 /// Runs a command to its end, or ends it with all it has started when we are interrupted.
 pub fn run(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
-    const DEMANDS: &[Demand] = &[("INT", Duration::from_secs(5))];
-    Process::start(command, DEMANDS)?.wait(interrupt)
+    Process::start(command, CTRL_C)?.wait(interrupt)
 }
 
 /// The exit code that a shell would report.

@@ -8,9 +8,9 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use crate::process::{self, Interrupt};
+use crate::process::Interrupt;
 use crate::server::Server;
-use crate::{install, node, planned, postgres, redis, workspace};
+use crate::{install, node, planned, postgres, redis, suite, workspace};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -48,19 +48,25 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let cargo = |targets: &[&str], name: &[&str]| {
         let mut cargo = workspace::cargo();
         cargo.envs(environment.iter().cloned()).arg("test").args(targets);
-        cargo.args(["--features", "accounts-center/failpoints"]).args(name);
-        cargo.arg("--").args(&options.args);
+        cargo.args(["--features", "accounts-center/failpoints", "--no-fail-fast"]).args(name).arg("--");
         cargo
     };
     let name: Vec<&str> = options.name.iter().map(String::as_str).collect();
-    let status = process::run(&mut cargo(&["--workspace"], &name), &interrupt)?;
-    if !status.success() {
-        return Ok(process::exit_code(status));
+    let args: Vec<&str> = options.args.iter().map(String::as_str).collect();
+    let first = |args: &[&str]| {
+        let name: &[&str] = if args.contains(&suite::EXACT) { &[] } else { &name };
+        let mut cargo = cargo(&["--workspace"], name);
+        cargo.args(args);
+        cargo
+    };
+    let code = suite::run(first, &args, &interrupt)?;
+    if code != ExitCode::SUCCESS {
+        return Ok(code);
     }
     // Once more through the federation engine, as if each operation needed it.
     // Of the whole workspace, as before: by itself the package has other features, and would be built anew.
     let targets = ["--workspace", "--test", "it"];
-    let listed = cargo(&targets, &name).arg("--list").stderr(Stdio::inherit()).output();
+    let listed = cargo(&targets, &name).args(&args).arg("--list").stderr(Stdio::inherit()).output();
     let listed = listed.context("the tests cannot be listed")?;
     ensure!(listed.status.success(), "the tests cannot be listed");
     let list = String::from_utf8(listed.stdout).context("a test has a name that is no UTF-8")?;
@@ -69,13 +75,17 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // What skips any of them has done so in the list.
-    let mut again = cargo(&targets, &[]);
-    if !options.args.iter().any(|arg| arg == "--exact") {
-        again.arg("--exact");
+    let again = |args: &[&str]| {
+        let mut cargo = cargo(&targets, &[]);
+        cargo.args(args).env("ACCOUNTS_TEST_WAY", "planned");
+        cargo
+    };
+    let mut args = args;
+    if !args.contains(&suite::EXACT) {
+        args.push(suite::EXACT);
     }
-    again.args(planned);
-    let status = process::run(again.env("ACCOUNTS_TEST_WAY", "planned"), &interrupt)?;
-    Ok(process::exit_code(status))
+    args.extend(planned);
+    suite::run(again, &args, &interrupt)
 }
 
 /// Installs what tests need and is missing, unless that is unwanted; gives PostgreSQL's programs.
