@@ -238,3 +238,31 @@ impl Identity {
         Some(Known { rights, account, session: claims.sid, expires_at: claims.exp })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Whoever answers in the replicas' place, or answers too early, must not take the keys away that are known.
+    #[tokio::test]
+    async fn a_set_without_a_key_of_ours_is_none() {
+        crate::tls::choose_library();
+        let ours =
+            r#"{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let foreign = r#"{"kty":"oct","kid":"2","k":"c2VjcmV0"}"#;
+        for (keys, is_good) in [("", false), (foreign, false), (ours, true)] {
+            let text = format!("{{\"keys\":[{keys}]}}");
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let router = Router::new().route("/.well-known/jwks.json", get(async move || text));
+            tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+            let settings = Config::from_pairs([("ACCOUNTS__GATEWAY__ACCOUNTS_URL", url)]).unwrap().gateway;
+            let identity = Identity::new(&settings).unwrap().unwrap();
+            assert_eq!(identity.fetch().await.is_ok(), is_good, "{keys}");
+        }
+    }
+}

@@ -171,15 +171,27 @@ on_both_stacks! {
 
     async fn headers_that_are_forwarded_count_over_sockets_as_well(place: Place) {
         let mut place = place;
-        place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__FORWARD_HEADERS", "x-team");
+        place.set("ACCOUNTS__GATEWAY__SUBGRAPHS__EXTRA__FORWARD_HEADERS", "x-team,x-forwarded-for");
         let (app, subgraph) = one_graph(&mut place).await;
-        let team = |team: &str| [("x-team", team.to_owned()), ("x-other", "secret".to_owned())];
+        let team = |team: &str| {
+            let address = "192.0.2.7".to_owned();
+            [("x-team", team.to_owned()), ("x-other", "secret".to_owned()), ("x-forwarded-for", address)]
+        };
         let mut socket = Socket::connect_with(&app.url, &team("blue")).await.unwrap();
         socket.send(json!({ "type": "connection_init" })).await;
         assert_eq!(socket.next().await, SocketMessage::Json(json!({ "type": "connection_ack" })));
         assert_eq!(socket.ask("{ greeting }").await, json!({ "greeting": "hello" }));
-        let [call] = subgraph.calls().try_into().unwrap();
-        assert_eq!((&call.headers["x-team"], call.headers.get("x-other")), (&"blue".parse().unwrap(), None));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asked = http.post(format!("{}/graphql", app.url)).json(&json!({ "query": "{ greeting }" }));
+        let asked = team("blue").into_iter().fold(asked, |asked, (name, value)| asked.header(name, value));
+        assert_eq!(asked.send().await.unwrap().status(), 200);
+        let calls = subgraph.calls();
+        assert_eq!(calls.len(), 2);
+        for call in calls {
+            assert_eq!((&call.headers["x-team"], call.headers.get("x-other")), (&"blue".parse().unwrap(), None));
+            // Where it comes from is not for the client to say.
+            assert_eq!(call.headers["x-forwarded-for"], "127.0.0.1");
+        }
         match Socket::connect_with(&app.url, &team(&"x".repeat(5000))).await {
             Err(Error::Http(response)) => assert_eq!(response.status(), 431),
             _ => panic!("it was let in"),
